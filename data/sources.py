@@ -1,0 +1,73 @@
+"""Datasets by name, and where on disk they are looked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from data.bsds500 import Bsds500
+from data.coco_instances import CocoInstances
+from data.scenes import SceneDataset
+from sss.errors import InputError
+
+UNLABELLED = -1
+"""The label of pixels that never enter a pair."""
+
+ROOT_VARIABLE = "SSS_DATA"
+"""Environment variable naming the folder that holds the data sets."""
+
+
+class RegionDataset(Protocol):
+    """Photos with one or more region maps each (see the package docstring)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+def _scenes(root: Path | None, split: str) -> RegionDataset:
+    first_seed = {"train": 0, "val": 1}
+    if split not in first_seed:
+        raise InputError(f"scenes have the splits train and val, not '{split}'")
+    return SceneDataset(length={"train": 10_000, "val": 32}[split], seed=first_seed[split])
+
+
+def _on_disk(folder: str, build: Callable[[Path, str], RegionDataset]) -> Callable:
+    def open_below_root(root: Path | None, split: str) -> RegionDataset:
+        if root is None:
+            raise InputError(
+                f"the data set '{folder}' needs a folder: set data.root in the config, give "
+                f"--data.root DIR, or set {ROOT_VARIABLE}; to train without one use "
+                "--config smoke.yaml"
+            )
+        return build(root / folder, split)
+
+    return open_below_root
+
+
+SOURCES: dict[str, Callable[[Path | None, str], RegionDataset]] = {
+    "bsds500": _on_disk("bsds500", Bsds500),
+    "coco_instances": _on_disk("coco_sample", CocoInstances),
+    "scenes": _scenes,
+}
+
+
+def data_root(root: str | None) -> Path | None:
+    """The folder of all data sets: ``root`` if given, else ``$SSS_DATA``, else none."""
+    chosen = root or os.environ.get(ROOT_VARIABLE)
+    return Path(chosen).expanduser() if chosen else None
+
+
+def open_source(name: str, root: Path | None, split: str) -> RegionDataset:
+    """Open the data set ``name`` below ``root``.
+
+    Raises:
+        InputError: The name is unknown, or the data set is not whole at its place.
+    """
+    if name not in SOURCES:
+        raise InputError(f"unknown data set '{name}'; known: {', '.join(sorted(SOURCES))}")
+    return SOURCES[name](root, split)

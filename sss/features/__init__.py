@@ -1,0 +1,1 @@
+"""From photo to features: networks, checkpoints, and the reduction to three dimensions."""

@@ -1,0 +1,1 @@
+"""What enters and leaves the program: photos, layers, foreground colours, the overview picture."""

@@ -1,0 +1,197 @@
+"""One picture of a whole result: photo, features, layer map, every alpha and every layer."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from sss.files import whole_file
+from sss.layers.checks import check_alpha, check_colours, check_photo
+from sss.layers.foreground import foreground_colours
+
+# Okabe and Ito, "Color Universal Design" (2008): told apart with every kind of colour blindness.
+# Reordered so that the first few, the large layers, look calm beside each other.
+_PALETTE = (
+    (0, 114, 178),  # blue
+    (230, 159, 0),  # orange
+    (0, 158, 115),  # bluish green
+    (204, 121, 167),  # reddish purple
+    (86, 180, 233),  # sky blue
+    (213, 94, 0),  # vermilion
+    (240, 228, 66),  # yellow
+    (70, 70, 70),  # dark grey in place of black, which a dark photo hides
+)
+
+# In pixels.
+_TILE = 340  # longer side of a layer's tiles
+_NARROWEST = 150  # a column still holds its caption
+_MARGIN = 28
+_GAP = 16
+_FONT_SIZE = 18
+_CAPTION = 30  # height of a caption's line
+_SWATCH = 14
+_CHECKER = 12
+
+_PAPER = (255, 255, 255)
+_INK = (40, 40, 40)
+_FRAME = (205, 205, 205)
+
+
+class _Panel(NamedTuple):
+    picture: np.ndarray  # (h, w, 3) in [0, 1]
+    caption: str
+    swatch: tuple[int, int, int] | None = None
+
+
+def overview_picture(photo: np.ndarray, features3: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Draw photo, features and layer map, and below them each layer's alpha and cut-out.
+
+    Args:
+        photo: (H, W, 3) in [0, 1], sRGB.
+        features3: (H, W, 3) in [0, 1], the reduced features, shown as RGB.
+        alpha: (H, W, K), layers that sum to one per pixel.
+
+    Returns:
+        uint8 (h, w, 3), about 1000 to 2000 pixels wide whatever the photo's size.
+
+    Raises:
+        ValueError: An array has a wrong shape or values outside its range.
+    """
+    photo, features3, alpha = map(np.asarray, (photo, features3, alpha))
+    check_photo(photo)
+    check_alpha(photo, alpha)
+    check_colours("features3", features3, photo.shape)
+
+    columns = _columns(alpha.shape[2])
+    tile = _fitted(photo.shape[1], photo.shape[0], _TILE)
+    cell = max(tile[0], _NARROWEST)
+    width = columns * cell + (columns - 1) * _GAP
+    # The three pictures on top share the whole width.
+    top_cell = (width - 2 * _GAP) // 3
+    top = _fitted(photo.shape[1], photo.shape[0], round(_TILE * top_cell / cell))
+
+    rows = [_strip(_top_panels(photo, features3, alpha, top), top_cell, width)]
+    panels = _layer_panels(photo, alpha, tile)
+    for start in range(0, len(panels), columns):
+        mattes, cut_outs = zip(*panels[start : start + columns], strict=True)
+        rows += [_strip(mattes, cell, width), _strip(cut_outs, cell, width)]
+    return _stacked(rows)
+
+
+def write_overview(path: Path, photo: np.ndarray, features3: np.ndarray, alpha: np.ndarray) -> None:
+    """Write ``overview_picture`` as PNG.
+
+    Raises:
+        ValueError: As ``overview_picture``.
+        InputError: The file cannot be written.
+    """
+    picture = Image.fromarray(overview_picture(photo, features3, alpha))
+    with whole_file(path) as partial:
+        picture.save(partial, format="PNG")
+
+
+def layer_palette(count: int) -> np.ndarray:
+    """(count, 3) distinct uint8 colours; after the eighth the series repeats, darker."""
+    shades = [0.6 ** (k // len(_PALETTE)) for k in range(count)]
+    colours = [_PALETTE[k % len(_PALETTE)] for k in range(count)]
+    return np.rint(np.array(colours) * np.array(shades)[:, None]).astype(np.uint8)
+
+
+def _columns(count: int) -> int:
+    """Layers beside each other: three to five, and no nearly empty last row."""
+    if count <= 5:
+        return max(3, count)
+    return math.ceil(count / math.ceil(count / 5))
+
+
+def _top_panels(
+    photo: np.ndarray, features3: np.ndarray, alpha: np.ndarray, size: tuple[int, int]
+) -> list[_Panel]:
+    colours = layer_palette(alpha.shape[2]) / 255.0  # (K, 3)
+    return [
+        _Panel(_resized(photo, size), "Photo"),
+        _Panel(_resized(features3, size), "Features"),
+        _Panel(_resized_layers(alpha, size) @ colours, "Layers"),  # (h, w, K) @ (K, 3)
+    ]
+
+
+def _layer_panels(
+    photo: np.ndarray, alpha: np.ndarray, size: tuple[int, int]
+) -> list[tuple[_Panel, _Panel]]:
+    """A pair per layer: its alpha in grey, and its own colours over a checkerboard."""
+    small = _resized_layers(alpha, size)
+    colours = foreground_colours(_resized(photo, size), small)
+    board = _checkerboard(size)
+    pairs = []
+    for k, swatch in enumerate(layer_palette(alpha.shape[2])):
+        matte = small[..., k, None]  # (h, w, 1)
+        share = _percent(float(alpha[..., k].mean()))
+        caption = _Panel(np.repeat(matte, 3, axis=2), f"Layer {k} · {share}", tuple(swatch))
+        pairs.append((caption, _Panel(matte * colours[k] + (1 - matte) * board, "")))
+    return pairs
+
+
+def _percent(share: float) -> str:
+    return "< 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+
+
+def _checkerboard(size: tuple[int, int]) -> np.ndarray:
+    columns, rows = np.arange(size[0]) // _CHECKER, np.arange(size[1])[:, None] // _CHECKER
+    return np.where((columns + rows) % 2, 0.80, 0.94)[..., None]
+
+
+def _fitted(width: int, height: int, longer: int) -> tuple[int, int]:
+    scale = longer / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W, C) → (h, w, C) at ``size`` (width, height), antialiased, in [0, 1]."""
+    channels = [
+        Image.fromarray(picture[..., c].astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
+        for c in range(picture.shape[2])
+    ]
+    return np.stack([np.asarray(channel) for channel in channels], axis=2).clip(0.0, 1.0)
+
+
+def _resized_layers(alpha: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    small = _resized(alpha, size).astype(np.float64)
+    return small / small.sum(axis=2, keepdims=True)  # clipping overshoots spoilt the sum
+
+
+def _strip(panels: tuple[_Panel, ...] | list[_Panel], cell: int, width: int) -> Image.Image:
+    """Panels beside each other with captions above, the whole centred in ``width``."""
+    height = panels[0].picture.shape[0]
+    above = _CAPTION if any(panel.caption for panel in panels) else 0
+    strip = Image.new("RGB", (width, above + height), _PAPER)
+    draw = ImageDraw.Draw(strip)
+    font = ImageFont.load_default(_FONT_SIZE)
+    left = (width - len(panels) * cell - (len(panels) - 1) * _GAP) // 2
+    for panel in panels:
+        tile = Image.fromarray(np.rint(panel.picture * 255).astype(np.uint8))
+        strip.paste(tile, (left, above))
+        # A thin frame, so that white mattes and skies do not run into the paper.
+        draw.rectangle((left, above, left + tile.width - 1, above + height - 1), outline=_FRAME)
+        text, middle = left, above // 2 - 2
+        if panel.swatch is not None:
+            top = middle - _SWATCH // 2
+            draw.rectangle((left, top, left + _SWATCH, top + _SWATCH), fill=panel.swatch)
+            text += _SWATCH + 8
+        draw.text((text, middle), panel.caption, fill=_INK, font=font, anchor="lm")
+        left += cell + _GAP
+    return strip
+
+
+def _stacked(rows: list[Image.Image]) -> np.ndarray:
+    """Rows under each other, inside margins."""
+    height = sum(row.height for row in rows) + _GAP * (len(rows) - 1) + 2 * _MARGIN
+    page = Image.new("RGB", (rows[0].width + 2 * _MARGIN, height), _PAPER)
+    top = _MARGIN
+    for row in rows:
+        page.paste(row, (_MARGIN, top))
+        top += row.height + _GAP
+    return np.asarray(page)

@@ -1,0 +1,1 @@
+"""Training of pixel embeddings: losses, sampling, the loop."""

@@ -1,0 +1,109 @@
+"""The command line of train.py: a YAML config, keys over it, a run folder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
+from sss.errors import InputError
+from sss.learning.config import TrainConfig, check_config
+
+CONFIG_DIR = Path(__file__).parents[2] / "configs"
+"""Where a config is looked for that is not found as given."""
+
+_USAGE = "train.py --config NAME [--KEY VALUE …] | --resume RUN_DIR"
+
+
+@dataclass(frozen=True)
+class TrainCommand:
+    """What the command line asked for.
+
+    Attributes:
+        config: Resolved and checked.
+        run_dir: The run's folder; holds a run only if ``resume``.
+        resume: Whether to go on from the state in ``run_dir``.
+    """
+
+    config: TrainConfig
+    run_dir: Path
+    resume: bool
+
+
+def parse_command(arguments: list[str] | None = None) -> TrainCommand:
+    """Read the config and the command line, choose the run folder.
+
+    Raises:
+        InputError: Unknown keys, wrong types, impossible values, no such config, a run folder
+            that is taken or cannot be made.
+        SystemExit: After --help.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments:
+        raise InputError(f"nothing to do; usage: {_USAGE} (--help lists the keys)")
+    outer = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
+    outer.add_argument("--resume", type=Path)
+    outer.add_argument("--run_dir", type=Path)
+    outer.add_argument("--config", action="append", default=[])
+    try:
+        known, keys = outer.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise InputError(f"{error}; usage: {_USAGE}") from error
+    configs = [find_config(name) for name in known.config]
+    if known.resume is not None:
+        configs.insert(0, _saved_config(known.resume))
+    config = _parse_keys(configs, keys)
+    if known.resume is not None:
+        return TrainCommand(config, known.resume, resume=True)
+    run_dir = known.run_dir or Path("runs") / f"{config.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    if (run_dir / "config.yaml").exists():
+        raise InputError(
+            f"{run_dir} already holds a run; go on with --resume {run_dir}, or choose another "
+            "--run_dir"
+        )
+    return TrainCommand(config, run_dir, resume=False)
+
+
+def find_config(name: str) -> Path:
+    """The config file ``name``, as given or in ``configs/``.
+
+    Raises:
+        InputError: There is none.
+    """
+    for path in (Path(name), CONFIG_DIR / name, CONFIG_DIR / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    there = ", ".join(sorted(path.name for path in CONFIG_DIR.glob("*.yaml")))
+    raise InputError(f"no config '{name}', neither here nor in configs/ ({there})")
+
+
+def _saved_config(run_dir: Path) -> Path:
+    path = run_dir / "config.yaml"
+    if not path.is_file():
+        raise InputError(f"--resume {run_dir}: no run there (no config.yaml in it)")
+    return path
+
+
+def _parse_keys(configs: list[Path], keys: list[str]) -> TrainConfig:
+    """Fill the dataclasses; later configs and then ``keys`` override earlier ones."""
+    parser = ArgumentParser(
+        prog="train.py", usage=_USAGE, description="Train a pixel-embedding network.",
+        exit_on_error=False,
+    )
+    parser.add_argument("--config", action="config", help="YAML file, as given or in configs/")
+    parser.add_class_arguments(TrainConfig, nested_key=None)
+    given = [argument for path in configs for argument in ("--config", str(path))]
+    try:
+        options: Namespace = parser.parse_args([*given, *keys])
+        # Built by hand from the checked values: a class at top level has no instantiator.
+        built = parser.instantiate_classes(options).as_dict()
+    except (ArgumentError, argparse.ArgumentError) as error:
+        raise InputError(f"{' '.join(str(error).split())} (--help lists the keys)") from error
+    built.pop("config", None)
+    config = TrainConfig(**{key: value for key, value in built.items() if key != "config"})
+    check_config(config)
+    return config

@@ -1,0 +1,29 @@
+"""Train a pixel-embedding network.
+
+    python train.py --config smoke.yaml                        # a minute on a laptop, no data set
+    python train.py --config unet_npair.yaml --data.root DIR   # BSDS500 and COCO instances
+    python train.py --config unet_npair.yaml --optim.lr 1e-4 --run_dir runs/lower
+    python train.py --resume runs/lower                        # go on after an interruption
+
+Every key of the configs can be given on the command line; --help lists them.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from sss.cli import run_main
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and train; returns the exit code."""
+    from sss.learning.command import parse_command
+    from sss.learning.trainer import Trainer
+
+    command = parse_command(arguments)
+    Trainer(command.config, command.run_dir, command.resume).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))
