@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from scipy.io import loadmat
-from skimage.io import imread
 
+from data.photos import read_photo
 from sss.errors import InputError
 
 
@@ -53,6 +53,18 @@ class Bsds500:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo (H, W, 3) uint8 and segmentations (A, H, W) int32, labels from 1."""
-        annotators = loadmat(self.truths[index])["groundTruth"][0]
-        maps = [annotator["Segmentation"][0, 0] for annotator in annotators]
-        return imread(self.photos[index]), np.stack(maps).astype(np.int32)
+        photo = read_photo(self.photos[index])
+        truth = self.truths[index]
+        try:
+            annotators = loadmat(truth)["groundTruth"][0]
+            maps = np.stack([annotator["Segmentation"][0, 0] for annotator in annotators])
+        except Exception as error:  # what loadmat raises depends on where a file is damaged
+            raise InputError(
+                f"{truth} is not a BSDS500 segmentation ({error!r}); unpack it anew"
+            ) from error
+        if maps.shape[1:] != photo.shape[:2]:
+            raise InputError(
+                f"{truth} has segmentations of {maps.shape[1:]}, but its photo has "
+                f"{photo.shape[:2]} pixels; unpack both anew"
+            )
+        return photo, maps.astype(np.int32)

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 from pycocotools import mask as rle
-from skimage.color import gray2rgb
-from skimage.io import imread
 
+from data.photos import read_photo
 from sss.errors import InputError
 
 
@@ -40,7 +39,10 @@ class CocoInstances:
     def __init__(self, root: Path, split: str, min_instances: int = 2) -> None:
         pairs = [
             (root / f"instances_{split}.json", root / "images"),
-            (root / "annotations" / f"instances_{split}2017.json", root / "images" / f"{split}2017"),
+            (
+                root / "annotations" / f"instances_{split}2017.json",
+                root / "images" / f"{split}2017",
+            ),
         ]
         found = next((pair for pair in pairs if pair[0].is_file()), None)
         if found is None:
@@ -51,8 +53,10 @@ class CocoInstances:
         try:
             content = json.loads(found[0].read_text())
             by_photo: dict[int, list[dict[str, Any]]] = defaultdict(list)
-            for annotation in content["annotations"]:
-                by_photo[annotation["image_id"]].append(annotation)
+            for full in content["annotations"]:
+                # The rest (boxes, key points, captions) would only fill the memory.
+                kept_keys = {key: full[key] for key in ("segmentation", "area", "iscrowd")}
+                by_photo[full["image_id"]].append(kept_keys)
             kept = [
                 image
                 for image in content["images"]
@@ -75,9 +79,15 @@ class CocoInstances:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo (H, W, 3) uint8 and instance map (1, H, W) int32, instances from 1."""
-        photo = imread(self.photos[index])
-        photo = gray2rgb(photo) if photo.ndim == 2 else photo[..., :3]
-        labels = instance_map(self.annotations[index], photo.shape[:2])
+        photo = read_photo(self.photos[index])
+        height, width = photo.shape[:2]
+        try:
+            labels = instance_map(self.annotations[index], (height, width))
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise InputError(
+                f"the annotations of {self.photos[index].name} are not COCO's for a photo of "
+                f"{height} × {width} pixels ({error!r})"
+            ) from error
         return photo, labels[None]
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import random
 
 import numpy as np
 
 # Albumentations asks a server for news at import; training must not depend on the network.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-import albumentations as A  # noqa: E402
-import cv2  # noqa: E402
+import albumentations as A
+import cv2
 
 SCALE_RANGE = (0.5, 1.5)
 """Random scale of training photos (the paper's released training code)."""
@@ -44,7 +45,10 @@ class TrainingTransform:
                     p=0.8 if colour else 0,
                 ),
                 A.ToGray(p=0.03 if colour else 0),
-                A.OneOf([A.GaussianBlur(blur_limit=(3, 5)), A.ImageCompression(quality_range=(40, 90))], p=0.2),
+                A.OneOf(
+                    [A.GaussianBlur(blur_limit=(3, 5)), A.ImageCompression(quality_range=(40, 90))],
+                    p=0.2,
+                ),
             ]
         )
 
@@ -61,7 +65,14 @@ class TrainingTransform:
         Returns:
             (crop, crop, 3) uint8 and (crop, crop) int32.
         """
-        self._pipeline.set_random_seed(seed)
+        # One stream for all: `set_random_seed` would give each transform its own copy of the same
+        # stream, and then the scale decides where the crop lies and whether the photo is mirrored.
+        self._pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
         # OpenCV resizes no int32: int16 holds every label (BSDS500 has a few hundred at most).
+        if labels.max(initial=0) > np.iinfo(np.int16).max:
+            raise ValueError(
+                f"a label is {labels.max()}, expected at most {np.iinfo(np.int16).max}; a data set "
+                "adapter numbers the regions of a photo from 0 or 1"
+            )
         result = self._pipeline(image=photo, mask=labels.astype(np.int16))
         return result["image"], result["mask"].astype(np.int32)

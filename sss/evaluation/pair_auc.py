@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import rankdata
 
+from sss.errors import InputError
+
 PAIRS = 20_000
 """Random pixel pairs per photo; the AUC's sampling error is then about 0.004 per photo."""
 
 
-def pair_auc(
-    features: np.ndarray, labels: np.ndarray, seed: int = 0, pairs: int = PAIRS
-) -> float:
+def pair_auc(features: np.ndarray, labels: np.ndarray, seed: int = 0, pairs: int = PAIRS) -> float:
     """Area under the ROC curve of "different segment" predicted by feature distance.
 
     Pixel pairs are drawn uniformly from the photo. Per annotator, pairs with an unlabelled pixel
@@ -27,16 +27,18 @@ def pair_auc(
         0.5 for chance, 1 for perfect; NaN if no annotator has pairs of both kinds.
 
     Raises:
-        ValueError: The sizes of ``features`` and ``labels`` differ.
+        InputError: The sizes of ``features`` and ``labels`` differ, or features are not finite.
     """
     if features.shape[:2] != labels.shape[1:]:
-        raise ValueError(
+        raise InputError(
             f"features are {features.shape[:2]} but labels {labels.shape[1:]}; resize one of them"
         )
     rng = np.random.default_rng(seed)
     first, second = rng.integers(labels[0].size, size=(2, pairs))
     flat = features.reshape(-1, features.shape[-1])
     distance = np.linalg.norm(flat[first].astype(np.float32) - flat[second], axis=1)
+    if not np.isfinite(distance).all():
+        raise InputError("the features hold NaN or infinite values; the training has diverged")
     scores = []
     for annotator in labels.reshape(len(labels), -1):
         known = (annotator[first] >= 0) & (annotator[second] >= 0)

@@ -20,9 +20,7 @@ from sss.features.networks import (
 )
 from sss.files import whole_file
 
-DEFAULT_CHECKPOINT = (
-    Path(__file__).parents[2] / "checkpoints" / "unet_mobilenet_v2.safetensors"
-)
+DEFAULT_CHECKPOINT = Path(__file__).parents[2] / "checkpoints" / "unet_mobilenet_v2.safetensors"
 """The model that ships with the project."""
 
 _MODEL_KEY = "sss_model"
@@ -43,15 +41,23 @@ def save_checkpoint(
         network: Its weights and buffers are stored.
         config: What rebuilds the network.
         training: Step, metrics, data, …; anything JSON can hold.
-        half: Store floats in half precision (half the size, enough for inference).
+        half: Store the weights in half precision (half the size, enough for inference). Batch-norm
+            statistics stay as they are: a variance may be too large for half precision.
+
+    Raises:
+        InputError: The file cannot be written.
     """
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     if half:
-        state = {key: v.half() if v.is_floating_point() else v for key, v in state.items()}
+        weights = {key for key, _ in network.named_parameters()}
+        state = {key: v.half() if key in weights else v for key, v in state.items()}
     model = config_as_dict(config)
     header = {_MODEL_KEY: json.dumps(model), _TRAINING_KEY: json.dumps(training)}
     with whole_file(path) as partial:
-        save_file(state, partial, metadata=header)
+        try:
+            save_file(state, partial, metadata=header)
+        except SafetensorError as error:  # a full disk, for one
+            raise InputError(f"cannot write {path}: {error}") from error
     with whole_file(path.with_suffix(".json")) as partial:
         partial.write_text(json.dumps({"model": model, "training": training}, indent=2) + "\n")
 
@@ -83,9 +89,9 @@ def load_checkpoint(path: Path) -> tuple[EmbeddingNetwork, ModelConfig, dict[str
     try:
         config = ModelConfig(**json.loads(header[_MODEL_KEY]))
         training = json.loads(header.get(_TRAINING_KEY, "{}"))
+        network = build_network(config)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path} was written by another version of train.py ({error})") from error
-    network = build_network(config)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

@@ -7,6 +7,7 @@ cannot disagree on them.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +22,9 @@ from sss.errors import InputError
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+MIN_SIDE = 16
+"""Least height and width of a photo in pixels: a reflection cannot pad a smaller one."""
+
 
 @dataclass
 class ModelConfig:
@@ -29,16 +33,19 @@ class ModelConfig:
     Attributes:
         name: Entry of the registry ``NETWORKS``.
         encoder: Encoder of ``unet``, by segmentation_models_pytorch's name.
-        decoder_channels: Width of the U-Net's five decoder blocks, coarsest first.
+        decoder_channels: Width of the U-Net's decoder blocks, coarsest first; as many encoder
+            stages are used as there are widths, 3 to 5.
         dim: Dimension of the embedding, 64 to 256.
+        dropout: Share of the decoder's output channels that a training step blanks.
         weights: Start of the encoder: ``none`` (random), ``imagenet`` (downloaded), or the path
             of a torchvision state dict.
     """
 
     name: str = "unet"
     encoder: str = "mobilenet_v2"
-    decoder_channels: list[int] = field(default_factory=lambda: [256, 128, 64, 32, 16])
+    decoder_channels: list[int] = field(default_factory=lambda: [128, 96, 64, 32])
     dim: int = 64
+    dropout: float = 0.1
     weights: str = "imagenet"
 
 
@@ -88,8 +95,16 @@ class EmbeddingNetwork(nn.Module):
 
         Returns:
             (B, dim, H, W) embeddings, unbounded; their Euclidean distance is what was trained.
+
+        Raises:
+            InputError: A side is shorter than 16 pixels.
         """
         height, width = photos.shape[-2:]
+        if min(height, width) < MIN_SIDE:
+            raise InputError(
+                f"the photo has {height} × {width} pixels, expected {MIN_SIDE} or more on each "
+                "side; enlarge it"
+            )
         top, bottom = _split_padding(height, self.stride)
         left, right = _split_padding(width, self.stride)
         normalised = (photos - self.mean) / self.std
@@ -102,7 +117,7 @@ class EmbeddingNetwork(nn.Module):
         super().train(mode)
         if self.freeze_statistics:
             for module in self.encoder.modules():
-                if isinstance(module, nn.BatchNorm2d):
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
         return self
 
@@ -118,40 +133,88 @@ def _split_padding(side: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def _unet(config: ModelConfig) -> EmbeddingNetwork:
-    """U-Net (Ronneberger et al. 2015) on an encoder of segmentation_models_pytorch."""
-    import segmentation_models_pytorch as smp
+class PhotoPyramidUNet(nn.Module):
+    """U-Net (Ronneberger et al. 2015) whose decoder also sees the photo at each of its scales.
 
-    if len(config.decoder_channels) != 5:
-        raise InputError(
-            f"model.decoder_channels has {len(config.decoder_channels)} entries, expected 5 "
-            "(one per decoder block, coarsest first)"
+    Colour, and the mean colour around a pixel, tell segments apart almost as well as deep features
+    do; handing them to the decoder spares it from recovering them from the encoder's first layers.
+
+    Args:
+        encoder: Encoder of segmentation_models_pytorch.
+        decoder_channels: Width of each decoder block, coarsest first, one per encoder stage.
+        dim: Dimension of the embedding.
+        dropout: Share of the decoder's output channels that a training step blanks.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, decoder_channels: list[int], dim: int, dropout: float
+    ) -> None:
+        from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
+
+        super().__init__()
+        self.encoder = encoder
+        widths: Any = encoder.out_channels  # of the photo and of every stage
+        self.decoder = UnetDecoder(
+            encoder_channels=[width + 3 for width in widths],
+            decoder_channels=decoder_channels,
+            n_blocks=len(decoder_channels),
         )
-    from_hub = config.weights == "imagenet"
-    try:
-        unet = smp.Unet(
-            config.encoder,
-            encoder_weights="imagenet" if from_hub else None,
-            decoder_channels=config.decoder_channels,
-            classes=config.dim,
+        self.dropout = nn.Dropout2d(dropout)
+        self.head = nn.Conv2d(decoder_channels[-1] + 3, dim, kernel_size=1)
+
+    def forward(self, photos: Tensor) -> Tensor:
+        """Embed normalised photos (B, 3, h, w), h and w multiples of the stride."""
+        skips = [
+            torch.cat([skip, F.adaptive_avg_pool2d(photos, skip.shape[-2:])], dim=1)
+            for skip in self.encoder(photos)
+        ]
+        decoded = self.dropout(self.decoder(skips))
+        return self.head(torch.cat([decoded, photos], dim=1))
+
+
+def _unet(config: ModelConfig) -> EmbeddingNetwork:
+    """U-Net with the photo at every scale, on an encoder of segmentation_models_pytorch."""
+    depth = len(config.decoder_channels)
+    if not 3 <= depth <= 5 or min(config.decoder_channels) < 1:
+        raise InputError(
+            f"model.decoder_channels is {config.decoder_channels}, expected 3 to 5 widths above 0 "
+            "(one per encoder stage that is used, coarsest first)"
         )
-    except KeyError as error:
-        raise InputError(
-            f"unknown model.encoder '{config.encoder}': {' '.join(str(error.args[0]).split())}"
-        ) from error
-    except Exception as error:
-        if not from_hub:
-            raise
-        raise InputError(
-            f"cannot download the ImageNet weights of '{config.encoder}' "
-            f"({type(error).__name__}); give --model.weights PATH to a file you have, or none"
-        ) from error
+    encoder = _smp_encoder(config, depth)
+    unet = PhotoPyramidUNet(encoder, config.decoder_channels, config.dim, config.dropout)
     network = EmbeddingNetwork(
-        unet, unet.encoder, config.dim, stride=32, freeze_statistics=config.weights != "none"
+        unet, encoder, config.dim, stride=2**depth, freeze_statistics=config.weights != "none"
     )
     if config.weights not in ("imagenet", "none"):
-        load_encoder_weights(unet.encoder, Path(config.weights).expanduser())
+        load_encoder_weights(encoder, Path(config.weights).expanduser())
     return network
+
+
+def _smp_encoder(config: ModelConfig, depth: int) -> nn.Module:
+    """The first ``depth`` stages of an encoder, with ImageNet weights if the hub gives them."""
+    import segmentation_models_pytorch as smp
+
+    from_hub = config.weights == "imagenet"
+    try:
+        return smp.encoders.get_encoder(
+            config.encoder, depth=depth, weights="imagenet" if from_hub else None
+        )
+    except KeyError as error:
+        near = difflib.get_close_matches(config.encoder, smp.encoders.get_encoder_names(), 3, 0.5)
+        raise InputError(
+            f"no model.encoder '{config.encoder}' (with weights '{config.weights}') in "
+            f"segmentation_models_pytorch; near: {', '.join(near) or 'none, see its documentation'}"
+        ) from error
+    except Exception as error:  # whatever the hub, its HTTP library or timm may raise
+        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+        if not from_hub:
+            raise InputError(
+                f"model.encoder '{config.encoder}' fits no U-Net ({reason})"
+            ) from error
+        raise InputError(
+            f"cannot download the ImageNet weights of '{config.encoder}' ({reason}); give "
+            "--model.weights PATH to a file you have, or none"
+        ) from error
 
 
 NETWORKS: dict[str, Callable[[ModelConfig], EmbeddingNetwork]] = {"unet": _unet}
@@ -162,13 +225,15 @@ def build_network(config: ModelConfig) -> EmbeddingNetwork:
     """Build the network that ``config`` describes.
 
     Raises:
-        InputError: Unknown name or encoder, a dimension outside 8–512, weights that cannot be
-            read or do not fit.
+        InputError: Unknown name or encoder, a dimension outside 8–512, a dropout outside 0–1,
+            weights that cannot be read or do not fit.
     """
     if config.name not in NETWORKS:
         raise InputError(f"unknown model.name '{config.name}'; known: {', '.join(NETWORKS)}")
     if not 8 <= config.dim <= 512:
         raise InputError(f"model.dim is {config.dim}, expected 8 to 512")
+    if not 0 <= config.dropout < 1:
+        raise InputError(f"model.dropout is {config.dropout}, expected 0 up to below 1")
     return NETWORKS[config.name](config)
 
 
@@ -188,10 +253,10 @@ def load_encoder_weights(encoder: nn.Module, path: Path) -> None:
         state = {key: value for key, value in state.items() if key in wanted}
         # Encoders of segmentation_models_pytorch override this to drop the classifier's keys.
         nn.Module.load_state_dict(encoder, state, strict=True)
-    except InputError:
-        raise
-    except Exception as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # torch names no type for "this is not a state dict"
+        # The first line of torch's message about keys says nothing; the second names them.
+        lines = str(error).splitlines() or [type(error).__name__]
+        reason = " ".join(lines[:2])[:200]
         raise InputError(f"{path} does not hold weights of this encoder ({reason})") from error
 
 

@@ -41,7 +41,7 @@ def foreground_colours(
     # Importing pymatting compiles it on first use; Numba may then warn of threads or caches.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        from pymatting import estimate_foreground_ml  # type: ignore[import-untyped]
+        from pymatting import estimate_foreground_ml
 
         for colour, matte in zip(colours, mattes, strict=True):
             colour[:] = estimate_foreground_ml(image, np.ascontiguousarray(matte))

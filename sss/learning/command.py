@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from sss.errors import InputError
 from sss.learning.config import TrainConfig, check_config
+from sss.learning.keys import check_file, explain
 
 CONFIG_DIR = Path(__file__).parents[2] / "configs"
 """Where a config is looked for that is not found as given."""
@@ -53,6 +55,8 @@ def parse_command(arguments: list[str] | None = None) -> TrainCommand:
         known, keys = outer.parse_known_args(arguments)
     except argparse.ArgumentError as error:
         raise InputError(f"{error}; usage: {_USAGE}") from error
+    if known.resume is not None and known.run_dir is not None:
+        raise InputError("--resume already names the run's folder; leave --run_dir out")
     configs = [find_config(name) for name in known.config]
     if known.resume is not None:
         configs.insert(0, _saved_config(known.resume))
@@ -90,20 +94,27 @@ def _saved_config(run_dir: Path) -> Path:
 
 def _parse_keys(configs: list[Path], keys: list[str]) -> TrainConfig:
     """Fill the dataclasses; later configs and then ``keys`` override earlier ones."""
+    for path in configs:
+        check_file(path, TrainConfig)
     parser = ArgumentParser(
-        prog="train.py", usage=_USAGE, description="Train a pixel-embedding network.",
+        prog="train.py",
+        usage=_USAGE,
+        description="Train a pixel-embedding network.",
         exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="YAML file, as given or in configs/")
+    # These two are read before, and stand here for --help.
+    parser.add_argument("--run_dir", help="folder of the run (default: runs/NAME-DATE)")
+    parser.add_argument("--resume", metavar="RUN_DIR", help="go on with the run in this folder")
     parser.add_class_arguments(TrainConfig, nested_key=None)
     given = [argument for path in configs for argument in ("--config", str(path))]
     try:
         options: Namespace = parser.parse_args([*given, *keys])
         # Built by hand from the checked values: a class at top level has no instantiator.
-        built = parser.instantiate_classes(options).as_dict()
+        built = parser.instantiate(options).as_dict()
     except (ArgumentError, argparse.ArgumentError) as error:
-        raise InputError(f"{' '.join(str(error).split())} (--help lists the keys)") from error
-    built.pop("config", None)
-    config = TrainConfig(**{key: value for key, value in built.items() if key != "config"})
+        raise InputError(explain(str(error), TrainConfig)) from error
+    fields = {field.name for field in dataclasses.fields(TrainConfig)}
+    config = TrainConfig(**{key: value for key, value in built.items() if key in fields})
     check_config(config)
     return config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from sss.errors import InputError
@@ -145,26 +146,30 @@ def check_config(config: TrainConfig) -> None:
         "data.validation_photos": config.data.validation_photos,
         "loss.pixels_per_label": config.loss.pixels_per_label,
         "optim.lr": config.optim.lr,
+        "optim.head_factor": config.optim.head_factor,
         "optim.steps": config.optim.steps,
         "optim.batch": config.optim.batch,
         "log.every": config.log.every,
         "log.validate_every": config.log.validate_every,
     }
     for key, value in positive.items():
-        if value <= 0:
-            raise InputError(f"{key} is {value}, expected more than 0")
+        if not 0 < value < math.inf:
+            raise InputError(f"{key} is {value}, expected a number above 0")
     not_negative = {
         "data.workers": config.data.workers,
         "data.colour": config.data.colour,
         "optim.clip": config.optim.clip,
         "optim.warmup": config.optim.warmup,
         "optim.weight_decay": config.optim.weight_decay,
+        "optim.power": config.optim.power,
         "seed": config.seed,
         "threads": config.threads,
     }
     for key, value in not_negative.items():
-        if value < 0:
-            raise InputError(f"{key} is {value}, expected 0 or more")
+        if not 0 <= value < math.inf:
+            raise InputError(f"{key} is {value}, expected a number of 0 or more")
+    if config.data.colour > 1:
+        raise InputError(f"data.colour is {config.data.colour}, expected 0 to 1")
     if config.data.crop < 64:
         raise InputError(f"data.crop is {config.data.crop}, expected 64 or more pixels")
     if config.loss.labels_per_photo < 2:
@@ -172,8 +177,14 @@ def check_config(config: TrainConfig) -> None:
             f"loss.labels_per_photo is {config.loss.labels_per_photo}, expected 2 or more "
             "(one label makes no pair of different labels)"
         )
-    if not config.data.sources or any(source.weight <= 0 for source in config.data.sources):
-        raise InputError("data.sources needs one or more data sets, each with a weight above 0")
+    if not config.data.sources:
+        raise InputError("data.sources is empty, expected one data set or more")
+    for source in config.data.sources:
+        if not 0 < source.weight < math.inf:
+            raise InputError(
+                f"data.sources: the weight of {source.name} is {source.weight}, expected a number "
+                "above 0"
+            )
     if config.optim.name not in ("sgd", "adamw"):
         raise InputError(f"optim.name is '{config.optim.name}', expected sgd or adamw")
     if config.log.wandb not in ("auto", "online", "offline", "disabled"):

@@ -14,6 +14,9 @@ from collections.abc import Callable
 import torch
 from pytorch_metric_learning.distances import LpDistance
 from pytorch_metric_learning.losses import BaseMetricLossFunction, GenericPairLoss
+from pytorch_metric_learning.reducers import BaseReducer, DoNothingReducer
+from pytorch_metric_learning.utils.common_functions import labels_or_indices_tuple_required
+from pytorch_metric_learning.utils.loss_and_miner_utils import convert_to_pairs
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -29,16 +32,17 @@ _EPSILON = 1e-6
 
 
 class _PixelPairLoss(GenericPairLoss):
-    """Mean over all pairs of a function of distance; computed in float32 whatever comes in."""
+    """Mean over pairs of a function of distance, in float32 at least.
+
+    A pair that ``indices_tuple`` names twice counts once.
+    """
 
     def __init__(self) -> None:
         distance = LpDistance(normalize_embeddings=False, p=2, power=1)
         super().__init__(mat_based_loss=True, distance=distance)
 
-    def get_default_reducer(self) -> BaseMetricLossFunction:
+    def get_default_reducer(self) -> BaseReducer:
         """The mean is taken over pairs, so the reducer has one number to pass on."""
-        from pytorch_metric_learning.reducers import DoNothingReducer
-
         return DoNothingReducer()
 
     def compute_loss(
@@ -49,11 +53,15 @@ class _PixelPairLoss(GenericPairLoss):
         ref_emb: Tensor,
         ref_labels: Tensor,
     ) -> Tensor:
-        device_type = embeddings.device.type
-        with torch.autocast(device_type, enabled=False):
-            anchors = embeddings.float()
-            others = anchors if ref_emb is embeddings else ref_emb.float()
-            return super().compute_loss(anchors, labels, indices_tuple, others, ref_labels)
+        """Mean of the pairs in ``indices_tuple`` (all pairs if None), zero if there are none."""
+        labels_or_indices_tuple_required(labels, indices_tuple)
+        pairs = convert_to_pairs(indices_tuple, labels, ref_labels)
+        with torch.autocast(embeddings.device.type, enabled=False):
+            precision = torch.promote_types(embeddings.dtype, torch.float32)
+            anchors, others = embeddings.to(precision), ref_emb.to(precision)
+            # Distances come from a matrix product, which loses digits far from the origin.
+            centre = anchors.detach().mean(0) if len(anchors) else 0.0
+            return self.loss_method(self.distance(anchors - centre, others - centre), pairs)
 
     def _compute_loss(self, mat: Tensor, pos_mask: Tensor, neg_mask: Tensor) -> Tensor:
         """Mean over the pairs that the masks (N, N) name, zero if there are none."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sss.errors import InputError
 from sss.files import whole_file
 
 log = logging.getLogger(__name__)
@@ -30,11 +32,8 @@ class MetricsFile:
         self.rows: list[dict[str, float]] = []
         if resume_step and path.is_file():
             with path.open(newline="") as file:
-                rows = [
-                    {key: float(value) for key, value in row.items() if value}
-                    for row in csv.DictReader(file)
-                ]
-            self.rows = [row for row in rows if row["step"] <= resume_step]
+                rows = [_numbers(row) for row in csv.DictReader(file)]
+            self.rows = [row for row in rows if row and row["step"] <= resume_step]
         with whole_file(path) as partial, partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
@@ -48,12 +47,10 @@ class MetricsFile:
 
     def draw(self, path: Path) -> None:
         """Draw loss and validation over the steps."""
-        import matplotlib
+        from matplotlib.figure import Figure  # without pyplot: no window, no global state
 
-        matplotlib.use("Agg")
-        from matplotlib import pyplot as plt
-
-        figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+        figure = Figure(figsize=(9, 3.2), layout="constrained")
+        axes = figure.subplots(1, 2)
         for axis, key, title in zip(
             axes, ("loss", "val_pair_auc"), ("training loss", "validation pair AUC"), strict=True
         ):
@@ -65,7 +62,17 @@ class MetricsFile:
             axis.grid(alpha=0.3)
         with whole_file(path) as partial:
             figure.savefig(partial, dpi=110)
-        plt.close(figure)
+
+
+def _numbers(row: dict[str, str]) -> dict[str, float]:
+    """The filled columns of a CSV row; nothing if the row was broken off in writing."""
+    try:
+        values: dict[str, float] = {
+            key: float(text) for key, text in row.items() if text and key != "step"
+        }
+        return {"step": int(row["step"]), **values}
+    except (ValueError, TypeError):
+        return {}
 
 
 class NoTracker:
@@ -77,8 +84,8 @@ class NoTracker:
     def picture(self, step: int, name: str, pixels: np.ndarray) -> None:
         """Take one picture, (H, W, 3) uint8."""
 
-    def finish(self) -> None:
-        """Close the run."""
+    def finish(self, failed: bool = False) -> None:
+        """Close the run, as a failed one if it ended in an error."""
 
 
 class WandbTracker(NoTracker):
@@ -97,45 +104,71 @@ class WandbTracker(NoTracker):
 
         self._run.log({name: wandb.Image(pixels)}, step=step)
 
-    def finish(self) -> None:
-        """Upload what is left and close the run."""
-        self._run.finish(quiet=True)
+    def finish(self, failed: bool = False) -> None:
+        """Upload what is left and close the run, as a failed one if it ended in an error."""
+        self._run.finish(exit_code=int(failed))
 
 
-def open_tracker(
-    mode: str, project: str, name: str, folder: Path, config: dict[str, Any]
-) -> NoTracker:
+def open_tracker(mode: str, project: str, folder: Path, config: dict[str, Any]) -> NoTracker:
     """Start tracking.
 
     Args:
         mode: ``auto``, ``online``, ``offline`` or ``disabled``; ``auto`` goes online when
             somebody is logged in and offline, with one line, when not.
         project: W&B project.
-        name: Of the run.
-        folder: Where W&B keeps its files.
+        folder: Of the run, whose name it gives; W&B keeps its files there.
         config: The resolved configuration.
+
+    Raises:
+        InputError: W&B refuses the credentials or the project's name, or cannot be reached.
     """
     if mode == "disabled":
         return NoTracker()
+    # Both are read when wandb is imported. Without the second, an offline run calls home too.
     os.environ.setdefault("WANDB_SILENT", "true")
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
 
     if mode == "auto":
-        mode = "online" if wandb.api.api_key else "offline"
+        mode = "online" if _logged_in() else "offline"
         if mode == "offline":
             log.info(
                 "Weights & Biases: nobody is logged in, the run is kept in %s/wandb "
                 "(`wandb sync` uploads it, `wandb login` or --log.wandb disabled end this line)",
                 folder,
             )
-    run = wandb.init(
-        project=project,
-        name=name,
-        id=name,
-        resume="allow" if mode == "online" else None,
-        dir=str(folder),
-        mode=mode,
-        config=config,
-        settings=wandb.Settings(console="off"),
-    )
+    name = folder.resolve().name
+    try:
+        run = wandb.init(
+            project=project,
+            name=name,
+            id=re.sub(r"[^\w.-]", "-", name),
+            resume="allow" if mode == "online" else None,
+            dir=str(folder),
+            mode="online" if mode == "online" else "offline",
+            config=config,
+            settings=wandb.Settings(console="off", silent=True),
+        )
+    except wandb.Error as error:
+        raise _refused(error) from error
     return WandbTracker(run)
+
+
+def _logged_in() -> bool:
+    """Whether W&B finds credentials here (environment or .netrc); asks no one, nor the network."""
+    import wandb
+
+    # Under WANDB_MODE=offline `login` would warn that it cannot verify anything.
+    if os.environ.get("WANDB_MODE") in ("offline", "dryrun", "disabled"):
+        return False
+    try:
+        return bool(wandb.login(prompt=False, verify=False))
+    except wandb.Error as error:
+        raise _refused(error) from error
+
+
+def _refused(error: Exception) -> InputError:
+    return InputError(
+        f"Weights & Biases: {' '.join(str(error).split())}; mend that, or train with "
+        "--log.wandb offline or disabled"
+    )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import time
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from torch import Tensor, nn
@@ -21,10 +23,11 @@ from sss.errors import InputError
 from sss.evaluation.validation import mean_pair_auc
 from sss.features.checkpoints import pick_device, save_checkpoint
 from sss.features.extractor import embed_photo
-from sss.features.networks import EmbeddingNetwork, build_network
+from sss.features.networks import build_network
 from sss.files import whole_file
-from sss.learning.config import OptimConfig, TrainConfig
+from sss.learning.config import TrainConfig
 from sss.learning.losses import build_loss
+from sss.learning.optim import build_optimizer, set_learning_rate
 from sss.learning.sampling import sample_pixels
 from sss.learning.tracking import MetricsFile, NoTracker, open_tracker
 
@@ -62,62 +65,81 @@ class Trainer:
             visits=config.optim.steps * config.optim.batch,
             seed=config.seed,
         )
-        network = build_network(config.model)
-        self.network = network.to(self.device, memory_format=torch.channels_last)
+        # A run that goes on has its encoder in the state: the file it began with may be gone.
+        start = replace(config.model, weights="none") if resume else config.model
+        network = build_network(start)
+        network.freeze_statistics = config.model.weights != "none"
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.loss = build_loss(config.loss.name)
         self.optimizer = build_optimizer(self.network, config.optim)
         self.step = 0
         self.best = -math.inf
         self.seconds = 0.0
+        self.losses: list[float] = []  # of the steps since the last row
         if resume:
             self._load_state()
-        else:
-            with whole_file(run_dir / "config.yaml") as partial:
-                partial.write_text(yaml.safe_dump(asdict(config), sort_keys=False))
+        with whole_file(run_dir / "config.yaml") as partial:
+            partial.write_text(yaml.safe_dump(asdict(config), sort_keys=False))
         self.metrics = MetricsFile(run_dir / "metrics.csv", self.step)
         self.tracker: NoTracker = NoTracker()
 
     def run(self) -> None:
         """Train from the current step to the last one."""
-        config = self.config
+        options = self.config.log
         self._describe()
         self.tracker = open_tracker(
-            config.log.wandb, config.log.project, self.run_dir.name, self.run_dir, asdict(config)
+            options.wandb, options.project, self.run_dir, asdict(self.config)
         )
-        started, photos, running = time.perf_counter(), 0, []
-        if self.step == 0:
-            self._validate()
-        self.network.train()
-        for images, labels in self._batches():
-            running.append(self._train_step(images, labels))
-            photos += len(images)
-            if self.step % config.log.every == 0 or self.step == config.optim.steps:
-                elapsed = time.perf_counter() - started
-                self.seconds += elapsed
-                self._log_row(sum(running) / len(running), photos / elapsed)
-                started, photos, running = time.perf_counter(), 0, []
-            if self.step % config.log.validate_every == 0 or self.step == config.optim.steps:
-                self._validate()
-                self._save_state()
-                started = time.perf_counter()
+        try:
+            self._loop()
+        except BaseException:
+            self.tracker.finish(failed=True)
+            raise
         self.tracker.finish()
         log.info("done: best validation pair AUC %.4f; %s", self.best, self.run_dir)
 
-    def _batches(self) -> DataLoader:
+    def _loop(self) -> None:
+        options, steps = self.config.log, self.config.optim.steps
+        if self.step == 0:
+            self._validate()
+            self._save_state()
+        self.network.train()
+        photos, since_row = 0, 0.0
+        started = time.perf_counter()
+        for images, labels in self._batches():
+            self.losses.append(self._train_step(images, labels))
+            photos += len(images)
+            elapsed = time.perf_counter() - started  # waiting for the photos included
+            self.seconds += elapsed
+            since_row += elapsed
+            if self.step % options.every == 0 or self.step == steps:
+                self._log_row(sum(self.losses) / len(self.losses), photos / since_row)
+                self.losses, photos, since_row = [], 0, 0.0
+            if self.step % options.validate_every == 0 or self.step == steps:
+                self._validate()
+                self._save_state()
+            started = time.perf_counter()
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         config = self.config
         first = self.step * config.optim.batch
-        return DataLoader(
+        loader = DataLoader(
             self.samples,
             batch_size=config.optim.batch,
             sampler=range(first, len(self.samples)),
             num_workers=config.data.workers,
             pin_memory=self.device.type == "cuda",
             worker_init_fn=_one_thread,
-            persistent_workers=config.data.workers > 0,
         )
+        try:
+            yield from loader
+        except InputError as error:
+            # A loader process hands on its error as a traceback, whose last line is the message.
+            raise InputError(str(error).rstrip().rpartition("InputError: ")[2]) from error
 
     def _train_step(self, images: Tensor, labels: Tensor) -> float:
         """One optimiser step; returns the loss."""
+        torch.manual_seed(_step_seed(self.config.seed, self.step))  # for layers that draw numbers
         set_learning_rate(self.optimizer, self.config.optim, self.step)
         photos = images.to(self.device, torch.float32, non_blocking=True) / 255
         embeddings = self.network(photos.to(memory_format=torch.channels_last))
@@ -138,7 +160,7 @@ class Trainer:
 
     def _batch_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Mean of the photos' losses; pairs are made within a photo only."""
-        generator = torch.Generator().manual_seed(hash((self.config.seed, self.step)) % 2**62)
+        generator = torch.Generator().manual_seed(_step_seed(self.config.seed, self.step))
         options = self.config.loss
         losses = []
         for embedding, label_map in zip(embeddings, labels, strict=True):
@@ -216,6 +238,7 @@ class Trainer:
             "step": self.step,
             "best": self.best,
             "seconds": self.seconds,
+            "losses": self.losses,
         }
         with whole_file(self.run_dir / "last.pt") as partial:
             torch.save(state, partial)
@@ -223,11 +246,21 @@ class Trainer:
     def _load_state(self) -> None:
         path = self.run_dir / "last.pt"
         if not path.is_file():
-            raise InputError(f"no training state at {path}; start this run anew without --resume")
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.best, self.seconds = state["step"], state["best"], state["seconds"]
+            raise InputError(
+                f"no training state at {path}; remove {self.run_dir} and start this run anew"
+            )
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.best, self.seconds = state["step"], state["best"], state["seconds"]
+            self.losses = state.get("losses", [])
+        except Exception as error:  # torch names no type for a damaged file
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"{path} is not the training state of this network ({type(error).__name__}: "
+                f"{reason}); resume without changing the model or the optimiser"
+            ) from error
 
     def _describe(self) -> None:
         parameters = sum(p.numel() for p in self.network.parameters())
@@ -247,39 +280,9 @@ class Trainer:
         )
 
 
-def build_optimizer(network: EmbeddingNetwork, config: OptimConfig) -> torch.optim.Optimizer:
-    """Four groups: encoder and head, each with decay on weights and none on biases and norms."""
-    head = {id(parameter) for parameter in network.head_parameters()}
-    groups = []
-    for in_head in (False, True):
-        for decays in (True, False):
-            members = [
-                parameter
-                for parameter in network.parameters()
-                if (id(parameter) in head) == in_head and (parameter.ndim > 1) == decays
-            ]
-            factor = config.head_factor if in_head else 1.0
-            groups.append(
-                {
-                    "params": members,
-                    "lr": config.lr * factor,
-                    "factor": factor,
-                    "weight_decay": config.weight_decay if decays else 0.0,
-                }
-            )
-    if config.name == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr)
-    return torch.optim.SGD(groups, lr=config.lr, momentum=0.9)
-
-
-def set_learning_rate(
-    optimizer: torch.optim.Optimizer, config: OptimConfig, step: int
-) -> None:
-    """Warm-up, then the poly policy: lr·(1 − step/steps)^power, times each group's factor."""
-    rate = config.lr * (1 - step / config.steps) ** config.power
-    rate *= min(1.0, (step + 1) / (config.warmup + 1))
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group["factor"]
+def _step_seed(seed: int, step: int) -> int:
+    """A number of its own for each step of each run's seed."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0])
 
 
 def _one_thread(_worker: int) -> None:

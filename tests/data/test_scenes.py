@@ -175,7 +175,7 @@ def test_items_are_photos_and_labels() -> None:
         scene = dataset.scene(i)
         assert photo.shape == (40, 56, 3)
         assert photo.dtype == np.uint8
-        assert labels.shape == (40, 56)
+        assert labels.shape == (1, 40, 56)  # one annotator
         assert labels.dtype == np.int32
         assert np.abs(photo / 255.0 - scene.photo).max() <= 0.5 / 255.0 + 1e-6
 
@@ -187,8 +187,8 @@ def test_only_unclear_pixels_are_unlabelled() -> None:
         _, labels = dataset[i]
         scene = dataset.scene(i)
         unclear = scene.alphas.max(axis=-1) < LABEL_ALPHA
-        np.testing.assert_array_equal(labels == UNLABELLED, unclear)
-        np.testing.assert_array_equal(labels[~unclear], scene.labels[~unclear])
+        np.testing.assert_array_equal(labels[0] == UNLABELLED, unclear)
+        np.testing.assert_array_equal(labels[0, ~unclear], scene.labels[~unclear])
         unlabelled += int(unclear.sum())
     assert unlabelled > 0
 

@@ -1,0 +1,103 @@
+"""The keys of a config: which there are, and words for what is wrong with a user's."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sss.errors import InputError
+
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "list": "a list",
+}
+
+
+def known_keys(section: type, prefix: str = "") -> list[str]:
+    """All keys of a configuration dataclass with their sections: ``optim.lr``."""
+    keys = []
+    for name, hint in typing.get_type_hints(section).items():
+        keys.append(prefix + name)
+        inner = _section_in(hint)
+        if inner:
+            keys += known_keys(inner, f"{prefix}{name}.")
+    return keys
+
+
+def check_file(path: Path, config_class: type) -> None:
+    """Refuse a file that is not YAML, or whose keys ``config_class`` does not have.
+
+    Raises:
+        InputError: Names the file, the key, and the nearest key there is.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} is not a YAML file: {reason}") from error
+    for problem in _problems(content, config_class, config_class, ""):
+        raise InputError(f"{path}: {problem}")
+
+
+def unknown_key(key: str, config_class: type) -> str:
+    """Say that there is no ``key`` and which one may have been meant."""
+    known = known_keys(config_class)
+    near = difflib.get_close_matches(key, known, 1, cutoff=0.8)
+    if not near:  # perhaps the section was left out, or is another one
+        by_leaf = {name.rpartition(".")[2]: name for name in reversed(known)}
+        leaf = key.rpartition(".")[2]
+        near = [by_leaf[name] for name in difflib.get_close_matches(leaf, by_leaf, 1, cutoff=0.75)]
+    meant = f"did you mean {near[0]}?" if near else "--help lists them all"
+    return f"there is no key {key}; {meant}"
+
+
+def explain(message: str, config_class: type) -> str:
+    """One plain line for what jsonargparse found wrong."""
+    message = " ".join(message.split())
+    if found := re.search(r"unrecognized arguments: (.*)", message, re.IGNORECASE):
+        first = found[1].split()[0]
+        if not first.startswith("-"):
+            return f"'{first}' is not an option; give keys as --section.key VALUE"
+        return unknown_key(first.lstrip("-").partition("=")[0], config_class)
+    where = re.search(r"""(?:Parser key "|argument --|Group ')([\w.]+)""", message)
+    key = where[1] if where else ""
+    if found := re.search(r"(?:Option|accept option) '([\w.]+)'", message):
+        return unknown_key(f"{key}.{found[1]}".lstrip("."), config_class)
+    if found := re.search(r"Expected a <class '(\w+)'>\.? Got value: (.*)", message):
+        return f"{key} is {found[2].strip()!r}, expected {_KINDS.get(found[1], found[1])}"
+    if "expected one argument" in message:
+        return f"{key} stands there without a value; write --{key} VALUE"
+    return message
+
+
+def _problems(content: Any, section: type, whole: type, prefix: str) -> Iterator[str]:
+    """What is wrong with the keys of ``section``, whose place in ``whole`` is ``prefix``."""
+    if not isinstance(content, dict):
+        names = ", ".join(field.name for field in dataclasses.fields(section))
+        yield f"{prefix[:-1] or 'the file'} is {content!r}, expected keys with values ({names})"
+        return
+    hints = typing.get_type_hints(section)
+    for key, value in content.items():
+        if key not in hints:
+            yield unknown_key(f"{prefix}{key}", whole)
+            continue
+        inner = _section_in(hints[key])
+        if inner and isinstance(value, list) == (hints[key] is not inner):
+            for entry in value if isinstance(value, list) else [value]:
+                yield from _problems(entry, inner, whole, f"{prefix}{key}.")
+
+
+def _section_in(hint: Any) -> type | None:
+    """The dataclass that a key holds, one or a list of; none for plain values."""
+    inner = next(iter(typing.get_args(hint)), hint)
+    return inner if dataclasses.is_dataclass(inner) and isinstance(inner, type) else None

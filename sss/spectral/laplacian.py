@@ -1,0 +1,57 @@
+"""The graph Laplacian (Aksoy et al. 2018, Sec. 3.4)."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from sss.spectral.affinities import colour_affinity, matting_affinity, semantic_affinity
+from sss.spectral.superpixels import SuperpixelGraph
+
+SEMANTIC_WEIGHT = 0.01
+COLOUR_WEIGHT = 0.01
+
+
+def graph_laplacian(affinity: sp.csr_array) -> sp.csr_array:
+    """Unnormalised Laplacian ``L = D − W``: rows sum to zero.
+
+    Args:
+        affinity: Symmetric sparse (N, N) W; what stands on its diagonal cancels out.
+
+    Returns:
+        Sparse (N, N). It is indefinite when W has negative entries.
+    """
+    degree = np.asarray(affinity.sum(axis=1)).ravel()
+    return (sp.dia_array((degree[None], [0]), shape=affinity.shape) - affinity).tocsr()
+
+
+def soft_segmentation_laplacian(
+    photo: np.ndarray,
+    features: np.ndarray,
+    graph: SuperpixelGraph,
+    semantic_weight: float = SEMANTIC_WEIGHT,
+    colour_weight: float = COLOUR_WEIGHT,
+) -> sp.csr_array:
+    """Laplacian of matting + semantic + non-local colour affinity.
+
+    Args:
+        photo: (H, W, 3) float in [0, 1].
+        features: (H, W, 3) float in [0, 1].
+        graph: Superpixels of the photo.
+        semantic_weight: Weight of the semantic affinity; 0 leaves it out.
+        colour_weight: Weight of the non-local colour affinity; 0 leaves it out.
+
+    Raises:
+        ValueError: Photo, features and superpixels differ in size.
+    """
+    if not photo.shape[:2] == features.shape[:2] == graph.labels.shape:
+        raise ValueError(
+            f"photo {photo.shape[:2]}, features {features.shape[:2]} and superpixels "
+            f"{graph.labels.shape} must have one size"
+        )
+    affinity = matting_affinity(photo)
+    if semantic_weight:
+        affinity = affinity + semantic_weight * semantic_affinity(graph, features)
+    if colour_weight:
+        affinity = affinity + colour_weight * colour_affinity(graph, photo)
+    return graph_laplacian(affinity)

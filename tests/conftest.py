@@ -1,0 +1,36 @@
+"""What the tests of several folders share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from data.scenes import SceneDataset
+from data.sources import SOURCES
+from sss.features.networks import ModelConfig
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """Folder of the real data sets; tests that use it are marked ``reference``."""
+    folder = Path(os.environ.get("SSS_REFERENCE", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set SSS_REFERENCE")
+    return folder
+
+
+@pytest.fixture
+def tiny_model() -> ModelConfig:
+    """A network that trains within milliseconds."""
+    return ModelConfig(decoder_channels=[16, 16, 8, 8, 8], dim=8, weights="none")
+
+
+@pytest.fixture
+def small_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the data set ``scenes`` be four small ones per split."""
+    seeds = {"train": 0, "val": 1}
+    monkeypatch.setitem(
+        SOURCES, "scenes", lambda _root, split: SceneDataset(4, seeds[split], size=(72, 80))
+    )

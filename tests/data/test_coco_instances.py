@@ -1,0 +1,220 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pycocotools import mask as rle
+from skimage.io import imsave
+
+from data.coco_instances import CocoInstances, instance_map
+from sss.errors import InputError
+
+SIZE = (30, 40)
+
+
+def box(top: int, left: int, bottom: int, right: int) -> np.ndarray:
+    mask = np.zeros(SIZE, bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+def polygon(top: int, left: int, bottom: int, right: int) -> list[float]:
+    return [left, top, right, top, right, bottom, left, bottom]
+
+
+def runs(mask: np.ndarray) -> dict[str, Any]:
+    """Uncompressed RLE, counted by hand: columns first, unset pixels first."""
+    counts, value, length = [], False, 0
+    for pixel in mask.T.ravel():
+        if pixel != value:
+            counts.append(length)
+            value, length = pixel, 0
+        length += 1
+    return {"size": list(mask.shape), "counts": [*counts, length]}
+
+
+def compressed(mask: np.ndarray) -> dict[str, Any]:
+    coded = rle.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return {"size": list(mask.shape), "counts": coded["counts"].decode()}
+
+
+def annotation(segmentation: Any, area: float, crowd: int = 0, photo: int = 1) -> dict[str, Any]:
+    return {"segmentation": segmentation, "area": area, "iscrowd": crowd, "image_id": photo}
+
+
+# --- instance_map ---------------------------------------------------------------------------------
+
+
+def test_three_spellings_of_one_mask() -> None:
+    mask = box(5, 8, 20, 30)
+    for segmentation in ([polygon(5, 8, 20, 30)], runs(mask), compressed(mask)):
+        labels = instance_map([annotation(segmentation, 330)], SIZE)
+        assert labels.dtype == np.int32
+        np.testing.assert_array_equal(labels, np.where(mask, 1, -1))
+
+
+def test_an_object_in_parts_is_one() -> None:
+    parts = [polygon(0, 0, 10, 10), polygon(20, 20, 30, 40)]
+    labels = instance_map([annotation(parts, 300)], SIZE)
+    np.testing.assert_array_equal(labels == 1, box(0, 0, 10, 10) | box(20, 20, 30, 40))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_smaller_instances_lie_on_top(order: tuple[int, ...]) -> None:
+    masks = [box(0, 0, 30, 40), box(5, 5, 20, 20), box(10, 10, 14, 14)]
+    annotations = [annotation(runs(m), float(m.sum())) for m in masks]
+    labels = instance_map([annotations[i] for i in order], SIZE)
+    expected = np.ones(SIZE)
+    expected[masks[1]] = 2
+    expected[masks[2]] = 3
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_crowds_are_unlabelled_and_hide_no_instance() -> None:
+    crowd, inside = box(0, 0, 30, 25), box(5, 5, 10, 10)
+    annotations = [
+        annotation(runs(crowd), 750, crowd=1),
+        annotation(runs(inside), 25),
+        annotation([polygon(12, 20, 22, 35)], 150),  # half inside the crowd
+    ]
+    labels = instance_map(annotations, SIZE)
+    assert (labels[inside] == 2).all()
+    assert (labels[box(12, 20, 22, 35)] == 1).all()
+    assert (labels[~inside & ~box(12, 20, 22, 35)] == -1).all()
+
+
+def test_nothing_annotated() -> None:
+    assert (instance_map([], SIZE) == -1).all()
+
+
+# --- the data set ---------------------------------------------------------------------------------
+
+CONTENT = {
+    "images": [
+        {"id": 1, "file_name": "one.jpg"},
+        {"id": 2, "file_name": "grey.jpg"},
+        {"id": 3, "file_name": "lonely.jpg"},
+        {"id": 4, "file_name": "crowded.jpg"},
+        {"id": 5, "file_name": "empty.jpg"},
+    ],
+    "annotations": [
+        annotation([polygon(0, 0, 10, 10)], 100),
+        annotation([polygon(15, 15, 25, 25)], 90),
+        annotation([polygon(0, 0, 10, 10)], 100, photo=2),
+        annotation([polygon(10, 10, 20, 22)], 120, photo=2),
+        annotation([polygon(0, 0, 10, 10)], 100, photo=3),
+        annotation([polygon(0, 0, 10, 10)], 100, photo=4),
+        annotation(runs(box(3, 3, 9, 9)), 36, crowd=1, photo=4),
+    ],
+}
+
+
+def write(photos: Path, annotations: Path, content: Any = CONTENT) -> None:
+    photos.mkdir(parents=True)
+    annotations.parent.mkdir(parents=True, exist_ok=True)
+    annotations.write_text(json.dumps(content))
+    for image in CONTENT["images"]:
+        grey = image["file_name"] == "grey.jpg"
+        photo = np.full(SIZE if grey else (*SIZE, 3), 90, np.uint8)
+        imsave(photos / image["file_name"], photo, check_contrast=False)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write(tmp_path / "images", tmp_path / "instances_train.json")
+    return tmp_path
+
+
+@pytest.mark.parametrize("official", [False, True])
+def test_both_layouts(tmp_path: Path, official: bool) -> None:
+    if official:
+        write(tmp_path / "images/val2017", tmp_path / "annotations/instances_val2017.json")
+    else:
+        write(tmp_path / "images", tmp_path / "instances_val.json")
+    dataset = CocoInstances(tmp_path, "val")
+    assert [photo.name for photo in dataset.photos] == ["one.jpg", "grey.jpg"]
+    photo, labels = dataset[0]
+    assert photo.shape == (*SIZE, 3)
+    assert photo.dtype == np.uint8
+    assert labels.shape == (1, *SIZE)
+    assert labels.dtype == np.int32
+    expected = np.full(SIZE, -1)
+    expected[box(0, 0, 10, 10)] = 1
+    expected[box(15, 15, 25, 25)] = 2
+    np.testing.assert_array_equal(labels[0], expected)
+
+
+def test_grey_photos_get_three_channels(root: Path) -> None:
+    photo, labels = CocoInstances(root, "train")[1]
+    assert photo.shape == (*SIZE, 3)
+    assert labels[0, 15, 15] == 1  # the larger instance of the two is the first
+
+
+@pytest.mark.parametrize(("least", "count"), [(0, 5), (1, 4), (2, 2)])
+def test_least_number_of_instances(root: Path, least: int, count: int) -> None:
+    assert len(CocoInstances(root, "train", min_instances=least)) == count
+
+
+def test_too_many_instances_asked(root: Path) -> None:
+    with pytest.raises(InputError, match="names 0 photos with 3 or more"):
+        CocoInstances(root, "train", min_instances=3)
+
+
+def test_missing_annotations(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no COCO instance annotations at .*SSS_DATA"):
+        CocoInstances(tmp_path, "train")
+
+
+def test_missing_photos(root: Path) -> None:
+    (root / "images" / "grey.jpg").unlink()
+    with pytest.raises(InputError, match=r"names 2 photos .* 1 of them are not in .*grey\.jpg"):
+        CocoInstances(root, "train")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{broken",
+        "[]",
+        "3",
+        '{"images": []}',
+        '{"images": [{"id": 1}], "annotations": []}',
+        '{"images": [], "annotations": [{"image_id": 1, "segmentation": [], "area": 1}]}',
+    ],
+)
+def test_broken_annotations(root: Path, content: str) -> None:
+    (root / "instances_train.json").write_text(content)
+    with pytest.raises(InputError, match=r"instances_train\.json is not a COCO instances file"):
+        CocoInstances(root, "train", min_instances=0)
+
+
+@pytest.mark.parametrize("segmentation", [[], {"counts": "x"}, None, runs(np.ones((3, 4), bool))])
+def test_impossible_segmentations_are_named(root: Path, segmentation: Any) -> None:
+    dataset = CocoInstances(root, "train")
+    dataset.annotations[0].append(annotation(segmentation, 1))
+    with pytest.raises(InputError, match=r"annotations of one\.jpg are not COCO's"):
+        dataset[0]
+
+
+@pytest.mark.reference
+def test_the_real_sample(reference: Path) -> None:
+    dataset = CocoInstances(reference / "coco_sample", "train")
+    assert 200 < len(dataset) <= 449
+    for index in range(0, len(dataset), 23):
+        photo, labels = dataset[index]
+        assert photo.ndim == 3
+        assert photo.shape[2] == 3
+        assert labels.shape == (1, *photo.shape[:2])
+        assert (labels != -1).any()
+        assert len(np.unique(labels[labels > 0])) >= 2
+        assert labels.max() <= len(dataset.annotations[index])
+
+
+@pytest.mark.reference
+def test_the_official_layout(reference: Path) -> None:
+    dataset = CocoInstances(reference / "cocostuff_sample", "val", min_instances=1)
+    assert [photo.name for photo in dataset.photos] == ["000000000139.jpg"]
+    photo, labels = dataset[0]
+    assert labels.shape == (1, *photo.shape[:2])
+    assert len(np.unique(labels)) > 10

@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+from scipy.ndimage import maximum_filter, minimum_filter
+
+from data.transforms import TrainingTransform
+
+COLOURS = np.array([[200, 30, 30], [30, 180, 40], [40, 40, 220], [220, 210, 40], [5, 90, 90]])
+VALUES = np.array([0, 3, 17, 300, 12_000])
+
+
+def painted(height: int = 150, width: int = 170, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """A photo of flat regions whose colours tell their labels, and the labels."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(size=(12, 2)) * (height, width)
+    rows, columns = np.mgrid[:height, :width]
+    nearest = np.hypot(rows[..., None] - points[:, 0], columns[..., None] - points[:, 1]).argmin(-1)
+    region = nearest % 5
+    return COLOURS[region].astype(np.uint8), VALUES[region].astype(np.int32)
+
+
+def away_from_borders(labels: np.ndarray, distance: int = 2) -> np.ndarray:
+    size = 2 * distance + 1
+    return maximum_filter(labels, size) == minimum_filter(labels, size)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_photo_and_labels_stay_together(seed: int) -> None:
+    photo, labels = painted(seed=seed % 5)
+    # Without colour jitter; blur and JPEG may still change a flat colour a little.
+    crop, cropped = TrainingTransform(96, colour=0.0)(photo, labels, seed)
+    assert crop.shape == (96, 96, 3)
+    assert cropped.shape == (96, 96)
+    assert crop.dtype == np.uint8
+    assert cropped.dtype == np.int32
+    assert set(np.unique(cropped)) <= {*VALUES.tolist(), -1}
+    inside = away_from_borders(cropped, 5)
+    assert inside.mean() > 0.2
+    palette = np.vstack([COLOURS, [0, 0, 0]])  # padding is black
+    nearest = np.abs(crop[..., None, :] - palette).sum(-1).argmin(-1)  # (96, 96)
+    np.testing.assert_array_equal(np.append(VALUES, -1)[nearest][inside], cropped[inside])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_labels_are_never_mixed(seed: int) -> None:
+    """Neighbours -1 and 12000 in fine stripes: any mean of two would show."""
+    labels = np.where(np.indices((90, 90)).sum(0) % 2, -1, 12_000).astype(np.int32)
+    photo = np.random.default_rng(0).integers(256, size=(90, 90, 3), dtype=np.uint8)
+    _, cropped = TrainingTransform(64)(photo, labels, seed)
+    assert set(np.unique(cropped)) <= {-1, 12_000}
+
+
+@pytest.mark.parametrize("size", [(20, 30), (64, 20), (150, 40), (64, 64), (43, 500)])
+@pytest.mark.parametrize("seed", range(4))
+def test_small_photos_are_padded_with_unlabelled_black(size: tuple[int, int], seed: int) -> None:
+    photo, labels = np.full((*size, 3), 255, np.uint8), np.full(size, 7, np.int32)
+    crop, cropped = TrainingTransform(64, colour=0.0)(photo, labels, seed)
+    assert crop.shape == (64, 64, 3)
+    assert cropped.shape == (64, 64)
+    assert (cropped == 7).any()
+    assert (crop[(cropped == -1) & away_from_borders(cropped, 5)] < 25).all()
+    assert (crop[(cropped == 7) & away_from_borders(cropped, 5)] > 230).all()
+    if max(size) * 1.5 < 64:
+        assert (cropped == -1).any()
+
+
+def test_seeded() -> None:
+    photo, labels = painted()
+    transform, other = TrainingTransform(64), TrainingTransform(64)
+    first = transform(photo, labels, 5)
+    transform(photo, labels, 6)
+    for again in (transform(photo, labels, 5), other(photo, labels, 5)):
+        np.testing.assert_array_equal(first[0], again[0])
+        np.testing.assert_array_equal(first[1], again[1])
+    assert not np.array_equal(first[0], transform(photo, labels, 6)[0])
+
+
+def test_input_is_left_alone() -> None:
+    photo, labels = painted()
+    before = photo.copy(), labels.copy()
+    TrainingTransform(64)(photo, labels, 1)
+    np.testing.assert_array_equal(photo, before[0])
+    np.testing.assert_array_equal(labels, before[1])
+
+
+@pytest.fixture(scope="module")
+def draws() -> np.ndarray:
+    """(200, 5): scale, place of the crop by row and by column, mirrored?, colours changed?"""
+    side, crop = 200, 64
+    transform = TrainingTransform(crop, scale=(0.5, 1.5))
+    rows, columns = np.indices((side, side)).astype(np.int32)
+    photo = np.full((side, side, 3), (60, 120, 180), np.uint8)
+    found = []
+    for seed in range(200):
+        picture, down = transform(photo, rows, seed)
+        across = transform(photo, columns, seed)[1]
+        scale = (crop - 1) / (down.max() - down.min())
+        room = side - crop / scale
+        changed = np.abs(picture.astype(int).mean((0, 1)) - (60, 120, 180)).max() > 3
+        found.append(
+            (scale, down.min() / room, across.min() / room, across[0, 0] > across[0, -1], changed)
+        )
+    return np.array(found, dtype=float)
+
+
+def test_range_of_the_draws(draws: np.ndarray) -> None:
+    scale, row, column, mirrored, changed = draws.T
+    assert 0.48 < scale.min() < 0.55
+    assert 1.45 < scale.max() < 1.55
+    for place in (row, column):
+        assert place.min() < 0.05
+        assert place.max() > 0.9
+        assert abs(place.mean() - 0.5) < 0.08
+    assert abs(mirrored.mean() - 0.5) < 0.12
+    assert 0.6 < changed.mean() < 0.95
+
+
+def test_draws_are_independent(draws: np.ndarray) -> None:
+    """One stream per transform, all with the same seed, would tie them to each other."""
+    correlation = np.corrcoef(draws.T) - np.eye(5)
+    assert np.abs(correlation).max() < 0.25  # 3.5 standard deviations
+
+
+def test_colour_can_be_switched_off() -> None:
+    photo = np.full((80, 80, 3), (60, 120, 180), np.uint8)
+    labels = np.zeros((80, 80), np.int32)
+    for seed in range(30):
+        crop, _ = TrainingTransform(40, colour=0.0)(photo, labels, seed)
+        assert np.abs(crop.astype(int) - (60, 120, 180)).max() < 6  # JPEG
+
+
+def test_labels_that_do_not_fit_are_refused() -> None:
+    labels = np.full((80, 80), 40_000, np.int32)
+    with pytest.raises(ValueError, match="a label is 40000, expected at most 32767"):
+        TrainingTransform(64)(np.zeros((80, 80, 3), np.uint8), labels, 0)
