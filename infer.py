@@ -1,9 +1,9 @@
 """Split photos into soft layers.
 
-    python infer.py photo.jpg                        # writes out/photo/
-    python infer.py photos/ -o layers --layers auto -j 2
-    python infer.py photo.jpg --checkpoint runs/mine --solver exact
-    python infer.py photo.jpg --features features.npy
+python infer.py photo.jpg                        # writes out/photo/
+python infer.py photos/ -o layers --layers auto -j 2
+python infer.py photo.jpg --checkpoint runs/mine --solver exact
+python infer.py photo.jpg --features features.npy
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class CocoInstances:
         if found is None:
             raise InputError(
                 f"no COCO instance annotations at {pairs[0][0]} or {pairs[1][0]}; point data.root "
-                "(or SSS_DATA) at the folder that holds coco_sample/"
+                "(or SSS_DATA) at the folder that holds coco/"
             )
         try:
             content = json.loads(found[0].read_text())

@@ -36,22 +36,25 @@ def _scenes(root: Path | None, split: str) -> RegionDataset:
     return SceneDataset(length={"train": 10_000, "val": 32}[split], seed=first_seed[split])
 
 
-def _on_disk(folder: str, build: Callable[[Path, str], RegionDataset]) -> Callable:
+def _on_disk(build: Callable[[Path, str], RegionDataset], *folders: str) -> Callable:
+    """Open the first of ``folders`` that is there; the first of all is named when none is."""
+
     def open_below_root(root: Path | None, split: str) -> RegionDataset:
         if root is None:
             raise InputError(
-                f"the data set '{folder}' needs a folder: set data.root in the config, give "
+                f"the data set '{folders[0]}' needs a folder: set data.root in the config, give "
                 f"--data.root DIR, or set {ROOT_VARIABLE}; to train without one use "
                 "--config smoke.yaml"
             )
-        return build(root / folder, split)
+        places = [root / folder for folder in folders]
+        return build(next((place for place in places if place.is_dir()), places[0]), split)
 
     return open_below_root
 
 
 SOURCES: dict[str, Callable[[Path | None, str], RegionDataset]] = {
-    "bsds500": _on_disk("bsds500", Bsds500),
-    "coco_instances": _on_disk("coco_sample", CocoInstances),
+    "bsds500": _on_disk(Bsds500, "bsds500"),
+    "coco_instances": _on_disk(CocoInstances, "coco", "coco_sample"),
     "scenes": _scenes,
 }
 

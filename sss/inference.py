@@ -244,7 +244,9 @@ class PhotoWorker:
         report["total_seconds"] = round(time.perf_counter() - started, 3)
         report["startup_seconds"] = round(startup_seconds, 3)
         write_report(folder / "report.json", report)
-        clock.finish(f"{result.alpha.shape[2]} layers in {report['total_seconds']:.1f} s → {folder}")
+        clock.finish(
+            f"{result.alpha.shape[2]} layers in {report['total_seconds']:.1f} s → {folder}"
+        )
 
     def _raw_features(self, photo: np.ndarray) -> np.ndarray:
         if self.extractor is not None:

@@ -59,9 +59,7 @@ class SoftSegmenter:
         InputError: Layers below 1, or an unknown solver.
     """
 
-    def __init__(
-        self, layers: int | None = LAYERS, solver: str = "coarse", seed: int = 0
-    ) -> None:
+    def __init__(self, layers: int | None = LAYERS, solver: str = "coarse", seed: int = 0) -> None:
         if layers is not None and layers < 1:
             raise InputError(f"{layers} layers were asked for; give 1 or more, or 'auto'")
         if solver not in SOLVERS:
@@ -80,7 +78,11 @@ class SoftSegmenter:
             features: (H, W, 3) float, channels in [0, 1], as
                 :func:`sss.features.reduction.reduce_features` gives them.
             progress: Called as the stages go on.
+
+        Raises:
+            InputError: The photo is smaller than 3×3, or the features differ from it in size.
         """
+        photo, features = _checked(photo, features)
         clock = _Clock(progress)
         with clock.stage("graph"):
             laplacian = _laplacian(photo, features)
@@ -137,6 +139,19 @@ class _Clock:
             self._progress(name, share)
 
 
+def _checked(photo: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as float64: the matting affinity's ε is below what float32 resolves."""
+    height, width = photo.shape[:2]
+    if min(height, width) < 3:
+        raise InputError(f"photo is {height}×{width} pixels; give one of 3×3 or more")
+    if features.shape[:2] != (height, width):
+        raise InputError(
+            f"features are {features.shape[0]}×{features.shape[1]}, the photo is "
+            f"{height}×{width}; give features of the photo's size"
+        )
+    return photo.astype(np.float64), features.astype(np.float64)
+
+
 def _laplacian(photo: np.ndarray, features: np.ndarray) -> csr_array:
     return soft_segmentation_laplacian(photo, features, compute_superpixels(photo))
 
@@ -152,7 +167,7 @@ def _resize(picture: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """Resample (H, W, C) linearly, averaging when it shrinks."""
     if picture.shape[:2] == tuple(size):
         return picture
-    shrinks = size[0] < picture.shape[0]
+    shrinks = size[0] < picture.shape[0] or size[1] < picture.shape[1]
     return resize(picture, size, order=1, mode="edge", anti_aliasing=shrinks)
 
 

@@ -54,9 +54,7 @@ def read_features(path: Path) -> np.ndarray:
         features = features[..., None]
     if features.ndim != 3 or features.dtype.kind not in "fiub":
         shape = "×".join(map(str, features.shape))
-        raise InputError(
-            f"{path} holds {features.dtype} of {shape}, expected numbers of H×W×D"
-        )
+        raise InputError(f"{path} holds {features.dtype} of {shape}, expected numbers of H×W×D")
     return features.astype(np.float32)
 
 

@@ -181,6 +181,7 @@ def _unet(config: ModelConfig) -> EmbeddingNetwork:
             "(one per encoder stage that is used, coarsest first)"
         )
     encoder = _smp_encoder(config, depth)
+    drop_unused_layers(encoder, stride=2**depth)
     unet = PhotoPyramidUNet(encoder, config.decoder_channels, config.dim, config.dropout)
     network = EmbeddingNetwork(
         unet, encoder, config.dim, stride=2**depth, freeze_statistics=config.weights != "none"
@@ -188,6 +189,38 @@ def _unet(config: ModelConfig) -> EmbeddingNetwork:
     if config.weights not in ("imagenet", "none"):
         load_encoder_weights(encoder, Path(config.weights).expanduser())
     return network
+
+
+def drop_unused_layers(encoder: nn.Module, stride: int) -> None:
+    """Replace layers that the encoder's outputs do not depend on by identities.
+
+    A U-Net of few stages leaves an encoder's last ones unused, and not every encoder of
+    segmentation_models_pytorch drops them: they would be computed, stored and shipped for nothing.
+    """
+    was_training = encoder.training
+    with torch.enable_grad():
+        outputs = encoder.eval()(torch.zeros(1, 3, 2 * stride, 2 * stride))
+        torch.stack([output.sum() for output in outputs]).sum().backward()
+    encoder.train(was_training)
+    _replace_untouched(encoder)
+    encoder.zero_grad(set_to_none=True)
+
+
+class _Skipped(nn.Module):
+    """Passes its input on, whatever options the layer in its place used to take."""
+
+    def forward(self, values: Tensor, *_: object, **__: object) -> Tensor:
+        return values
+
+
+def _replace_untouched(module: nn.Module) -> None:
+    """Put an identity in place of each largest part none of whose weights has a gradient."""
+    for name, child in module.named_children():
+        weights = list(child.parameters())
+        if weights and all(weight.grad is None for weight in weights):
+            setattr(module, name, _Skipped())
+        else:
+            _replace_untouched(child)
 
 
 def _smp_encoder(config: ModelConfig, depth: int) -> nn.Module:

@@ -51,7 +51,7 @@ def compute_superpixels(photo: np.ndarray, count: int = SUPERPIXELS) -> Superpix
         count: Superpixels asked for; the result may have some more or fewer.
     """
     labels = slic(
-        photo,
+        photo.astype(np.float64),  # in float32 the compactness vanishes and slic fails
         n_segments=min(count, photo.shape[0] * photo.shape[1]),
         compactness=1e-20,
         max_num_iter=10,

@@ -1,0 +1,83 @@
+"""Pair AUC of features on BSDS500: colour, the untrained encoder, and checkpoints.
+
+SSS_DATA=DIR python benchmarks/pair_auc.py --encoder-weights imagenet
+SSS_DATA=DIR python benchmarks/pair_auc.py --checkpoint runs/mine --photos 100
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from skimage.color import rgb2lab
+from torch.nn import functional as F
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from data.sources import data_root, open_source
+from sss.evaluation.validation import mean_pair_auc
+from sss.features.checkpoints import DEFAULT_CHECKPOINT
+from sss.features.extractor import FeatureExtractor
+from sss.features.networks import ModelConfig, build_network
+from sss.features.reduction import reduce_features
+
+Embed = Callable[[np.ndarray], np.ndarray]
+
+
+def encoder_stages(weights: str, stages: list[int]) -> Embed:
+    """Untrained features: some of the encoder's stages, each pixel's scaled to length one."""
+    config = ModelConfig(decoder_channels=[256, 128, 64, 32, 16], weights=weights)
+    network = build_network(config).eval()
+
+    def embed(photo: np.ndarray) -> np.ndarray:
+        height, width = photo.shape[:2]
+        pixels = torch.from_numpy(photo.transpose(2, 0, 1).copy()).float()[None] / 255
+        normalised = (pixels - network.mean) / network.std
+        padded = F.pad(normalised, (0, -width % 32, 0, -height % 32), mode="reflect")
+        with torch.inference_mode():
+            outputs = network.encoder(padded)
+        upsampled = [
+            F.interpolate(F.normalize(outputs[s], dim=1), padded.shape[-2:], mode="bilinear")
+            for s in stages
+        ]
+        together = torch.cat(upsampled, dim=1)[0, :, :height, :width]
+        return together.permute(1, 2, 0).numpy()
+
+    return embed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", help="folder that holds bsds500/; default: SSS_DATA")
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--photos", type=int, default=100)
+    parser.add_argument("--checkpoint", type=Path, action="append", default=[])
+    parser.add_argument("--encoder-weights", help="imagenet, or the path of a state dict")
+    options = parser.parse_args()
+    dataset = open_source("bsds500", data_root(options.root), options.split)
+
+    rows: dict[str, Embed] = {"Lab colour": rgb2lab}
+    if options.encoder_weights:
+        for stages in ([1], [2], [3], [4], [5], [1, 2, 3, 4], [1, 2, 3, 4, 5]):
+            name = f"untrained encoder, stages {stages}"
+            rows[name] = encoder_stages(options.encoder_weights, stages)
+    for path in options.checkpoint or [DEFAULT_CHECKPOINT]:
+        extractor = FeatureExtractor(path, torch.device("cpu"))
+        rows[f"{path.name}, {extractor.config.dim}-D"] = lambda photo, e=extractor: e(photo / 255)
+        rows[f"{path.name}, reduced to 3-D"] = lambda photo, e=extractor: reduce_features(
+            e(photo / 255), photo / 255
+        )
+    print(f"pair AUC on {min(options.photos, len(dataset))} photos of BSDS500 {options.split}")
+    for name, embed in rows.items():
+        started = time.perf_counter()
+        score = mean_pair_auc(embed, dataset, options.photos)
+        print(f"{score:.4f}  {name}  ({time.perf_counter() - started:.0f} s)", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+
+from sss.spectral import grouping
+from sss.spectral.grouping import cluster_pixels, group_components
+
+CORNERS = np.array(
+    [[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]], dtype=float
+)
+
+
+def striped(means: np.ndarray, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Components (10·W, C) and features (10, W, 3): one crisp stripe of columns per mean."""
+    stripe = np.repeat(np.arange(len(means)), widths)
+    owner = np.repeat(stripe[None], 10, axis=0)
+    return np.eye(len(means))[owner.ravel()], means[owner]
+
+
+def planted(groups: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Components and features of 24 stripes around ``groups`` corners, and each stripe's group."""
+    rng = np.random.default_rng(seed)
+    group = rng.permutation(np.arange(24) % groups)
+    means = CORNERS[group] + rng.uniform(-0.03, 0.03, (24, 3))
+    return *striped(means, rng.integers(2, 6, 24)), group
+
+
+def groups_of(layers: np.ndarray, components: np.ndarray) -> list[set[int]]:
+    """Which crisp components make up each layer."""
+    owner = layers.reshape(len(components), -1).argmax(axis=1)
+    return [
+        set(np.flatnonzero(components[owner == layer].any(axis=0)).tolist())
+        for layer in range(layers.shape[-1])
+    ]
+
+
+@pytest.mark.parametrize("groups", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("automatic", [False, True])
+def test_components_of_like_features_form_a_layer(groups: int, automatic: bool) -> None:
+    components, features, group = planted(groups, seed=groups)
+    layers = group_components(components, features, None if automatic else groups)
+    assert layers.shape == (*features.shape[:2], groups)
+    expected = [set(np.flatnonzero(group == g).tolist()) for g in range(groups)]
+    assert sorted(map(sorted, groups_of(layers, components))) == sorted(map(sorted, expected))
+    np.testing.assert_array_equal(layers.sum(axis=2), 1)
+
+
+def test_layers_are_sums_of_soft_components() -> None:
+    rng = np.random.default_rng(0)
+    components = rng.random((40, 4))
+    components /= components.sum(axis=1, keepdims=True)
+    features = (components @ np.array([[0.0], [10], [0.1], [10.1]])).reshape(5, 8, 1)
+    # Mean features follow the components' order 0 < 2 < 1 < 3 too weakly to rely on; two layers
+    # must still be sums of disjoint sets of components.
+    layers = group_components(components, features, 2).reshape(40, 2)
+    subsets = [[c for c in range(4) if bits >> c & 1] for bits in range(1, 15)]
+    matches = [
+        subset for subset in subsets if np.allclose(components[:, subset].sum(axis=1), layers[:, 0])
+    ]
+    assert len(matches) == 1
+
+
+def test_layers_are_sorted_by_area() -> None:
+    widths = np.array([3, 20, 7, 12, 5])
+    components, features = striped(CORNERS[:5], widths)
+    layers = group_components(components, features, 5)
+    np.testing.assert_allclose(layers.sum(axis=(0, 1)), 10 * np.sort(widths)[::-1])
+    np.testing.assert_array_equal(layers[..., 0].ravel(), components[:, 1])
+
+
+def test_grouping_is_the_same_from_seed_to_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    # No planted groups: a cloud of two dozen points with many local optima.
+    components, features = striped(np.random.default_rng(7).random((24, 3)), np.full(24, 3))
+
+    def found(seed: int) -> tuple[tuple[int, ...], ...]:
+        groups = groups_of(group_components(components, features, 5, seed), components)
+        return tuple(sorted(tuple(sorted(group)) for group in groups))
+
+    assert len({found(seed) for seed in range(10)}) == 1
+    monkeypatch.setattr(grouping, "GROUPING_RESTARTS", 1)
+    assert len({found(seed) for seed in range(10)}) > 1  # that is what the restarts are for
+
+
+@pytest.mark.parametrize("layers", [3, 5, None])
+def test_fewer_components_than_layers_stay_as_they_are(layers: int | None) -> None:
+    components, features = striped(CORNERS[:3], np.array([4, 9, 6]))
+    grouped = group_components(components, features, layers)
+    assert grouped.shape == (10, 19, 3)
+    np.testing.assert_array_equal(grouped.reshape(190, 3), components[:, [1, 2, 0]])
+
+
+@pytest.mark.parametrize("layers", [1, 5, None])
+def test_one_component_is_one_layer(layers: int | None) -> None:
+    grouped = group_components(np.ones((12, 1)), np.full((3, 4, 3), 0.5), layers)
+    np.testing.assert_array_equal(grouped, np.ones((3, 4, 1)))
+
+
+def test_one_layer_holds_everything() -> None:
+    components, features, _ = planted(4, seed=0)
+    layers = group_components(components, features, 1)
+    np.testing.assert_array_equal(layers, np.ones((*features.shape[:2], 1)))
+
+
+def test_empty_component_does_no_harm() -> None:
+    components, features = striped(CORNERS[:3], np.array([4, 9, 6]))
+    components = np.column_stack([components, np.zeros(len(components))])
+    layers = group_components(components, features, 3)
+    assert np.isfinite(layers).all()
+    np.testing.assert_allclose(layers.sum(axis=2), 1)
+
+
+def test_pixel_clusters_are_those_planted() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 6, (15, 20))
+    features = CORNERS[truth] + rng.uniform(-0.02, 0.02, (15, 20, 3))
+    labels = cluster_pixels(features, 6)
+    assert labels.shape == (300,)
+    assert len({(a, b) for a, b in zip(labels, truth.ravel(), strict=True)}) == 6
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("different", [1, 2, 5])
+def test_fewer_different_features_give_fewer_clusters(different: int) -> None:
+    truth = np.arange(60).reshape(6, 10) % different
+    labels = cluster_pixels(CORNERS[truth], 40)
+    assert set(labels.tolist()) == set(range(different))
+    assert len({(a, b) for a, b in zip(labels, truth.ravel(), strict=True)}) == different
+
+
+def test_fewer_pixels_than_clusters() -> None:
+    labels = cluster_pixels(np.random.default_rng(0).random((3, 4, 3)), 40)
+    assert sorted(labels.tolist()) == list(range(12))
