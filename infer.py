@@ -16,12 +16,16 @@ STARTED = time.perf_counter()
 from sss.cli import run_main  # noqa: E402
 
 
+def seconds_since_start() -> float:
+    """Seconds since this process began to load the program."""
+    return time.perf_counter() - STARTED
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and split the photos; returns the exit code."""
     from sss.inference import parse_options, run
 
-    options = parse_options(arguments)
-    return run(options, startup_seconds=lambda: time.perf_counter() - STARTED)
+    return run(parse_options(arguments), seconds_since_start)
 
 
 if __name__ == "__main__":

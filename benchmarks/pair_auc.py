@@ -22,8 +22,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from data.sources import data_root, open_source
 from sss.evaluation.validation import mean_pair_auc
 from sss.features.checkpoints import DEFAULT_CHECKPOINT
+from sss.features.embedding import ModelConfig
 from sss.features.extractor import FeatureExtractor
-from sss.features.networks import ModelConfig, build_network
+from sss.features.networks import build_network
 from sss.features.reduction import reduce_features
 
 Embed = Callable[[np.ndarray], np.ndarray]

@@ -8,13 +8,20 @@ from collections.abc import Callable
 
 from sss.errors import InputError
 
-log = logging.getLogger("sss")
+CLEAR_LINE = "\r\x1b[K"
+"""Takes a progress line off the screen."""
+
+
+def set_up_logging() -> None:
+    """Show the log on stderr: messages of this project, warnings of others."""
+    start = CLEAR_LINE if sys.stderr.isatty() else ""
+    logging.basicConfig(level=logging.WARNING, format=f"{start}%(message)s", stream=sys.stderr)
+    logging.getLogger("sss").setLevel(logging.INFO)
 
 
 def run_main(main: Callable[[], int]) -> int:
     """Run a script's ``main``; a user's mistake becomes one line and exit code 2."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("sss").setLevel(logging.INFO)
+    set_up_logging()
     try:
         return main()
     except InputError as error:

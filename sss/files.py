@@ -10,6 +10,8 @@ from pathlib import Path
 
 from sss.errors import InputError
 
+_PARTIAL = ".partial-"
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -24,7 +26,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=_PARTIAL, suffix=path.suffix, dir=path.parent)
     except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; choose another place to write to"
@@ -41,6 +43,12 @@ def whole_file(path: Path) -> Iterator[Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove what :func:`whole_file` left in ``folder`` when its process was killed."""
+    for partial in folder.glob(f"{_PARTIAL}*"):
+        partial.unlink(missing_ok=True)
 
 
 def _umask() -> int:

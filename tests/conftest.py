@@ -7,7 +7,7 @@ import pytest
 
 from data.scenes import SceneDataset
 from data.sources import SOURCES
-from sss.features.networks import ModelConfig
+from sss.features.embedding import ModelConfig
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -71,10 +71,12 @@ def test_same_seed_gives_the_same_bits(scene: Scene, result: SoftLayers) -> None
     np.testing.assert_array_equal(again.alpha, result.alpha)
 
 
-def test_single_precision_makes_no_difference(scene: Scene, result: SoftLayers) -> None:
-    assert scene.photo.dtype == np.float32
-    double = SoftSegmenter()(scene.photo.astype(np.float64), ideal_features(scene))
-    np.testing.assert_array_equal(double.raw, result.raw)
+def test_single_precision_makes_no_difference() -> None:
+    rng = np.random.default_rng(0)
+    photo, features = rng.random((2, 20, 24, 3), np.float32)
+    single = SoftSegmenter()(photo, features)
+    double = SoftSegmenter()(photo.astype(np.float64), features.astype(np.float64))
+    np.testing.assert_array_equal(double.raw, single.raw)
 
 
 def test_inputs_are_left_alone(scene: Scene) -> None:
@@ -89,11 +91,10 @@ def test_inputs_are_left_alone(scene: Scene) -> None:
 # --- odd photos --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [(3, 3), (16, 16), (16, 300), (3, 120)])
-@pytest.mark.parametrize("solver", ["coarse", "exact"])
-def test_odd_sizes(size: tuple[int, int], solver: str) -> None:
+@pytest.mark.parametrize("size", [(3, 3), (16, 16), (16, 300), (120, 3)])
+def test_odd_sizes(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
-    result = SoftSegmenter(solver=solver)(rng.random((*size, 3)), rng.random((*size, 3)))
+    result = SoftSegmenter()(rng.random((*size, 3)), rng.random((*size, 3)))
     assert_valid(result, size)
 
 

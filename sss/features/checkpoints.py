@@ -12,12 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from sss.errors import InputError
-from sss.features.networks import (
-    EmbeddingNetwork,
-    ModelConfig,
-    build_network,
-    config_as_dict,
-)
+from sss.features.embedding import EmbeddingNetwork, ModelConfig, config_as_dict
+from sss.features.networks import build_network
 from sss.files import whole_file
 
 DEFAULT_CHECKPOINT = Path(__file__).parents[2] / "checkpoints" / "unet_mobilenet_v2.safetensors"

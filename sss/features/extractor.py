@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sss.features.checkpoints import checkpoint_file, file_sha256, load_checkpoint
-from sss.features.networks import EmbeddingNetwork
+from sss.features.embedding import EmbeddingNetwork
 
 
 def embed_photo(network: EmbeddingNetwork, photo: np.ndarray, device: torch.device) -> np.ndarray:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from sss.errors import InputError
 from sss.features.reduction import DIMENSIONS, check_features, reduce_features, stretch
+from sss.layers.photo import PHOTO_SUFFIXES, read_photo
 
 MATLAB_NAME = "embedmap"
 """What the authors' feature code calls its array."""
@@ -28,45 +29,73 @@ def read_features(path: Path) -> np.ndarray:
         InputError: The file is missing, damaged, or holds something else.
     """
     if not path.is_file():
-        raise InputError(f"no features at {path}; give a .npy, .npz, .mat or image file")
+        raise InputError(f"no features at {path}; give a {_KINDS} file")
     suffix = path.suffix.lower()
+    if suffix not in (*_READERS, *PHOTO_SUFFIXES):
+        raise InputError(f"{path} is not of a supported kind; give a {_KINDS} file")
     try:
-        if suffix == ".npy":
-            features = np.load(path, allow_pickle=False)
-        elif suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                features = _pick(dict(archive), path)
-        elif suffix == ".mat":
-            from scipy.io import loadmat
-
-            content = loadmat(path)
-            features = _pick({k: v for k, v in content.items() if not k.startswith("__")}, path)
-        else:
-            from sss.layers.photo import read_photo
-
-            features = read_photo(path)
+        features = _READERS.get(suffix, read_photo)(path)
     except InputError:
         raise
     except Exception as error:  # each reader has errors of its own for damaged files
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"cannot read features from {path} ({reason})") from error
+        raise InputError(f"cannot read features from {path} ({reason}); save them again") from error
+    return _checked(features, path)
+
+
+def _read_numpy(path: Path) -> object:
+    """``.npy`` and ``.npz``; content decides which of both."""
+    with path.open("rb") as file:
+        if not file.read(6).startswith((b"\x93NUMPY", b"PK")):
+            raise InputError(f"{path} is not a NumPy file; save features with numpy.save")
+    content = np.load(path, allow_pickle=False)
+    if isinstance(content, np.ndarray):
+        return content
+    with content:
+        return content[_pick(list(content), path)]
+
+
+def _read_matlab(path: Path) -> object:
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(path)
+    except NotImplementedError as error:
+        raise InputError(f"{path} is of MATLAB's version 7.3; save it with '-v7'") from error
+    return content[_pick([name for name in content if not name.startswith("__")], path)]
+
+
+_READERS: dict[str, Callable[[Path], object]] = {
+    ".npy": _read_numpy,
+    ".npz": _read_numpy,
+    ".mat": _read_matlab,
+}
+_KINDS = ".npy, .npz, .mat or image"
+
+
+def _pick(names: list[str], path: Path) -> str:
+    """Which of a file's arrays holds the features."""
+    if MATLAB_NAME in names:
+        return MATLAB_NAME
+    if len(names) == 1:
+        return names[0]
+    listed = f" ({', '.join(sorted(names)[:5])}{', …' if len(names) > 5 else ''})" if names else ""
+    raise InputError(
+        f"{path} holds {len(names)} arrays{listed}; expected one, or one called {MATLAB_NAME}"
+    )
+
+
+def _checked(features: object, path: Path) -> np.ndarray:
+    """(H, W, D) float32 from any array of numbers; (H, W) is one channel."""
+    if not isinstance(features, np.ndarray):  # a sparse matrix
+        raise InputError(f"{path} holds a {type(features).__name__}, expected a plain array")
     if features.ndim == 2:
         features = features[..., None]
-    if features.ndim != 3 or features.dtype.kind not in "fiub":
-        shape = "×".join(map(str, features.shape))
+    if features.ndim != 3 or 0 in features.shape or features.dtype.kind not in "fiub":
+        shape = "×".join(map(str, features.shape)) or "a single value"
         raise InputError(f"{path} holds {features.dtype} of {shape}, expected numbers of H×W×D")
-    return features.astype(np.float32)
-
-
-def _pick(arrays: Mapping[str, np.ndarray], path: Path) -> np.ndarray:
-    if MATLAB_NAME in arrays:
-        return arrays[MATLAB_NAME]
-    if len(arrays) == 1:
-        return next(iter(arrays.values()))
-    raise InputError(
-        f"{path} holds {len(arrays)} arrays ({', '.join(sorted(arrays)[:5])}); expected one, or "
-        f"one called {MATLAB_NAME}"
-    )
+    with np.errstate(over="ignore"):  # infinite values are refused later
+        return features.astype(np.float32)
 
 
 def as_graph_features(features: np.ndarray, photo: np.ndarray) -> np.ndarray:

@@ -66,6 +66,10 @@ def check_features(features: np.ndarray, size: tuple[int, ...]) -> None:
 def guided_filter(guide: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Guided filter with a colour guide (He, Sun, Tang, *Guided Image Filtering*, TPAMI 2013).
 
+    The window's side is even, so it has no middle pixel: the window of pixel (y, x) reaches from
+    (y − 5, x − 5) to (y + 4, x + 4), mirrored at the border (OpenCV's anchor of even
+    windows).
+
     Args:
         guide: (H, W, 3) float32 in [0, 1].
         values: (H, W, D) float32.

@@ -46,7 +46,7 @@ def foreground_colours(
         for colour, matte in zip(colours, mattes, strict=True):
             colour[:] = estimate_foreground_ml(image, np.ascontiguousarray(matte))
     for warning in caught:
-        logger.info("foreground estimation: %s", warning.message)
+        logger.debug("foreground estimation: %s", warning.message)
     if exact_sum:
         _make_sum_exact(image, mattes, colours)
     return np.clip(colours, 0.0, 1.0, out=colours)

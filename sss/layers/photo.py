@@ -149,7 +149,7 @@ def _decode(path: Path, data: bytes, max_side: int | None) -> Picture:
                 "copy or download the photo again"
             ) from error
     for warning in caught:
-        logger.info("%s: %s", path, _one_line(warning.message))
+        logger.debug("%s: %s", path, _one_line(warning.message))
     return picture
 
 

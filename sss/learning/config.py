@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from sss.errors import InputError
-from sss.features.networks import ModelConfig
+from sss.features.embedding import ModelConfig
 
 
 @dataclass

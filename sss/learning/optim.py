@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from sss.features.networks import EmbeddingNetwork
+from sss.features.embedding import EmbeddingNetwork
 from sss.learning.config import OptimConfig
 
 

@@ -81,15 +81,12 @@ class NoTracker:
     def log(self, step: int, values: dict[str, Any]) -> None:
         """Take the figures of one step."""
 
-    def picture(self, step: int, name: str, pixels: np.ndarray) -> None:
-        """Take one picture, (H, W, 3) uint8."""
-
     def finish(self, failed: bool = False) -> None:
         """Close the run, as a failed one if it ended in an error."""
 
 
 class WandbTracker(NoTracker):
-    """Sends figures and pictures to Weights & Biases."""
+    """Sends figures to Weights & Biases."""
 
     def __init__(self, run: Any) -> None:
         self._run = run
@@ -97,12 +94,6 @@ class WandbTracker(NoTracker):
     def log(self, step: int, values: dict[str, Any]) -> None:
         """Log the figures of one step."""
         self._run.log(values, step=step)
-
-    def picture(self, step: int, name: str, pixels: np.ndarray) -> None:
-        """Log one picture, (H, W, 3) uint8."""
-        import wandb
-
-        self._run.log({name: wandb.Image(pixels)}, step=step)
 
     def finish(self, failed: bool = False) -> None:
         """Upload what is left and close the run, as a failed one if it ended in an error."""

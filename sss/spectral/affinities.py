@@ -71,10 +71,12 @@ def _window_statistics(
     """
     height, width = photo.shape[:2]
     colours = [photo[1 + r : height - 1 + r, 1 + c : width - 1 + c] for r, c in WINDOW]
-    mean = sum(colours) / 9
+    mean = sum(colours[1:], start=colours[0]) / 9
     deviations = [colour - mean for colour in colours]
-    covariance = sum(d[..., :, None] * d[..., None, :] for d in deviations) / 9
-    covariance[..., range(3), range(3)] += regularisation
+    covariance = np.zeros((*mean.shape, 3))
+    for deviation in deviations:
+        covariance += deviation[..., :, None] * deviation[..., None, :] / 9
+    covariance += regularisation * np.eye(3)
     return deviations, np.linalg.inv(covariance)
 
 

@@ -16,7 +16,8 @@ from sss.features.checkpoints import (
     pick_device,
     save_checkpoint,
 )
-from sss.features.networks import EmbeddingNetwork, ModelConfig, build_network, config_as_dict
+from sss.features.embedding import EmbeddingNetwork, ModelConfig, config_as_dict
+from sss.features.networks import build_network
 
 TRAINING = {"step": 12, "val_pair_auc": 0.75, "config": {"seed": 3}}
 

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from sss.features.checkpoints import save_checkpoint
+from sss.features.embedding import ModelConfig
 from sss.features.extractor import FeatureExtractor, embed_photo
-from sss.features.networks import ModelConfig, build_network
+from sss.features.networks import build_network
 
 CPU = torch.device("cpu")
 

@@ -7,14 +7,9 @@ import torch
 from torch import nn
 
 from sss.errors import InputError
-from sss.features.networks import (
-    NETWORKS,
-    EmbeddingNetwork,
-    ModelConfig,
-    build_network,
-    config_as_dict,
-    load_encoder_weights,
-)
+from sss.features.embedding import EmbeddingNetwork, ModelConfig, config_as_dict
+from sss.features.networks import NETWORKS, build_network
+from sss.features.unet import load_encoder_weights
 
 
 def one_line(error: pytest.ExceptionInfo[InputError]) -> str:

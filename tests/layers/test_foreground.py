@@ -103,6 +103,6 @@ def test_warnings_of_the_estimator_go_to_the_log(scene, monkeypatch, caplog):
         return image
 
     monkeypatch.setattr(pymatting, "estimate_foreground_ml", warns)
-    with caplog.at_level(logging.INFO, logger="sss"):
+    with caplog.at_level(logging.DEBUG, logger="sss"):
         foreground_colours(*scene)
     assert "the threading layer is old" in caplog.text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sss.features.networks import ModelConfig
+from sss.features.embedding import ModelConfig
 from sss.learning.config import (
     DataConfig,
     LogConfig,

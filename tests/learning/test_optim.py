@@ -1,6 +1,7 @@
 import pytest
 
-from sss.features.networks import ModelConfig, build_network
+from sss.features.embedding import ModelConfig
+from sss.features.networks import build_network
 from sss.learning.config import OptimConfig
 from sss.learning.optim import build_optimizer, set_learning_rate
 

@@ -21,7 +21,9 @@ def naive_matting_affinity(photo: np.ndarray, epsilon: float) -> np.ndarray:
     affinity = np.zeros((height * width, height * width))
     for row in range(1, height - 1):
         for column in range(1, width - 1):
-            window = [(r, c) for r in range(row - 1, row + 2) for c in range(column - 1, column + 2)]
+            window = [
+                (r, c) for r in range(row - 1, row + 2) for c in range(column - 1, column + 2)
+            ]
             colours = np.array([photo[r, c] for r, c in window])
             mean = colours.mean(axis=0)
             inverse = np.linalg.inv(np.cov(colours.T, bias=True) + epsilon / 9 * np.eye(3))

@@ -89,13 +89,13 @@ def test_fewer_pixels_than_eigenvectors() -> None:
     laplacian = soft_segmentation_laplacian(photo, photo, compute_superpixels(photo))
     values, vectors = smallest_eigenvectors(laplacian, 100)
     assert values.shape == (12,)
-    np.testing.assert_allclose(vectors @ np.diag(values) @ vectors.T, laplacian.toarray(), atol=1e-9)
+    np.testing.assert_allclose(
+        vectors @ np.diag(values) @ vectors.T, laplacian.toarray(), atol=1e-9
+    )
 
 
 @pytest.mark.usefixtures("sparse_only")
-def test_no_convergence_is_told(
-    laplacian: sp.csr_array, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_convergence_is_told(laplacian: sp.csr_array, monkeypatch: pytest.MonkeyPatch) -> None:
     def give_up(*_: object, **__: object) -> None:
         raise ArpackNoConvergence("%d %d %s", np.zeros(7), np.zeros((1600, 7)))
 

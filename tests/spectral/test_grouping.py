@@ -4,9 +4,7 @@ import pytest
 from sss.spectral import grouping
 from sss.spectral.grouping import cluster_pixels, group_components
 
-CORNERS = np.array(
-    [[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]], dtype=float
-)
+CORNERS = np.array([[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]], dtype=float)
 
 
 def striped(means: np.ndarray, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -58,9 +58,7 @@ def test_terms_of_weight_zero_are_left_out(inputs: Inputs, weights: tuple[float,
 
 def test_semantic_term_makes_it_indefinite(inputs: Inputs) -> None:
     with_term = np.linalg.eigvalsh(soft_segmentation_laplacian(*inputs).toarray())
-    without = np.linalg.eigvalsh(
-        soft_segmentation_laplacian(*inputs, semantic_weight=0).toarray()
-    )
+    without = np.linalg.eigvalsh(soft_segmentation_laplacian(*inputs, semantic_weight=0).toarray())
     assert with_term[0] < -1e-3
     assert without[0] > -1e-9
 

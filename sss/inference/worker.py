@@ -1,0 +1,209 @@
+"""One photo from file to folder."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sss import __version__
+from sss.errors import InputError
+from sss.files import whole_file
+from sss.inference.options import AUTO, Options
+from sss.inference.progress import StageClock
+from sss.layers.export import write_layers, write_report
+from sss.layers.overview import write_overview
+from sss.layers.photo import read_photo
+from sss.segmenter import SoftLayers, SoftSegmenter
+
+if TYPE_CHECKING:
+    from sss.features.extractor import FeatureExtractor
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("numpy", "scipy", "scikit-image", "scikit-learn", "pymatting")
+"""Their versions can change the layers, so the report names them."""
+
+FLOAT16_MAX = float(np.finfo(np.float16).max)
+
+
+class PhotoWorker:
+    """Does one photo after the other with one loaded network.
+
+    Args:
+        options: Of the command line.
+
+    Raises:
+        InputError: The checkpoint or the device cannot be used.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.segmenter = SoftSegmenter(options.layers, options.solver, options.seed)
+        self.extractor: FeatureExtractor | None = None
+        self.features_of: Callable[[np.ndarray], np.ndarray]
+        if options.features is None:
+            self.extractor = self.features_of = _load_extractor(options)
+        else:
+            from sss.features.files import read_features
+
+            path = options.features
+            self.features_of = lambda _photo: read_features(path)
+
+    def try_photo(self, photo: Path, folder: Path, startup_seconds: float) -> str | None:
+        """Do one photo; what stopped it comes back as one line."""
+        clock = StageClock(photo)
+        try:
+            with one_thread():
+                summary = self.do_photo(photo, folder, startup_seconds, clock)
+        except Exception as error:  # of whatever kind: the other photos shall be done
+            log.debug("%s: where it happened", photo, exc_info=True)
+            return describe_failure(photo, error)
+        finally:
+            clock.clear()
+        print(f"{photo}: {summary}", file=sys.stderr)
+        return None
+
+    def do_photo(self, path: Path, folder: Path, startup_seconds: float, clock: StageClock) -> str:
+        """Read, split and write one photo; returns a summary.
+
+        Raises:
+            InputError: The photo, its features or the folder cannot be used.
+        """
+        started = time.perf_counter()
+        with clock.stage("read"):
+            photo = read_photo(path, self.options.max_side)
+        with clock.stage("features"):
+            raw = self.features_of(photo)
+        with clock.stage("reduce"):
+            from sss.features.files import as_graph_features
+
+            features = as_graph_features(raw, photo)
+        result = self.segmenter(photo, features, clock.show)
+        clock.seconds.update(result.seconds)
+        count = result.alpha.shape[2]
+        if self.options.layers and count < self.options.layers:
+            log.warning("%s: only %d layers, the photo has no more parts", path, count)
+        with clock.stage("foreground"):
+            from sss.layers.foreground import foreground_colours
+
+            foregrounds = foreground_colours(photo, result.alpha)
+        with clock.stage("write"):
+            _remove(folder / "report.json")  # without it a result counts as unfinished
+            write_layers(folder, photo, result.alpha, foregrounds)
+            write_overview(folder / "overview.png", photo, features, result.alpha)
+            self._write_raw_features(folder / "features.npy", raw)
+        report = self._report(path, result, clock.seconds)
+        report["total_seconds"] = round(time.perf_counter() - started, 3)
+        report["startup_seconds"] = round(startup_seconds, 3)
+        write_report(folder / "report.json", report)
+        return f"{count} layers in {report['total_seconds']:.1f} s → {folder}"
+
+    def _write_raw_features(self, path: Path, raw: np.ndarray) -> None:
+        """With --save-features; else remove what an earlier run may have left."""
+        if not self.options.save_features:
+            _remove(path)
+            return
+        with whole_file(path) as partial:
+            np.save(partial, np.clip(raw, -FLOAT16_MAX, FLOAT16_MAX).astype(np.float16))
+
+    def _report(self, path: Path, result: SoftLayers, seconds: dict[str, float]) -> dict[str, Any]:
+        options, extractor = self.options, self.extractor
+        height, width, layers = result.alpha.shape
+        return {
+            "photo": str(path),
+            "height": height,
+            "width": width,
+            "layers": layers,
+            "components": result.components,
+            "solver": options.solver,
+            "seed": options.seed,
+            "seconds": seconds,
+            "peak_memory_mb": peak_memory_mb(),
+            "checkpoint": str(extractor.path) if extractor else None,
+            "checkpoint_sha256": extractor.sha256 if extractor else None,
+            "settings": {
+                "layers": options.layers or AUTO,
+                "features": str(options.features) if options.features else None,
+                "device": str(extractor.device) if extractor else options.device,
+                "max_side": options.max_side,
+                "save_features": options.save_features,
+                "jobs": options.jobs,
+            },
+            "versions": {
+                "sss": __version__,
+                "python": platform.python_version(),
+                **{package: version(package) for package in PACKAGES},
+                **({"torch": version("torch")} if extractor else {}),
+            },
+        }
+
+
+def _load_extractor(options: Options) -> FeatureExtractor:
+    from sss.features.checkpoints import DEFAULT_CHECKPOINT, pick_device
+    from sss.features.extractor import FeatureExtractor
+
+    return FeatureExtractor(options.checkpoint or DEFAULT_CHECKPOINT, pick_device(options.device))
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {path.parent}: {error.strerror or error}; choose another -o"
+        ) from error
+
+
+def describe_failure(photo: Path, error: Exception) -> str:
+    """One line that names the photo, what went wrong and, where known, what to do."""
+    message = " ".join(str(error).split())
+    if isinstance(error, InputError):
+        return message if str(photo) in message else f"{photo}: {message}"
+    kind = type(error).__name__
+    # torch.OutOfMemoryError, and torch's and C++'s bare RuntimeErrors about memory.
+    if isinstance(error, MemoryError) or "memory" in message or "bad_alloc" in message:
+        return f"{photo}: not enough memory; give a smaller --max-side or --device cpu"
+    if isinstance(error, OSError):
+        return f"{photo}: {error.filename or kind}: {error.strerror or message}"
+    return f"{photo}: unexpected {kind}: {message}; please report it with the photo"
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let the numerical libraries use one thread.
+
+    The order in which threads add up numbers shows in the last bits, which the eigenvectors then
+    amplify: without this, layers would depend on the number of cores and on -j.
+    """
+    from threadpoolctl import threadpool_limits
+
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch else 0
+    with threadpool_limits(1):
+        if torch:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if torch:
+                torch.set_num_threads(threads)
+
+
+def peak_memory_mb() -> float:
+    """Most memory this process has held so far, in MB (10⁶ bytes)."""
+    if sys.platform == "linux":  # where getrusage may tell the peak of the parent process
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) * 1024 / 1e6, 1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
