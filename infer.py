@@ -1,9 +1,11 @@
 """Split photos into soft layers.
 
-python infer.py photo.jpg                        # writes out/photo/
-python infer.py photos/ -o layers --layers auto -j 2
-python infer.py photo.jpg --checkpoint runs/mine --solver exact
-python infer.py photo.jpg --features features.npy
+    python infer.py photo.jpg                        # writes out/photo/
+    python infer.py photos/ -o layers --layers auto -j 2
+    python infer.py photo.jpg --checkpoint runs/mine --solver exact
+    python infer.py photo.jpg --features features.npy
+
+Each photo gets a folder for its layers; --help lists the options.
 """
 
 from __future__ import annotations

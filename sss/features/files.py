@@ -48,10 +48,10 @@ def _read_numpy(path: Path) -> object:
     with path.open("rb") as file:
         if not file.read(6).startswith((b"\x93NUMPY", b"PK")):
             raise InputError(f"{path} is not a NumPy file; save features with numpy.save")
-    content = np.load(path, allow_pickle=False)
-    if isinstance(content, np.ndarray):
-        return content
-    with content:
+        file.seek(0)
+        content = np.load(file, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return content
         return content[_pick(list(content), path)]
 
 

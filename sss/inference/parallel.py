@@ -21,6 +21,8 @@ from sss.inference.worker import PhotoWorker
 Task = tuple[Path, Path]
 """A photo, and the folder for its layers."""
 
+_KILLED = "its process was killed, most likely for lack of memory; give a smaller --max-side"
+
 
 def run_parallel(
     tasks: list[Task], options: Options, startup_seconds: Callable[[], float]
@@ -28,17 +30,19 @@ def run_parallel(
     """Do photos, ``options.jobs`` at once; what stopped each comes back, in order.
 
     The kernel may kill a process for memory, and its pool dies with it. Which photo was to blame
-    nobody knows, so all that were not finished are done again, one at a time.
+    nobody knows, so all that were not finished are done again one at a time; if the process is
+    killed again, it was the first unfinished one.
 
     Raises:
         InputError: The checkpoint or the device cannot be used.
     """
     outcomes = _in_pool(tasks, options, options.jobs, startup_seconds)
-    for task in tasks:
-        if task not in outcomes:
-            outcomes |= _in_pool([task], options, 1, startup_seconds)
-    killed = "its process was killed, most likely for lack of memory; give a smaller --max-side"
-    return [outcomes.get(task, f"{task[0]}: {killed}") for task in tasks]
+    while rest := [task for task in tasks if task not in outcomes]:
+        outcomes |= _in_pool(rest, options, 1, startup_seconds)
+        culprit = next((task for task in rest if task not in outcomes), None)
+        if culprit:
+            outcomes[culprit] = f"{culprit[0]}: {_KILLED}"
+    return [outcomes[task] for task in tasks]
 
 
 def _in_pool(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 
 import numpy as np
+from scipy.linalg.blas import dsyrk
 
 log = logging.getLogger(__name__)
 
@@ -126,5 +127,11 @@ def _solve_coupled(
 
 
 def _weighted_gram(basis: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """``basisᵀ·diag(weight)·basis``, (M, M)."""
-    return basis.T @ (weight[:, None] * basis)
+    """``basisᵀ·diag(weight)·basis``, (M, M), for positive weights.
+
+    A symmetric rank-P update does half the work of a general product; most of the time of the
+    constrained step is spent here.
+    """
+    scaled = np.sqrt(weight)[:, None] * basis
+    lower = dsyrk(1.0, scaled.T, lower=1)
+    return lower + np.tril(lower, -1).T
