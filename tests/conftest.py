@@ -1,6 +1,12 @@
 """What the tests of several folders share."""
 
 import os
+
+# Many small matrix products: more threads than one cost more than they bring, and very much more
+# when the cores are busy. Set before NumPy and torch are imported.
+for _library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
 from pathlib import Path
 
 import pytest
