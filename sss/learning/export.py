@@ -8,9 +8,19 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from sss.cli import run_main
 from sss.features.checkpoints import load_checkpoint, save_checkpoint
+
+
+def forget_places(training: dict[str, Any]) -> None:
+    """Cut the paths of the machine that trained down to file names: a checkpoint travels."""
+    config = training.get("config", {})
+    for section, key in (("model", "weights"), ("data", "root")):
+        path = config.get(section, {}).get(key)
+        if path:
+            config[section][key] = Path(path).name
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("checkpoint", type=Path, help=".safetensors file to write")
     options = parser.parse_args(arguments)
     network, config, training = load_checkpoint(options.run)
+    forget_places(training)
     save_checkpoint(options.checkpoint, network, config, training, half=True)
     print(f"{options.checkpoint}: {options.checkpoint.stat().st_size / 1e6:.1f} MB")
     return 0
