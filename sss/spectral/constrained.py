@@ -12,6 +12,7 @@ import logging
 
 import numpy as np
 from scipy.linalg.blas import dsyrk
+from threadpoolctl import threadpool_limits
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,17 @@ def constrained_components(
         (N, C') components, C' ≤ C, columns in the order of the clusters that survived. They sum
         to one in each row (the last is one minus the others) and may leave [0, 1].
     """
-    pixels = _sample(len(start), sampled_pixels, seed)
+    # Thousands of small products: BLAS threads cost six times what they bring on two cores.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _sparsify(
+            eigenvalues, eigenvectors, start, _sample(len(start), sampled_pixels, seed)
+        )
+
+
+def _sparsify(
+    eigenvalues: np.ndarray, eigenvectors: np.ndarray, start: np.ndarray, pixels: np.ndarray
+) -> np.ndarray:
+    """Reweighted least squares on the equations of ``pixels``; see above."""
     basis = eigenvectors[pixels]  # (P, M)
     scale = len(start) / len(pixels)
     alpha = np.eye(int(start.max()) + 1)[start[pixels]]  # (P, C)
