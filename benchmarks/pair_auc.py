@@ -64,7 +64,7 @@ def main() -> None:
 
     rows: dict[str, Embed] = {"Lab colour": rgb2lab}
     if options.encoder_weights:
-        for stages in ([4], [5], [1, 2, 3, 4, 5]):
+        for stages in ([4], [1, 2, 3, 4, 5]):
             name = f"untrained encoder, stages {stages}"
             rows[name] = encoder_stages(options.encoder_weights, stages)
     for path in options.checkpoint or [DEFAULT_CHECKPOINT]:

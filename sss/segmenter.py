@@ -95,9 +95,9 @@ class SoftSegmenter:
                 gradient_magnitude(photo),
                 lambda share: clock.report("relaxed", share),
             )
-        order = np.argsort(-raw.sum(axis=(0, 1)), kind="stable")
-        raw = raw[..., order]
-        return SoftLayers(valid_alpha(raw), raw, components, clock.seconds)
+        alpha = valid_alpha(raw)
+        order = np.argsort(-alpha.sum(axis=(0, 1), dtype=np.float64), kind="stable")
+        return SoftLayers(alpha[..., order], raw[..., order], components, clock.seconds)
 
     def _grouped_layers(
         self, photo: np.ndarray, features: np.ndarray, laplacian: csr_array, clock: _Clock
