@@ -14,9 +14,6 @@ from data.coco_instances import CocoInstances
 from data.scenes import SceneDataset
 from sss.errors import InputError
 
-UNLABELLED = -1
-"""The label of pixels that never enter a pair."""
-
 ROOT_VARIABLE = "SSS_DATA"
 """Environment variable naming the folder that holds the data sets."""
 

@@ -1,4 +1,4 @@
-"""What the scripts share: running ``main`` with clear errors, finding configs."""
+"""What the scripts share: running ``main`` with clear errors, and the log."""
 
 from __future__ import annotations
 
