@@ -1,9 +1,11 @@
 """Train a pixel-embedding network.
 
     python train.py --config smoke.yaml                        # a minute on a laptop, no data set
-    python train.py --config unet_npair.yaml --data.root DIR   # BSDS500 and COCO instances
+    python train.py --config unet_npair.yaml --data.root DIR   # COCO-Stuff
+    python train.py --config unet_npair.yaml --dry-run         # counts and times, then stop
     python train.py --config unet_npair.yaml --optim.lr 1e-4 --run_dir runs/lower
     python train.py --resume runs/lower                        # go on after an interruption
+    torchrun --nproc-per-node 4 train.py --config deeplab_npair.yaml --precision bf16
 
 Every key of the configs can be given on the command line; --help lists them.
 """
@@ -18,10 +20,15 @@ from sss.cli import run_main
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and train; returns the exit code."""
     from sss.learning.command import parse_command
+    from sss.learning.dry_run import dry_run
     from sss.learning.trainer import Trainer
 
     command = parse_command(arguments)
-    Trainer(command.config, command.run_dir, command.resume).run()
+    trainer = Trainer(command.config, command.run_dir, command.resume)
+    if command.dry_run:
+        print(dry_run(trainer))
+    else:
+        trainer.run()
     return 0
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.io import loadmat
 
 from data.photos import read_photo
+from data.regions import MissingDataError, check_fit, names_in, some_names
 from sss.errors import InputError
 
 
@@ -35,17 +36,16 @@ class Bsds500:
         places = [root, root / "data", root / "BSDS500" / "data"]
         base = next((place for place in places if (place / "images" / split).is_dir()), None)
         if base is None:
-            raise InputError(
-                f"no BSDS500 {split} photos at {root / 'images' / split}; unpack BSDS500 there "
-                "or point data.root (or SSS_DATA) at the folder that holds bsds500/"
-            )
-        self.photos = sorted((base / "images" / split).glob("*.jpg"))
-        self.truths = [base / "groundTruth" / split / f"{p.stem}.mat" for p in self.photos]
-        missing = [truth.name for truth in self.truths if not truth.is_file()]
+            raise MissingDataError(f"no BSDS500 {split} photos at {root / 'images' / split}")
+        photos, truths = base / "images" / split, base / "groundTruth" / split
+        self.photos = [photos / name for name in names_in(photos, (".jpg",))]
+        self.truths = [truths / f"{photo.stem}.mat" for photo in self.photos]
+        there = set(names_in(truths, (".mat",)))
+        missing = [truth.name for truth in self.truths if truth.name not in there]
         if missing or not self.photos:
-            raise InputError(
+            raise MissingDataError(
                 f"BSDS500 {split} at {base} is not whole: {len(self.photos)} photos, "
-                f"{len(missing)} of them without a segmentation ({', '.join(missing[:3])} …)"
+                f"{len(missing)} of them without a segmentation ({some_names(missing)})"
             )
 
     def __len__(self) -> int:
@@ -60,11 +60,7 @@ class Bsds500:
             maps = np.stack([annotator["Segmentation"][0, 0] for annotator in annotators])
         except Exception as error:  # what loadmat raises depends on where a file is damaged
             raise InputError(
-                f"{truth} is not a BSDS500 segmentation ({error!r}); unpack it anew"
+                f"{truth} is not a BSDS500 segmentation ({error!r}); fetch it anew"
             ) from error
-        if maps.shape[1:] != photo.shape[:2]:
-            raise InputError(
-                f"{truth} has segmentations of {maps.shape[1:]}, but its photo has "
-                f"{photo.shape[:2]} pixels; unpack both anew"
-            )
+        check_fit(photo, maps, truth)
         return photo, maps.astype(np.int32)

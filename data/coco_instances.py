@@ -6,15 +6,15 @@ each photo has its own Creative Commons licence.
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as rle
 
+from data.coco_json import read_instances
 from data.photos import read_photo
+from data.regions import UNLABELLED, MissingDataError, names_in, some_names
 from sss.errors import InputError
 
 
@@ -37,41 +37,29 @@ class CocoInstances:
     """
 
     def __init__(self, root: Path, split: str, min_instances: int = 2) -> None:
+        if split not in ("train", "val"):
+            raise InputError(f"COCO has the splits train and val, not '{split}'")
         pairs = [
-            (root / f"instances_{split}.json", root / "images"),
             (
                 root / "annotations" / f"instances_{split}2017.json",
                 root / "images" / f"{split}2017",
             ),
+            (root / f"instances_{split}.json", root / "images"),
         ]
         found = next((pair for pair in pairs if pair[0].is_file()), None)
         if found is None:
-            raise InputError(
-                f"no COCO instance annotations at {pairs[0][0]} or {pairs[1][0]}; point data.root "
-                "(or SSS_DATA) at the folder that holds coco/"
-            )
-        try:
-            content = json.loads(found[0].read_text())
-            by_photo: dict[int, list[dict[str, Any]]] = defaultdict(list)
-            for full in content["annotations"]:
-                # The rest (boxes, key points, captions) would only fill the memory.
-                kept_keys = {key: full[key] for key in ("segmentation", "area", "iscrowd")}
-                by_photo[full["image_id"]].append(kept_keys)
-            kept = [
-                image
-                for image in content["images"]
-                if sum(not a["iscrowd"] for a in by_photo[image["id"]]) >= min_instances
-            ]
-            self.photos = [found[1] / image["file_name"] for image in kept]
-            self.annotations = [by_photo[image["id"]] for image in kept]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{found[0]} is not a COCO instances file ({error!r})") from error
-        missing = [photo.name for photo in self.photos if not photo.is_file()]
+            raise MissingDataError(f"no COCO instance annotations at {pairs[0][0]}")
+        self.annotations = read_instances(found[0])
+        counts = self.annotations.counts
+        kept = [p for p in self.annotations.photos if counts.get(p.number, 0) >= min_instances]
+        self.photos = [found[1] / photo.file_name for photo in kept]
+        self.numbers = [photo.number for photo in kept]
+        there = set(names_in(found[1], (".jpg",)))
+        missing = [photo.name for photo in self.photos if photo.name not in there]
         if missing or not self.photos:
-            raise InputError(
+            raise MissingDataError(
                 f"{found[0]} names {len(self.photos)} photos with {min_instances} or more "
-                f"instances, {len(missing)} of them are not in {found[1]} "
-                f"({', '.join(missing[:3])} …)"
+                f"instances, {len(missing)} of them are not in {found[1]} ({some_names(missing)})"
             )
 
     def __len__(self) -> int:
@@ -80,41 +68,66 @@ class CocoInstances:
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo (H, W, 3) uint8 and instance map (1, H, W) int32, instances from 1."""
         photo = read_photo(self.photos[index])
-        height, width = photo.shape[:2]
-        try:
-            labels = instance_map(self.annotations[index], (height, width))
-        except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise InputError(
-                f"the annotations of {self.photos[index].name} are not COCO's for a photo of "
-                f"{height} × {width} pixels ({error!r})"
-            ) from error
-        return photo, labels[None]
+        annotations = self.annotations.of(self.numbers[index])
+        return photo, instance_map(annotations, photo.shape[:2], self.photos[index])[None]
+
+    def things(self, index: int) -> np.ndarray:
+        """Labels of photo ``index`` that are object instances: all."""
+        return np.arange(1, self.annotations.counts[self.numbers[index]] + 1)
 
 
-def instance_map(annotations: list[dict[str, Any]], shape: tuple[int, int]) -> np.ndarray:
+def instance_map(
+    annotations: list[dict[str, Any]], shape: tuple[int, ...], photo: Path | None = None
+) -> np.ndarray:
     """Paint COCO annotations into one label map.
 
     Args:
         annotations: COCO annotations of one photo: ``segmentation`` (polygons, RLE or
             uncompressed RLE), ``iscrowd``, ``area``.
         shape: (H, W) of the photo.
+        photo: Named in the error.
 
     Returns:
         (H, W) int32; -1 outside every instance and inside crowds, else 1, 2, … by falling area.
+
+    Raises:
+        InputError: An annotation is not COCO's, or is of another size than the photo.
     """
-    labels = np.full(shape, -1, np.int32)
+    labels = np.full(shape, UNLABELLED, np.int32)
     by_area = sorted(annotations, key=lambda a: a["area"], reverse=True)
-    crowds = [a for a in by_area if a["iscrowd"]]
+    # A crowd's mask may run over instances that were also outlined one by one: those stay, so a
+    # crowd has nothing to paint.
     for label, annotation in enumerate([a for a in by_area if not a["iscrowd"]], start=1):
-        labels[_decode(annotation["segmentation"], shape)] = label
-    for annotation in crowds:
-        # A crowd's mask may run over instances that were also outlined one by one: those stay.
-        labels[_decode(annotation["segmentation"], shape) & (labels < 1)] = -1
+        labels[_decode(annotation["segmentation"], shape, photo)] = label
     return labels
 
 
-def _decode(segmentation: Any, shape: tuple[int, int]) -> np.ndarray:
+def crowd_mask(
+    annotations: list[dict[str, Any]], shape: tuple[int, ...], photo: Path | None = None
+) -> np.ndarray:
+    """Where the crowds of a photo are, (H, W) bool; arguments and errors as ``instance_map``."""
+    mask = np.zeros(shape, bool)
+    for annotation in annotations:
+        if annotation["iscrowd"]:
+            mask |= _decode(annotation["segmentation"], shape, photo)
+    return mask
+
+
+def _decode(segmentation: Any, shape: tuple[int, ...], photo: Path | None) -> np.ndarray:
     """One COCO segmentation in any of its three spellings as an (H, W) bool mask."""
+    try:
+        mask = _decode_trusted(segmentation, shape)
+        if mask.shape != tuple(shape):
+            raise ValueError(f"a mask of {mask.shape[0]} × {mask.shape[1]}")
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise InputError(
+            f"the annotations of {photo.name if photo else 'a photo'} are not COCO's for a photo "
+            f"of {shape[0]} × {shape[1]} pixels ({error!r}); fetch both anew"
+        ) from error
+    return mask
+
+
+def _decode_trusted(segmentation: Any, shape: tuple[int, ...]) -> np.ndarray:
     height, width = shape
     if isinstance(segmentation, list):  # polygons; several when the object is in parts
         coded = rle.merge(rle.frPyObjects(segmentation, height, width))
@@ -122,4 +135,5 @@ def _decode(segmentation: Any, shape: tuple[int, int]) -> np.ndarray:
         coded = rle.frPyObjects(segmentation, height, width)
     else:
         coded = segmentation
-    return rle.decode(coded).astype(bool)
+    mask: np.ndarray = rle.decode(coded).astype(bool)
+    return mask

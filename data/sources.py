@@ -1,59 +1,140 @@
-"""Datasets by name, and where on disk they are looked for."""
+"""Data sets by name, and where on disk they are looked for."""
 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
 
 from data.bsds500 import Bsds500
 from data.coco_instances import CocoInstances
+from data.coco_panoptic import CocoPanoptic
+from data.coco_stuff import LABEL_MODES, open_coco_stuff
+from data.folder import FolderDataset
+from data.regions import MissingDataError, RegionDataset
 from data.scenes import SceneDataset
 from sss.errors import InputError
+
+__all__ = ["ROOT_VARIABLE", "SOURCES", "RegionDataset", "data_root", "open_source"]
 
 ROOT_VARIABLE = "SSS_DATA"
 """Environment variable naming the folder that holds the data sets."""
 
 
-class RegionDataset(Protocol):
-    """Photos with one or more region maps each (see the package docstring)."""
+@dataclass(frozen=True)
+class OnDisk:
+    """A data set that lies in a folder.
 
-    def __len__(self) -> int: ...
+    Attributes:
+        name: Key of :data:`SOURCES`.
+        build: Opens it, given its own folder, the split and whatever else was asked.
+        places: Folders below the root of all data sets in which it is looked for.
+        fetch: Name of the data set for ``python -m data.prepare``.
+        size: Of the download.
+        samples: Folders of small extracts, which are used where none of ``places`` exists.
+    """
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]: ...
+    name: str
+    build: Callable[..., RegionDataset]
+    places: tuple[str, ...]
+    fetch: str
+    size: str
+    samples: tuple[str, ...] = ()
+
+    def __call__(
+        self, root: Path | None, split: str, folder: Path | None = None, **options: str
+    ) -> RegionDataset:
+        """Open it in ``folder``, else in the first of its places below ``root`` that has it.
+
+        Raises:
+            InputError: It is nowhere (says how to fetch it), or it is damaged.
+        """
+        if folder is not None:
+            places = [folder]
+        elif root is not None:
+            places = self._places_below(root)
+        else:
+            raise InputError(
+                f"the data set '{self.name}' needs a folder: set data.root in the config, give "
+                f"--data.root DIR or set {ROOT_VARIABLE}; {self._advice(Path('DIR'))}"
+            )
+        first_error: MissingDataError | None = None
+        for place in places:
+            try:
+                return self.build(place, split, **options)
+            except MissingDataError as error:
+                first_error = first_error or error
+        usual = root or (folder.parent if folder and folder.name in self.places else Path("DIR"))
+        raise InputError(f"{first_error}; {self._advice(usual)}") from first_error
+
+    def _places_below(self, root: Path) -> list[Path]:
+        """Where to look, at least one."""
+        for names in (self.places, self.samples):
+            if there := [root / name for name in names if (root / name).is_dir()]:
+                return there
+        return [root / self.places[0]]
+
+    def _advice(self, root: Path) -> str:
+        command = f"python -m data.prepare {self.fetch} --root {shlex.quote(str(root))}"
+        return f"fetch it ({self.size}) with: {command}; --config smoke.yaml runs without any"
 
 
-def _scenes(root: Path | None, split: str) -> RegionDataset:
+def _scenes(_root: Path | None, split: str) -> RegionDataset:
     first_seed = {"train": 0, "val": 1}
     if split not in first_seed:
         raise InputError(f"scenes have the splits train and val, not '{split}'")
     return SceneDataset(length={"train": 10_000, "val": 32}[split], seed=first_seed[split])
 
 
-def _on_disk(build: Callable[[Path, str], RegionDataset], *folders: str) -> Callable:
-    """Open the first of ``folders`` that is there; the first of all is named when none is."""
-
-    def open_below_root(root: Path | None, split: str) -> RegionDataset:
-        if root is None:
-            raise InputError(
-                f"the data set '{folders[0]}' needs a folder: set data.root in the config, give "
-                f"--data.root DIR, or set {ROOT_VARIABLE}; to train without one use "
-                "--config smoke.yaml"
-            )
-        places = [root / folder for folder in folders]
-        return build(next((place for place in places if place.is_dir()), places[0]), split)
-
-    return open_below_root
+def _folder(_root: Path | None, split: str, folder: Path | None = None) -> RegionDataset:
+    if folder is None:
+        raise InputError(
+            "the data set 'folder' has no usual place; set root of this source to the folder that "
+            "holds images/ and labels/"
+        )
+    return FolderDataset(folder, split)
 
 
-SOURCES: dict[str, Callable[[Path | None, str], RegionDataset]] = {
-    "bsds500": _on_disk(Bsds500, "bsds500"),
-    "coco_instances": _on_disk(CocoInstances, "coco", "coco_sample"),
+_COCO_STUFF_SIZE = "21 GB, 20 of them photos"
+
+_ON_DISK = (
+    OnDisk("bsds500", Bsds500, ("bsds500", "BSR"), "bsds500", "71 MB"),
+    OnDisk(
+        "coco_instances",
+        CocoInstances,
+        ("cocostuff", "coco"),
+        "cocostuff",
+        _COCO_STUFF_SIZE,
+        samples=("coco_sample", "cocostuff_sample"),
+    ),
+    OnDisk(
+        "coco_panoptic",
+        CocoPanoptic,
+        ("coco_panoptic", "cocostuff", "coco"),
+        "coco-panoptic",
+        "0.9 GB, and 20 GB of photos if cocostuff is not there",
+        samples=("panoptic_sample",),
+    ),
+    OnDisk(
+        "cocostuff",
+        open_coco_stuff,
+        ("cocostuff",),
+        "cocostuff",
+        _COCO_STUFF_SIZE,
+        samples=("cocostuff_sample",),
+    ),
+)
+
+SOURCES: dict[str, Callable[..., RegionDataset]] = {
+    **{source.name: source for source in _ON_DISK},
+    "folder": _folder,
     "scenes": _scenes,
 }
+
+_MODES = {"cocostuff": LABEL_MODES}
+"""Label modes of the data sets that have several."""
 
 
 def data_root(root: str | None) -> Path | None:
@@ -62,12 +143,40 @@ def data_root(root: str | None) -> Path | None:
     return Path(chosen).expanduser() if chosen else None
 
 
-def open_source(name: str, root: Path | None, split: str) -> RegionDataset:
-    """Open the data set ``name`` below ``root``.
+def open_source(
+    name: str,
+    root: Path | None,
+    split: str,
+    folder: Path | None = None,
+    labels: str | None = None,
+) -> RegionDataset:
+    """Open the data set ``name``.
+
+    Args:
+        name: A key of :data:`SOURCES`.
+        root: Folder of all data sets, below which this one has its usual place.
+        split: Part of the data set.
+        folder: Folder of this data set itself, in place of the usual one.
+        labels: Label mode of data sets that have several; default: the set's own.
 
     Raises:
-        InputError: The name is unknown, or the data set is not whole at its place.
+        InputError: The name, the split or the label mode is unknown, or the data set is not whole
+            at its place.
     """
     if name not in SOURCES:
         raise InputError(f"unknown data set '{name}'; known: {', '.join(sorted(SOURCES))}")
-    return SOURCES[name](root, split)
+    options: dict[str, Path | str] = {}
+    if folder is not None:
+        if name == "scenes":
+            raise InputError("the data set 'scenes' lies in no folder; leave its root out")
+        options["folder"] = Path(folder).expanduser()
+    if labels is not None:
+        modes = _MODES.get(name, ())
+        if labels not in modes:
+            has = f"has the label modes {', '.join(modes)}" if modes else "has no label modes"
+            raise InputError(
+                f"the data set '{name}' {has}, but labels is '{labels}'; choose another or leave "
+                "it out"
+            )
+        options["labels"] = labels
+    return SOURCES[name](root, split, **options)

@@ -2,55 +2,223 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
-from data.sources import RegionDataset
-from data.transforms import TrainingTransform
+from data.copy_paste import CopyPaste
+from data.regions import RegionDataset
+from sss.errors import InputError
+
+PHOTO_TRIES = 3
+"""Photos of a source that a visit looks at until one has a crop with two labels."""
+
+CROP_TRIES = 4
+"""Crops of a photo that are drawn until one shows two labels."""
 
 
-class VisitDataset(Dataset):
+class Augmentation(Protocol):
+    """Random views of a photo; see :class:`data.transforms.TrainingTransform`."""
+
+    def geometry(
+        self, photo: np.ndarray, labels: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Photo (H, W, 3) uint8 and labels (H, W) int32 as a crop of fixed size."""
+        ...
+
+    def appearance(self, photo: np.ndarray, seed: int) -> np.ndarray:
+        """The same photo in other colours."""
+        ...
+
+
+class PixelSample(Protocol):
+    """Pixels of a crop that enter the loss; see :class:`TrainingSample`."""
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """(N,) flat indices."""
+        ...
+
+    @property
+    def groups(self) -> np.ndarray:
+        """(N,) sample to which each pixel belongs."""
+        ...
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(M,) label of each sample."""
+        ...
+
+
+Sampler = Callable[[np.ndarray, np.ndarray, np.random.Generator], PixelSample]
+"""Maps a photo (H, W, 3) uint8, its labels (H, W) int32 and a generator to pixels."""
+
+
+@dataclass(frozen=True)
+class TrainingSample:
+    """One augmented crop.
+
+    Attributes:
+        photo: (3, crop, crop) uint8.
+        labels: (crop, crop) int64, -1 unlabelled.
+        pixels: (N,) int64, flat indices ``row · crop + column`` of the pixels in the loss.
+        groups: (N,) int64, to which of the M samples of the loss each pixel belongs.
+        sample_labels: (M,) int64, the label of each sample.
+    """
+
+    photo: Tensor
+    labels: Tensor
+    pixels: Tensor
+    groups: Tensor
+    sample_labels: Tensor
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """Several crops; what differs in length between them is in lists of B tensors.
+
+    Attributes:
+        photos: (B, 3, crop, crop) uint8.
+        labels: (B, crop, crop) int64, -1 unlabelled.
+        pixels: B of (N,) int64, see :class:`TrainingSample`.
+        groups: B of (N,) int64.
+        sample_labels: B of (M,) int64.
+    """
+
+    photos: Tensor
+    labels: Tensor
+    pixels: list[Tensor]
+    groups: list[Tensor]
+    sample_labels: list[Tensor]
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def pin_memory(self) -> TrainingBatch:
+        """Copy to page-locked memory; the loader calls this when its ``pin_memory`` is set."""
+        return self._each(Tensor.pin_memory)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> TrainingBatch:
+        """Copy to a device, without waiting for it if the batch is pinned and that is asked."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def _each(self, move: Callable[[Tensor], Tensor]) -> TrainingBatch:
+        return TrainingBatch(
+            photos=move(self.photos),
+            labels=move(self.labels),
+            pixels=[move(tensor) for tensor in self.pixels],
+            groups=[move(tensor) for tensor in self.groups],
+            sample_labels=[move(tensor) for tensor in self.sample_labels],
+        )
+
+
+def collate(samples: Sequence[TrainingSample]) -> TrainingBatch:
+    """Make a batch, for the ``collate_fn`` of a loader."""
+    return TrainingBatch(
+        photos=torch.stack([sample.photo for sample in samples]),
+        labels=torch.stack([sample.labels for sample in samples]),
+        pixels=[sample.pixels for sample in samples],
+        groups=[sample.groups for sample in samples],
+        sample_labels=[sample.sample_labels for sample in samples],
+    )
+
+
+class VisitDataset(Dataset[TrainingSample]):
     """Sample number ``visit`` of an endless, seeded, weighted mix of data sets.
 
     Everything random about a sample follows from ``(seed, visit)`` alone, so that any number of
     worker processes, and a run that goes on after an interruption, see the same samples.
 
+    A crop that shows fewer than two labels makes no pair of different labels. The paper passes
+    over such photos; here the visit draws up to ``CROP_TRIES`` crops of a photo and then up to
+    ``PHOTO_TRIES`` photos of the same source, and only then gives what it has.
+
     Args:
         sources: Data sets to draw from.
         weights: How often each is drawn, any positive scale.
         transform: Augmentation to a fixed crop.
+        sampler: Picks the pixels of a crop that enter the loss.
         visits: Number of samples in the whole training.
         seed: Of the run.
+        copy_paste: Share of crops into which instances of another photo are pasted.
+
+    Raises:
+        InputError: Instances shall be pasted, but no source has any.
     """
 
     def __init__(
         self,
         sources: Sequence[RegionDataset],
         weights: Sequence[float],
-        transform: TrainingTransform,
+        transform: Augmentation,
+        sampler: Sampler,
         visits: int,
         seed: int,
+        copy_paste: float = 0.0,
     ) -> None:
+        if not 0 <= copy_paste <= 1:
+            raise InputError(f"data.copy_paste is {copy_paste}, expected a share from 0 to 1")
         self.sources = sources
         self.shares = np.asarray(weights, float) / np.sum(weights)
         self.transform = transform
+        self.sampler = sampler
         self.visits = visits
         self.seed = seed
+        self.copy_paste = copy_paste
+        self.paste = CopyPaste(sources, weights, transform.geometry) if copy_paste else None
 
     def __len__(self) -> int:
         return self.visits
 
-    def __getitem__(self, visit: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Photo (3, crop, crop) uint8 and labels (crop, crop) int64, -1 unlabelled."""
+    def __getitem__(self, visit: int) -> TrainingSample:
+        """Sample number ``visit``.
+
+        Raises:
+            InputError: A file of a data set cannot be read; names it.
+        """
         if not 0 <= visit < self.visits:
             raise IndexError(visit)
         rng = np.random.default_rng([self.seed, visit])
         source = self.sources[rng.choice(len(self.sources), p=self.shares)]
-        photo, annotators = source[int(rng.integers(len(source)))]
-        labels = annotators[rng.integers(len(annotators))]
-        photo, labels = self.transform(photo, labels, seed=int(rng.integers(2**31)))
-        pixels = torch.from_numpy(np.ascontiguousarray(photo.transpose(2, 0, 1)))
-        return pixels, torch.from_numpy(labels.astype(np.int64))
+        photo, labels = self._draw_crop(source, rng)
+        if self.paste and rng.random() < self.copy_paste:
+            photo, labels = self.paste(photo, labels, rng)
+        photo = self.transform.appearance(photo, draw_seed(rng))
+        sample = self.sampler(photo, labels, rng)
+        return TrainingSample(
+            photo=torch.from_numpy(np.ascontiguousarray(photo.transpose(2, 0, 1))),
+            labels=torch.from_numpy(labels.astype(np.int64)),
+            pixels=torch.from_numpy(sample.pixels.astype(np.int64)),
+            groups=torch.from_numpy(sample.groups.astype(np.int64)),
+            sample_labels=torch.from_numpy(sample.labels.astype(np.int64)),
+        )
+
+    def _draw_crop(
+        self, source: RegionDataset, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A crop of a random photo as a random annotator sees it."""
+        for _ in range(PHOTO_TRIES):
+            photo, annotators = source[int(rng.integers(len(source)))]
+            labels = annotators[rng.integers(len(annotators))]
+            # Where the whole photo has one label, no crop of it has two.
+            for _ in range(CROP_TRIES if has_two_labels(labels) else 1):
+                crop, cropped = self.transform.geometry(photo, labels, draw_seed(rng))
+                if has_two_labels(cropped):
+                    return crop, cropped
+        return crop, cropped
+
+
+def has_two_labels(labels: np.ndarray) -> bool:
+    """Whether a label map (H, W) has two different labels beside the unlabelled."""
+    known = labels[labels >= 0]
+    return bool(known.size) and bool(known.min() != known.max())
+
+
+def draw_seed(rng: np.random.Generator) -> int:
+    """A seed for an augmentation."""
+    return int(rng.integers(2**31))

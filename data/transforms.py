@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Sequence
 
 import numpy as np
+
+from data.regions import UNLABELLED
+from sss.errors import InputError
 
 # Albumentations asks a server for news at import; training must not depend on the network.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -16,9 +20,22 @@ import cv2
 SCALE_RANGE = (0.5, 1.5)
 """Random scale of training photos (the paper's released training code)."""
 
+COLOUR_SHARE = 0.8
+"""Share of crops whose colours are changed, if any are."""
+
+GREY_SHARE = 0.03
+"""Share of crops that lose their colours, if any are changed."""
+
+JPEG_QUALITY = (40, 90)
+
+_LARGEST = int(np.iinfo(np.int16).max)
+
 
 class TrainingTransform:
-    """Random scale, crop, mirror and colour; label maps keep their values (nearest neighbour).
+    """Random scale, crop and mirror, then colour, blur and JPEG.
+
+    Label maps keep their values (nearest neighbour) and only follow the first part. The two parts
+    can be called apart, so that something may be pasted between them.
 
     Args:
         crop: Side of the square crop in pixels. Photos smaller than it are padded with black;
@@ -26,36 +43,61 @@ class TrainingTransform:
         scale: Lowest and highest random scale.
         colour: Strength of brightness, contrast and saturation jitter (0 switches it off); hue
             moves a quarter as much.
+        blur: Share of crops that are blurred.
+        jpeg: Share of crops that are compressed.
+
+    Raises:
+        InputError: ``scale`` is no range of positive numbers.
     """
 
     def __init__(
-        self, crop: int, scale: tuple[float, float] = SCALE_RANGE, colour: float = 0.3
+        self,
+        crop: int,
+        scale: Sequence[float] = SCALE_RANGE,
+        colour: float = 0.3,
+        blur: float = 0.1,
+        jpeg: float = 0.1,
     ) -> None:
-        self._pipeline = A.Compose(
+        if len(scale) != 2 or not 0 < scale[0] <= scale[1]:
+            raise InputError(
+                f"data.scale is {list(scale)}, expected the lowest and the highest scale, "
+                f"for example {list(SCALE_RANGE)}"
+            )
+        self._geometry = A.Compose(
             [
-                A.RandomScale((scale[0] - 1, scale[1] - 1), interpolation=cv2.INTER_AREA, p=1),
-                A.PadIfNeeded(crop, crop, border_mode=cv2.BORDER_CONSTANT, fill_mask=-1),
+                A.RandomScale(
+                    (scale[0] - 1, scale[1] - 1),
+                    interpolation=cv2.INTER_LINEAR,
+                    # The plain INTER_NEAREST moves masks against the photo by up to half a pixel.
+                    mask_interpolation=cv2.INTER_NEAREST_EXACT,
+                    area_for_downscale="image",
+                    p=1,
+                ),
+                A.PadIfNeeded(crop, crop, border_mode=cv2.BORDER_CONSTANT, fill_mask=UNLABELLED),
                 A.RandomCrop(crop, crop),
                 A.HorizontalFlip(p=0.5),
+            ]
+        )
+        jitter = (1 - colour, 1 + colour)
+        self._appearance = A.Compose(
+            [
                 A.ColorJitter(
-                    brightness=(1 - colour, 1 + colour),
-                    contrast=(1 - colour, 1 + colour),
-                    saturation=(1 - colour, 1 + colour),
+                    brightness=jitter,
+                    contrast=jitter,
+                    saturation=jitter,
                     hue=(-colour / 4, colour / 4),
-                    p=0.8 if colour else 0,
+                    p=COLOUR_SHARE if colour else 0,
                 ),
-                A.ToGray(p=0.03 if colour else 0),
-                A.OneOf(
-                    [A.GaussianBlur(blur_limit=(3, 5)), A.ImageCompression(quality_range=(40, 90))],
-                    p=0.2,
-                ),
+                A.ToGray(p=GREY_SHARE if colour else 0),
+                A.GaussianBlur(blur_limit=(3, 5), p=blur),
+                A.ImageCompression(quality_range=JPEG_QUALITY, p=jpeg),
             ]
         )
 
     def __call__(
         self, photo: np.ndarray, labels: np.ndarray, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Augment one photo; equal seeds give equal results.
+        """Augment one photo with both parts; equal seeds give equal results.
 
         Args:
             photo: (H, W, 3) uint8.
@@ -65,14 +107,42 @@ class TrainingTransform:
         Returns:
             (crop, crop, 3) uint8 and (crop, crop) int32.
         """
-        # One stream for all: `set_random_seed` would give each transform its own copy of the same
-        # stream, and then the scale decides where the crop lies and whether the photo is mirrored.
-        self._pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        # OpenCV resizes no int32: int16 holds every label (BSDS500 has a few hundred at most).
-        if labels.max(initial=0) > np.iinfo(np.int16).max:
-            raise ValueError(
-                f"a label is {labels.max()}, expected at most {np.iinfo(np.int16).max}; a data set "
-                "adapter numbers the regions of a photo from 0 or 1"
+        first, second = (int(s) for s in np.random.SeedSequence(seed).generate_state(2))
+        photo, labels = self.geometry(photo, labels, first)
+        return self.appearance(photo, second), labels
+
+    def geometry(
+        self, photo: np.ndarray, labels: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Random scale, crop and mirror; arguments and results as of a call.
+
+        Raises:
+            InputError: The map has more than 32 768 different labels.
+        """
+        _reseed(self._geometry, seed)
+        # OpenCV resizes no int32; int16 holds the labels of nearly all maps as they are.
+        if labels.max(initial=UNLABELLED) <= _LARGEST:
+            result = self._geometry(image=photo, mask=labels.astype(np.int16))
+            return result["image"], result["mask"].astype(np.int32)
+        values, numbers = np.unique(labels, return_inverse=True)
+        if len(values) > _LARGEST:
+            raise InputError(
+                f"a label map has {len(values)} different labels, expected at most {_LARGEST}; "
+                "give maps in which every region has one number"
             )
-        result = self._pipeline(image=photo, mask=labels.astype(np.int16))
-        return result["image"], result["mask"].astype(np.int32)
+        mask = numbers.reshape(labels.shape).astype(np.int16)
+        result = self._geometry(image=photo, mask=mask)
+        restored = np.where(result["mask"] == UNLABELLED, UNLABELLED, values[result["mask"]])
+        return result["image"], restored.astype(np.int32)
+
+    def appearance(self, photo: np.ndarray, seed: int) -> np.ndarray:
+        """Random colour, blur and JPEG of a photo (H, W, 3) uint8."""
+        _reseed(self._appearance, seed)
+        changed: np.ndarray = self._appearance(image=photo)["image"]
+        return changed
+
+
+def _reseed(pipeline: A.Compose, seed: int) -> None:
+    # One stream for all: `set_random_seed` would give each transform its own copy of the same
+    # stream, and then the scale decides where the crop lies and whether the photo is mirrored.
+    pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))

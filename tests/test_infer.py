@@ -452,7 +452,7 @@ def test_bad_checkpoints(run: Infer, photo: Path, checkpoint: Path, tmp_path: Pa
     other = ModelConfig(decoder_channels=[16, 8, 8], dim=8, weights="none")
     save_checkpoint(tmp_path / "mixed.safetensors", build_network(config), other, {})
     error = run.refused(photo, "--checkpoint", tmp_path / "mixed.safetensors")
-    assert "do not fit the network it names, 'unet'" in error
+    assert "do not fit the network it names, 'photo_unet'" in error
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -1,39 +1,136 @@
-"""Validation of a network: pair AUC over the photos of a labelled data set."""
+"""Validation of a network: its scores on photos spread evenly over a labelled data set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
 from data.sources import RegionDataset
 from sss.errors import InputError
+from sss.evaluation.clustering import cluster_agreement
 from sss.evaluation.pair_auc import pair_auc
+from sss.evaluation.ranking import neighbour_order, ranking_scores
+
+METRICS = ("pair_auc", "precision_at_1", "r_precision", "ami")
+
+SAMPLED_PIXELS = 1000
+"""Labelled pixels per photo for the metrics that rank or cluster."""
+
+Embed = Callable[[np.ndarray], np.ndarray]
+"""Maps an (H, W, 3) uint8 photo to (H, W, D) features."""
 
 
-def mean_pair_auc(
-    embed: Callable[[np.ndarray], np.ndarray], dataset: RegionDataset, photos: int
-) -> float:
-    """Mean pair AUC over ``photos`` photos spread evenly over the data set.
+def validate_photos(
+    embed: Embed, dataset: RegionDataset, photos: int, share: tuple[int, int] = (0, 1)
+) -> dict[int, dict[str, float]]:
+    """Score the features of ``photos`` photos spread evenly over the data set.
 
     Args:
         embed: Maps an (H, W, 3) uint8 photo to (H, W, D) features.
         dataset: Photos with their annotators' label maps.
-        photos: How many to use; all if there are fewer. A photo whose annotators all see a single
-            segment has no score and is left out.
+        photos: How many to use; all if there are fewer.
+        share: Rank of this process and number of processes: of n processes, each takes every
+            n-th of the photos. The dictionaries of all of them, put together, are what a single
+            process would have found.
+
+    Returns:
+        For each photo's index in the data set the scores of :func:`photo_scores`.
+
+    Raises:
+        InputError: The features are not finite, or not of the photo's size.
+    """
+    rank, processes = share
+    scores = {}
+    for index in spread_evenly(len(dataset), photos)[rank::processes]:
+        photo, labels = dataset[index]
+        scores[index] = photo_scores(embed(photo), labels, seed=index)
+    return scores
+
+
+def photo_scores(features: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, float]:
+    """All metrics of one photo, each averaged over its annotators.
+
+    ``pair_auc`` is of random pairs of pixels (:func:`sss.evaluation.pair_auc.pair_auc`); the others
+    are of up to ``SAMPLED_PIXELS`` pixels, drawn uniformly from those that any annotator labelled.
+
+    Args:
+        features: (H, W, D).
+        labels: (A, H, W) integer segment labels of A annotators, negative = unlabelled.
+        seed: Of the drawn pixels.
+
+    Returns:
+        ``METRICS`` → value, NaN where no annotator sees two segments.
+
+    Raises:
+        InputError: The sizes differ, or the features are not finite.
+    """
+    auc = pair_auc(features, labels, seed)
+    flat = labels.reshape(len(labels), -1)  # (A, H·W)
+    labelled = np.flatnonzero((flat >= 0).any(axis=0))
+    rng = np.random.default_rng([seed, 1])  # not the series that drew the pairs
+    # Unsorted, as ties of the ranking are broken by the place in the sample.
+    picked = rng.choice(labelled, min(SAMPLED_PIXELS, len(labelled)), replace=False)
+    points = features.reshape(-1, features.shape[-1])[picked].astype(np.float32)
+    if not np.isfinite(points).all():
+        raise InputError("the features hold NaN or infinite values; the training has diverged")
+    annotators = flat[:, picked]  # (A, N)
+    order = neighbour_order(points)
+    rankings = [ranking_scores(order, annotator) for annotator in annotators]
+    precision, r_precision = (_mean(values) for values in zip(*rankings, strict=True))
+    ami = cluster_agreement(points, annotators, seed)
+    return dict(zip(METRICS, (auc, precision, r_precision, ami), strict=True))
+
+
+def summarise(scores: Mapping[int, Mapping[str, float]]) -> dict[str, float]:
+    """Mean of each metric over the photos where it is defined.
+
+    Args:
+        scores: Of :func:`validate_photos`, of all processes together.
+
+    Returns:
+        ``METRICS`` → mean; NaN for a metric that no photo has, but never for ``pair_auc``.
+
+    Raises:
+        InputError: No photo has a pair AUC.
+    """
+    # In the order of the photos: sums in another order differ in their last bits.
+    ordered = [scores[index] for index in sorted(scores)]
+    means = {metric: _mean(photo[metric] for photo in ordered) for metric in METRICS}
+    if np.isnan(means["pair_auc"]):
+        raise _nothing_to_score(len(scores))
+    return means
+
+
+def mean_pair_auc(embed: Embed, dataset: RegionDataset, photos: int) -> float:
+    """Mean pair AUC alone; see :func:`validate_photos` and :func:`summarise`.
 
     Raises:
         InputError: No photo has a score, or the features are not finite.
     """
-    picked = np.unique(np.linspace(0, len(dataset) - 1, min(photos, len(dataset))).astype(int))
     scores = []
-    for index in picked:
-        photo, labels = dataset[int(index)]
-        scores.append(pair_auc(embed(photo), labels, seed=int(index)))
-    known = [score for score in scores if not np.isnan(score)]
-    if not known:
-        raise InputError(
-            f"none of the {len(scores)} validation photos has two segments; choose another "
-            "data.validation or more data.validation_photos"
-        )
-    return float(np.mean(known))
+    for index in spread_evenly(len(dataset), photos):
+        photo, labels = dataset[index]
+        scores.append(pair_auc(embed(photo), labels, seed=index))
+    mean = _mean(scores)
+    if np.isnan(mean):
+        raise _nothing_to_score(len(scores))
+    return mean
+
+
+def spread_evenly(length: int, count: int) -> list[int]:
+    """At most ``count`` of the indices below ``length``, the first and the last among them."""
+    return np.unique(np.linspace(0, length - 1, min(count, length)).astype(int)).tolist()
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Mean of those that are not NaN; NaN if all are."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _nothing_to_score(photos: int) -> InputError:
+    return InputError(
+        f"none of the {photos} validation photos has two segments; choose another "
+        "data.validation or more data.validation_photos"
+    )

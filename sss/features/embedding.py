@@ -2,13 +2,14 @@
 
 ``(B, 3, H, W)`` float RGB in [0, 1] in, ``(B, dim, H, W)`` out, for any H, W of at least 16.
 Normalisation and padding are part of the network, so training and inference cannot disagree on
-them.
+them. The network of the paper took BGR from 0 to 255 minus a mean, as its Caffe weights wanted; the
+weights used here want RGB in [0, 1] minus ImageNet's mean and divided by its standard deviation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -21,7 +22,20 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 MIN_SIDE = 16
-"""Least height and width of a photo in pixels: a reflection cannot pad a smaller one."""
+"""Least height and width of a photo in pixels: a smaller one shows nothing to embed."""
+
+
+DEFAULT_ENCODERS = {
+    "hypercolumn": "tu-tf_efficientnet_lite2",
+    "photo_unet": "mobilenet_v2",
+    "unet": "mobilenet_v2",
+    "unet_plain": "none",
+    "deeplab_resnet101": "resnet101",
+    "fcn": "vgg16",
+    "segnet": "vgg16_bn",
+    "vit": "vit_small_patch14_dinov2.lvd142m",
+}
+"""The encoder of each network where a config names none."""
 
 
 @dataclass
@@ -30,21 +44,55 @@ class ModelConfig:
 
     Attributes:
         name: Entry of the registry ``NETWORKS``.
-        encoder: Encoder of ``unet``, by segmentation_models_pytorch's name.
-        decoder_channels: Width of the U-Net's decoder blocks, coarsest first; as many encoder
-            stages are used as there are widths, 3 to 5.
+        architecture: Of ``unet`` only: architecture of segmentation_models_pytorch, such as
+            ``unet``, ``unetplusplus``, ``manet``, ``linknet``, ``fpn``, ``pspnet``, ``pan``,
+            ``deeplabv3``, ``deeplabv3plus``, ``segformer``, ``upernet`` or ``dpt``.
+        encoder: The pretrained part; default: see ``DEFAULT_ENCODERS``. Of ``photo_unet`` and
+            ``unet`` segmentation_models_pytorch's name (``tu-NAME`` for any of timm's); of ``vit``
+            timm's name of a vision transformer; of ``fcn`` torchvision's vgg11 to vgg19, with or
+            without ``_bn``, of ``segnet`` with it. ``deeplab_resnet101`` has always ``resnet101``
+            and ``unet_plain`` always ``none``.
+        freeze_encoder: Whether training leaves the encoder as it is; default: only that of
+            ``vit``.
+        decoder_channels: Of ``photo_unet`` and of ``unet`` with the architectures unet,
+            unetplusplus and manet: width of the decoder's blocks, coarsest first; as many encoder
+            stages are used as there are widths, 3 to 5. Of ``vit``: the first is the width of its
+            token branch, the last that of its photo branch. The other networks have widths of
+            their own and ignore it.
+        base_channels: Of ``unet_plain`` only: width of its first stage (paper: 64).
+        hidden: Of ``hypercolumn`` only: width of its hidden layer.
         dim: Dimension of the embedding, 64 to 256.
-        dropout: Share of the decoder's output channels that a training step blanks.
-        weights: Start of the encoder: ``none`` (random), ``imagenet`` (downloaded), or the path
-            of a torchvision state dict.
+        dropout: Share of the channels before the last layer that a training step blanks.
+        decoder_norm: Normalisation in the decoder: ``batch``; ``group`` (8 groups of channels, or
+            the most below 8 that divide them) and ``layer`` (one group), which do not depend on
+            the other photos of a batch; or ``none``. ``deeplab_resnet101`` and ``fcn`` have none
+            in any case.
+        weights: Start of the encoder: ``none`` (random), ``imagenet`` (downloaded; of ``vit`` the
+            weights that the encoder's name says, ImageNet or not), or the path of a state dict in
+            the layout of the encoder's library. ``unet_plain`` knows ``none`` only.
     """
 
-    name: str = "unet"
-    encoder: str = "mobilenet_v2"
+    name: str = "photo_unet"
+    architecture: str = "unet"
+    encoder: str | None = None
+    freeze_encoder: bool | None = None
     decoder_channels: list[int] = field(default_factory=lambda: [128, 96, 64, 32])
+    base_channels: int = 64
+    hidden: int = 256
     dim: int = 64
     dropout: float = 0.1
+    decoder_norm: str = "batch"
     weights: str = "imagenet"
+
+    def resolved(self) -> ModelConfig:
+        """A copy in which the network's own defaults stand in place of ``None``."""
+        return replace(
+            self,
+            encoder=self.encoder or DEFAULT_ENCODERS.get(self.name, ""),
+            freeze_encoder=self.name == "vit"
+            if self.freeze_encoder is None
+            else self.freeze_encoder,
+        )
 
 
 class EmbeddingNetwork(nn.Module):
@@ -58,6 +106,10 @@ class EmbeddingNetwork(nn.Module):
         stride: What the backbone needs its input's sides to be divisible by.
         freeze_statistics: Keep the encoder's batch-norm statistics as they are while training: a
             batch holds too few photos to better those of ImageNet. Of no use on random weights.
+        frozen: Leave all of the encoder as it is: no gradients, always in evaluation mode.
+        mean: What the encoder's training subtracted from red, green and blue.
+        std: What it divided them by.
+        least_side: Least side that the backbone takes, a multiple of ``stride``.
     """
 
     mean: Tensor
@@ -70,19 +122,27 @@ class EmbeddingNetwork(nn.Module):
         dim: int,
         stride: int,
         freeze_statistics: bool,
+        frozen: bool = False,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        least_side: int = 0,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self._encoder = [encoder]  # in a list: registered once, as part of the backbone
         self.dim = dim
         self.stride = stride
+        self.least_side = least_side
         self.freeze_statistics = freeze_statistics
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
+        self.frozen = frozen
+        if frozen:
+            encoder.requires_grad_(False)  # then autograd records nothing of it either
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1))
 
     @property
     def encoder(self) -> nn.Module:
-        """The pretrained part."""
+        """The pretrained part; without weights where a network has none."""
         return self._encoder[0]
 
     def forward(self, photos: Tensor) -> Tensor:
@@ -103,17 +163,47 @@ class EmbeddingNetwork(nn.Module):
                 f"the photo has {height} × {width} pixels, expected {MIN_SIDE} or more on each "
                 "side; enlarge it"
             )
-        top, bottom = _split_padding(height, self.stride)
-        left, right = _split_padding(width, self.stride)
-        normalised = (photos - self.mean) / self.std
-        padded = F.pad(normalised, (left, right, top, bottom), mode="reflect")
+        padded, top, left = self._prepare(photos)
         embeddings = self.backbone(padded)
         return embeddings[..., top : top + height, left : left + width]
 
+    def calibrate(self, photos: Tensor) -> None:
+        """Let the backbone measure statistics on training photos, if it keeps any.
+
+        Called once, before the first step.
+
+        Args:
+            photos: (B, 3, H, W) float RGB in [0, 1].
+        """
+        measure = getattr(self.backbone, "calibrate", None)
+        if measure is not None:
+            was_training = self.training
+            self.eval()
+            measure(self._prepare(photos)[0])
+            self.train(was_training)
+
+    def _prepare(self, photos: Tensor) -> tuple[Tensor, int, int]:
+        """Normalised and padded photos, and the rows above and columns left of the photo."""
+        height, width = photos.shape[-2:]
+        top, bottom = self._padding(height)
+        left, right = self._padding(width)
+        normalised = (photos - self.mean) / self.std
+        # Torch reflects once only: a much smaller photo is continued by its border instead.
+        fits = max(top, bottom) < height and max(left, right) < width
+        mode = "reflect" if fits else "replicate"
+        return F.pad(normalised, (left, right, top, bottom), mode=mode), top, left
+
+    def _padding(self, side: int) -> tuple[int, int]:
+        """Pixels to add on both ends so that the backbone takes a side."""
+        total = max(side + -side % self.stride, self.least_side) - side
+        return total // 2, total - total // 2
+
     def train(self, mode: bool = True) -> EmbeddingNetwork:
-        """Switch to training; frozen batch norms go on using their stored statistics."""
+        """Switch to training; what is frozen goes on as in evaluation."""
         super().train(mode)
-        if self.freeze_statistics:
+        if self.frozen:
+            self.encoder.eval()
+        elif self.freeze_statistics:
             for module in self.encoder.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
@@ -125,12 +215,6 @@ class EmbeddingNetwork(nn.Module):
         return (p for p in self.parameters() if p.requires_grad and id(p) not in pretrained)
 
 
-def _split_padding(side: int, stride: int) -> tuple[int, int]:
-    """Pixels to add on both ends so that ``side`` becomes a multiple of ``stride``."""
-    total = -side % stride
-    return total // 2, total - total // 2
-
-
 def config_as_dict(config: ModelConfig) -> dict[str, Any]:
     """The part of ``config`` that a checkpoint needs: all but the start of the weights."""
-    return {**asdict(config), "weights": "none"}
+    return {**asdict(config.resolved()), "weights": "none"}

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 
 from sss.errors import InputError
+from sss.features.deeplab import build_deeplab
 from sss.features.embedding import EmbeddingNetwork, ModelConfig
-from sss.features.unet import build_unet
+from sss.features.fcn import build_fcn
+from sss.features.hypercolumn import build_hypercolumn
+from sss.features.norms import check_norm
+from sss.features.segnet import build_segnet
+from sss.features.unet import build_photo_unet, build_unet
+from sss.features.unet_plain import build_unet_plain
+from sss.features.vit import build_vit
 
-NETWORKS: dict[str, Callable[[ModelConfig], EmbeddingNetwork]] = {"unet": build_unet}
+NETWORKS: dict[str, Callable[[ModelConfig], EmbeddingNetwork]] = {
+    "hypercolumn": build_hypercolumn,
+    "photo_unet": build_photo_unet,
+    "deeplab_resnet101": build_deeplab,
+    "unet": build_unet,
+    "unet_plain": build_unet_plain,
+    "fcn": build_fcn,
+    "segnet": build_segnet,
+    "vit": build_vit,
+}
 """Builders by name."""
 
 
@@ -17,12 +34,15 @@ def build_network(config: ModelConfig) -> EmbeddingNetwork:
 
     Raises:
         InputError: Unknown name or encoder, a dimension outside 8–512, a dropout outside 0–1,
-            weights that cannot be read or do not fit.
+            weights that cannot be read, fetched or do not fit.
     """
     if config.name not in NETWORKS:
-        raise InputError(f"unknown model.name '{config.name}'; known: {', '.join(NETWORKS)}")
+        near = difflib.get_close_matches(config.name, NETWORKS, 1, 0.4)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise InputError(f"unknown model.name '{config.name}'; {hint}known: {', '.join(NETWORKS)}")
     if not 8 <= config.dim <= 512:
         raise InputError(f"model.dim is {config.dim}, expected 8 to 512")
     if not 0 <= config.dropout < 1:
         raise InputError(f"model.dropout is {config.dropout}, expected 0 up to below 1")
-    return NETWORKS[config.name](config)
+    check_norm(config.decoder_norm)
+    return NETWORKS[config.name](config.resolved())

@@ -1,9 +1,9 @@
-"""The U-Net: any encoder of segmentation_models_pytorch, the photo at every scale."""
+"""U-Nets on the encoders of segmentation_models_pytorch, and its other architectures."""
 
 from __future__ import annotations
 
 import difflib
-from pathlib import Path
+import math
 from typing import Any
 
 import torch
@@ -12,6 +12,33 @@ from torch.nn import functional as F
 
 from sss.errors import InputError
 from sss.features.embedding import EmbeddingNetwork, ModelConfig
+from sss.features.norms import replace_batch_norms
+from sss.features.smp_encoder import (
+    drop_unused_layers,
+    input_scale,
+    start_from_file,
+    with_weights,
+)
+
+_STAGED = ("unet", "unetplusplus", "manet")
+"""Architectures whose decoder has a width per stage of the encoder."""
+
+_NORM_FREE = (*_STAGED, "linknet", "pspnet", "upernet")
+"""Architectures that the library can build without norms."""
+
+_DROPOUTS = {
+    "fpn": "decoder_dropout",
+    "pspnet": "psp_dropout",
+    "deeplabv3": "decoder_aspp_dropout",
+    "deeplabv3plus": "decoder_aspp_dropout",
+}
+"""Dropouts of the library's own, switched off: ``model.dropout`` is the only one."""
+
+_DPT_STRIDE = 32
+"""Of the coarsest features that ``dpt`` makes of a transformer's tokens."""
+
+_PAN_LEAST = 256
+"""``pan`` halves features of stride 16 three times; a norm needs more than one value."""
 
 
 class PhotoPyramidUNet(nn.Module):
@@ -25,10 +52,16 @@ class PhotoPyramidUNet(nn.Module):
         decoder_channels: Width of each decoder block, coarsest first, one per encoder stage.
         dim: Dimension of the embedding.
         dropout: Share of the decoder's output channels that a training step blanks.
+        norm: Normalisation of the decoder, see :class:`ModelConfig`.
     """
 
     def __init__(
-        self, encoder: nn.Module, decoder_channels: list[int], dim: int, dropout: float
+        self,
+        encoder: nn.Module,
+        decoder_channels: list[int],
+        dim: int,
+        dropout: float,
+        norm: str = "batch",
     ) -> None:
         from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 
@@ -39,7 +72,9 @@ class PhotoPyramidUNet(nn.Module):
             encoder_channels=[width + 3 for width in widths],
             decoder_channels=decoder_channels,
             n_blocks=len(decoder_channels),
+            use_norm="identity" if norm == "none" else "batchnorm",
         )
+        replace_batch_norms(self.decoder, norm)
         self.dropout = nn.Dropout2d(dropout)
         self.head = nn.Conv2d(decoder_channels[-1] + 3, dim, kernel_size=1)
 
@@ -53,102 +88,107 @@ class PhotoPyramidUNet(nn.Module):
         return self.head(torch.cat([decoded, photos], dim=1))
 
 
+def build_photo_unet(config: ModelConfig) -> EmbeddingNetwork:
+    """U-Net with the photo at every scale."""
+    import segmentation_models_pytorch as smp
+
+    depth = _depth(config)
+
+    def make(weights: str | bool | None) -> PhotoPyramidUNet:
+        encoder = smp.encoders.get_encoder(config.encoder, depth=depth, weights=weights)
+        drop_unused_layers(encoder, side=2 * 2**depth)
+        return PhotoPyramidUNet(
+            encoder, config.decoder_channels, config.dim, config.dropout, config.decoder_norm
+        )
+
+    unet = with_weights(config, make)
+    encoder = unet.encoder
+    start_from_file(encoder, config)
+    return _embedding_network(unet, encoder, config, stride=2**depth)
+
+
 def build_unet(config: ModelConfig) -> EmbeddingNetwork:
-    """U-Net with the photo at every scale, on an encoder of segmentation_models_pytorch."""
+    """Any architecture of segmentation_models_pytorch on any encoder that it takes.
+
+    Some architectures (deeplabv3, pan and upernet among them) pool a photo into one pixel, whose
+    batch norm needs two photos per step at least; ``decoder_norm: group`` does not.
+    """
+    import segmentation_models_pytorch as smp
+
+    name = config.architecture.lower()
+    if name not in smp.MODEL_ARCHITECTURES_MAPPING:
+        known = list(smp.MODEL_ARCHITECTURES_MAPPING)
+        near = difflib.get_close_matches(name, known, 1, 0.4) or ["unet"]
+        raise InputError(
+            f"unknown model.architecture '{config.architecture}'; did you mean '{near[0]}'? "
+            f"Known: {', '.join(known)}"
+        )
+    if name in _STAGED:
+        _depth(config)
+    if config.decoder_norm == "none" and name not in _NORM_FREE:
+        raise InputError(
+            f"model.decoder_norm none: {name} has norms of its own; expected batch, group or layer"
+        )
+    least = _PAN_LEAST if name == "pan" else 0
+
+    def make(weights: str | bool | None) -> Any:
+        model = smp.create_model(
+            name, config.encoder, weights, classes=config.dim, **_options(config, name)
+        )
+        replace_batch_norms(model.decoder, config.decoder_norm)
+        drop_unused_layers(model, max(2 * _stride(model, name), least))
+        return model
+
+    model = with_weights(config, make)
+    model.segmentation_head = nn.Sequential(nn.Dropout2d(config.dropout), model.segmentation_head)
+    start_from_file(model.encoder, config)
+    return _embedding_network(model, model.encoder, config, _stride(model, name), least)
+
+
+def _options(config: ModelConfig, architecture: str) -> dict[str, Any]:
+    """Arguments of the library's constructor beside encoder and classes."""
+    options: dict[str, Any] = {}
+    if architecture in _DROPOUTS:
+        options[_DROPOUTS[architecture]] = 0.0
+    if architecture in _STAGED:
+        options.update(
+            encoder_depth=len(config.decoder_channels), decoder_channels=config.decoder_channels
+        )
+    if architecture == "dpt":
+        options["dynamic_img_size"] = True
+    if config.decoder_norm == "none":
+        options["decoder_use_norm"] = False
+    return options
+
+
+def _stride(model: Any, architecture: str) -> int:
+    stride: int = model.encoder.output_stride
+    return math.lcm(stride, _DPT_STRIDE) if architecture == "dpt" else stride
+
+
+def _depth(config: ModelConfig) -> int:
+    """How many stages of the encoder are used."""
     depth = len(config.decoder_channels)
     if not 3 <= depth <= 5 or min(config.decoder_channels) < 1:
         raise InputError(
             f"model.decoder_channels is {config.decoder_channels}, expected 3 to 5 widths above 0 "
             "(one per encoder stage that is used, coarsest first)"
         )
-    encoder = _smp_encoder(config, depth)
-    drop_unused_layers(encoder, stride=2**depth)
-    unet = PhotoPyramidUNet(encoder, config.decoder_channels, config.dim, config.dropout)
-    network = EmbeddingNetwork(
-        unet, encoder, config.dim, stride=2**depth, freeze_statistics=config.weights != "none"
+    return depth
+
+
+def _embedding_network(
+    backbone: nn.Module, encoder: nn.Module, config: ModelConfig, stride: int, least_side: int = 0
+) -> EmbeddingNetwork:
+    mean, std = input_scale(config)
+    return EmbeddingNetwork(
+        backbone,
+        encoder,
+        config.dim,
+        stride,
+        freeze_statistics=config.weights != "none",
+        frozen=bool(config.freeze_encoder),
+        mean=mean,
+        std=std,
+        least_side=least_side,
     )
-    if config.weights not in ("imagenet", "none"):
-        load_encoder_weights(encoder, Path(config.weights).expanduser())
-    return network
-
-
-def drop_unused_layers(encoder: nn.Module, stride: int) -> None:
-    """Replace layers that the encoder's outputs do not depend on by identities.
-
-    A U-Net of few stages leaves an encoder's last ones unused, and not every encoder of
-    segmentation_models_pytorch drops them: they would be computed, stored and shipped for nothing.
-    """
-    was_training = encoder.training
-    with torch.enable_grad():
-        outputs = encoder.eval()(torch.zeros(1, 3, 2 * stride, 2 * stride))
-        torch.stack([output.sum() for output in outputs]).sum().backward()
-    encoder.train(was_training)
-    _replace_untouched(encoder)
-    encoder.zero_grad(set_to_none=True)
-
-
-class _Skipped(nn.Module):
-    """Passes its input on, whatever options the layer in its place used to take."""
-
-    def forward(self, values: Tensor, *_: object, **__: object) -> Tensor:
-        return values
-
-
-def _replace_untouched(module: nn.Module) -> None:
-    """Put an identity in place of each largest part none of whose weights has a gradient."""
-    for name, child in module.named_children():
-        weights = list(child.parameters())
-        if weights and all(weight.grad is None for weight in weights):
-            setattr(module, name, _Skipped())
-        else:
-            _replace_untouched(child)
-
-
-def _smp_encoder(config: ModelConfig, depth: int) -> nn.Module:
-    """The first ``depth`` stages of an encoder, with ImageNet weights if the hub gives them."""
-    import segmentation_models_pytorch as smp
-
-    from_hub = config.weights == "imagenet"
-    try:
-        return smp.encoders.get_encoder(
-            config.encoder, depth=depth, weights="imagenet" if from_hub else None
-        )
-    except KeyError as error:
-        near = difflib.get_close_matches(config.encoder, smp.encoders.get_encoder_names(), 3, 0.5)
-        raise InputError(
-            f"no model.encoder '{config.encoder}' (with weights '{config.weights}') in "
-            f"segmentation_models_pytorch; near: {', '.join(near) or 'none, see its documentation'}"
-        ) from error
-    except Exception as error:  # whatever the hub, its HTTP library or timm may raise
-        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
-        if not from_hub:
-            raise InputError(
-                f"model.encoder '{config.encoder}' fits no U-Net ({reason})"
-            ) from error
-        raise InputError(
-            f"cannot download the ImageNet weights of '{config.encoder}' ({reason}); give "
-            "--model.weights PATH to a file you have, or none"
-        ) from error
-
-
-def load_encoder_weights(encoder: nn.Module, path: Path) -> None:
-    """Load a torchvision classifier's state dict into an encoder, the classifier left out.
-
-    Raises:
-        InputError: No such file, not a state dict, or weights of another architecture.
-    """
-    if not path.is_file():
-        raise InputError(
-            f"no encoder weights at {path}; give --model.weights PATH, or 'none' for random ones"
-        )
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        wanted = encoder.state_dict().keys()
-        state = {key: value for key, value in state.items() if key in wanted}
-        # Encoders of segmentation_models_pytorch override this to drop the classifier's keys.
-        nn.Module.load_state_dict(encoder, state, strict=True)
-    except Exception as error:  # torch names no type for "this is not a state dict"
-        # The first line of torch's message about keys says nothing; the second names them.
-        lines = str(error).splitlines() or [type(error).__name__]
-        reason = " ".join(lines[:2])[:200]
-        raise InputError(f"{path} does not hold weights of this encoder ({reason})") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +19,10 @@ from sss.learning.keys import check_file, explain
 CONFIG_DIR = Path(__file__).parents[2] / "configs"
 """Where a config is looked for that is not found as given."""
 
-_USAGE = "train.py --config NAME [--KEY VALUE …] | --resume RUN_DIR"
+SWEEP = CONFIG_DIR / "sweep.yaml"
+"""Lies among the configs, but is one of W&B's own."""
+
+_USAGE = "train.py --config NAME [--KEY VALUE …] | --resume RUN_DIR [--dry-run]"
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,13 @@ class TrainCommand:
         config: Resolved and checked.
         run_dir: The run's folder; holds a run only if ``resume``.
         resume: Whether to go on from the state in ``run_dir``.
+        dry_run: Only show what the run would be.
     """
 
     config: TrainConfig
     run_dir: Path
     resume: bool
+    dry_run: bool = False
 
 
 def parse_command(arguments: list[str] | None = None) -> TrainCommand:
@@ -50,6 +56,7 @@ def parse_command(arguments: list[str] | None = None) -> TrainCommand:
     outer = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
     outer.add_argument("--resume", type=Path)
     outer.add_argument("--run_dir", type=Path)
+    outer.add_argument("--dry-run", "--dry_run", action="store_true")
     outer.add_argument("--config", action="append", default=[])
     try:
         known, keys = outer.parse_known_args(arguments)
@@ -62,14 +69,21 @@ def parse_command(arguments: list[str] | None = None) -> TrainCommand:
         configs.insert(0, _saved_config(known.resume))
     config = _parse_keys(configs, keys)
     if known.resume is not None:
-        return TrainCommand(config, known.resume, resume=True)
-    run_dir = known.run_dir or Path("runs") / f"{config.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    if (run_dir / "config.yaml").exists():
+        return TrainCommand(config, known.resume, resume=True, dry_run=known.dry_run)
+    run_dir = known.run_dir or Path("runs") / _run_name(config.name)
+    if (run_dir / "config.yaml").exists() and not known.dry_run:
         raise InputError(
             f"{run_dir} already holds a run; go on with --resume {run_dir}, or choose another "
             "--run_dir"
         )
-    return TrainCommand(config, run_dir, resume=False)
+    return TrainCommand(config, run_dir, resume=False, dry_run=known.dry_run)
+
+
+def _run_name(name: str) -> str:
+    """The run's name and the time; in a sweep also its id, as runs may start at the same second."""
+    in_sweep = os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID")
+    suffix = f"-{os.environ['WANDB_RUN_ID']}" if in_sweep else ""
+    return f"{name}-{datetime.now():%Y%m%d-%H%M%S}{suffix}"
 
 
 def find_config(name: str) -> Path:
@@ -81,7 +95,7 @@ def find_config(name: str) -> Path:
     for path in (Path(name), CONFIG_DIR / name, CONFIG_DIR / f"{name}.yaml"):
         if path.is_file():
             return path
-    there = ", ".join(sorted(path.name for path in CONFIG_DIR.glob("*.yaml")))
+    there = ", ".join(path.name for path in sorted(CONFIG_DIR.glob("*.yaml")) if path != SWEEP)
     raise InputError(f"no config '{name}', neither here nor in configs/ ({there})")
 
 
@@ -103,9 +117,10 @@ def _parse_keys(configs: list[Path], keys: list[str]) -> TrainConfig:
         exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="YAML file, as given or in configs/")
-    # These two are read before, and stand here for --help.
+    # These three are read before, and stand here for --help.
     parser.add_argument("--run_dir", help="folder of the run (default: runs/NAME-DATE)")
     parser.add_argument("--resume", metavar="RUN_DIR", help="go on with the run in this folder")
+    parser.add_argument("--dry-run", action="store_true", help="show config, counts and times only")
     parser.add_class_arguments(TrainConfig, nested_key=None)
     given = [argument for path in configs for argument in ("--config", str(path))]
     try:

@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
+from torch import nn
 
 from sss.features.embedding import EmbeddingNetwork
 from sss.learning.config import OptimConfig
 
 
 def build_optimizer(network: EmbeddingNetwork, config: OptimConfig) -> torch.optim.Optimizer:
-    """Four groups: encoder and head, each with decay on weights and none on biases and norms."""
-    head = {id(parameter) for parameter in network.head_parameters()}
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = []
-    for in_head in (False, True):
-        for decays in (True, False):
-            factor = config.head_factor if in_head else 1.0
-            groups.append(
-                {
-                    "params": [
-                        parameter
-                        for parameter in trained
-                        if (id(parameter) in head) == in_head and (parameter.ndim > 1) == decays
-                    ],
-                    "lr": config.lr * factor,
-                    "factor": factor,
-                    "weight_decay": config.weight_decay if decays else 0.0,
-                }
-            )
+    """SGD or AdamW over groups of weights that differ in learning rate and decay.
+
+    As in DeepLab's training, which Aksoy et al. 2018 follow: new layers learn ``head_factor`` times
+    as fast as the pretrained encoder, their biases again ``bias_factor`` times as fast. Biases and
+    norms do not decay. Groups without weights are left out; the encoder's stand first.
+    """
+    new = {id(parameter) for parameter in network.head_parameters()}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for module in network.modules():
+        is_norm = isinstance(module, nn.modules.batchnorm._NormBase | nn.GroupNorm | nn.LayerNorm)
+        for name, parameter in module.named_parameters(recurse=False):
+            if not parameter.requires_grad:
+                continue
+            factor = config.head_factor if id(parameter) in new else 1.0
+            if id(parameter) in new and name == "bias" and not is_norm:
+                factor *= config.bias_factor
+            decay = config.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((factor, decay), []).append(parameter)
+    options: list[dict[str, Any]] = [
+        {"params": groups[key], "lr": config.lr * key[0], "factor": key[0], "weight_decay": key[1]}
+        for key in sorted(groups, key=lambda key: (key[0], -key[1]))
+    ]
     if config.name == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr)
-    return torch.optim.SGD(groups, lr=config.lr, momentum=0.9)
+        return torch.optim.AdamW(options, lr=config.lr)
+    return torch.optim.SGD(options, lr=config.lr, momentum=0.9)
+
+
+def learning_rate(config: OptimConfig, step: int) -> float:
+    """Rate of the encoder at a step: warm-up times the poly policy or half a cosine."""
+    if config.schedule == "cosine":
+        fall = (1 + math.cos(math.pi * step / config.steps)) / 2
+    else:
+        fall = (1 - step / config.steps) ** config.power
+    return config.lr * fall * min(1.0, (step + 1) / (config.warmup + 1))
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, config: OptimConfig, step: int) -> None:
-    """Warm-up, then the poly policy: lr·(1 − step/steps)^power, times each group's factor."""
-    rate = config.lr * (1 - step / config.steps) ** config.power
-    rate *= min(1.0, (step + 1) / (config.warmup + 1))
+    """Give every group its rate at a step: the encoder's times the group's factor."""
     for group in optimizer.param_groups:
-        group["lr"] = rate * group["factor"]
+        group["lr"] = learning_rate(config, step) * group["factor"]

@@ -1,11 +1,10 @@
-"""Where the figures of a run go: metrics.csv and curves.png always, Weights & Biases if wanted."""
+"""Where the figures of a run go besides its folder: Weights & Biases, if wanted."""
 
 from __future__ import annotations
 
-import csv
 import logging
 import os
-import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,111 +12,115 @@ import numpy as np
 
 from sss.errors import InputError
 from sss.files import whole_file
+from sss.learning.checkout import git_state, record_git_state
+from sss.learning.metrics_file import COLUMNS, MetricsFile
+
+__all__ = [
+    "COLUMNS",
+    "MetricsFile",
+    "NoTracker",
+    "WandbTracker",
+    "git_state",
+    "open_tracker",
+    "record_git_state",
+]
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ["step", "loss", "lr", "photos_per_second", "seconds", "val_pair_auc"]
+UPLOAD_SECONDS = 600
+"""How long the end of a run waits for uploads. W&B's own default waits for ever, also where the
+network went away meanwhile."""
 
-
-class MetricsFile:
-    """Rows of ``metrics.csv``, each flushed when written; later rows of a broken run are cut.
-
-    Args:
-        path: The CSV file.
-        resume_step: Rows after this step are dropped: they will be computed again.
-    """
-
-    def __init__(self, path: Path, resume_step: int = 0) -> None:
-        self.path = path
-        self.rows: list[dict[str, float]] = []
-        if resume_step and path.is_file():
-            with path.open(newline="") as file:
-                rows = [_numbers(row) for row in csv.DictReader(file)]
-            self.rows = [row for row in rows if row and row["step"] <= resume_step]
-        with whole_file(path) as partial, partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(self.rows)
-
-    def add(self, row: dict[str, float]) -> None:
-        """Append one row; columns it lacks stay empty."""
-        self.rows.append(row)
-        with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, COLUMNS).writerow(row)
-
-    def draw(self, path: Path) -> None:
-        """Draw loss and validation over the steps."""
-        from matplotlib.figure import Figure  # without pyplot: no window, no global state
-
-        figure = Figure(figsize=(9, 3.2), layout="constrained")
-        axes = figure.subplots(1, 2)
-        for axis, key, title in zip(
-            axes, ("loss", "val_pair_auc"), ("training loss", "validation pair AUC"), strict=True
-        ):
-            points = [(row["step"], row[key]) for row in self.rows if key in row]
-            if points:
-                steps, values = np.array(points).T
-                axis.plot(steps, values, marker="o" if len(points) < 40 else None, markersize=3)
-            axis.set(title=title, xlabel="step")
-            axis.grid(alpha=0.3)
-        with whole_file(path) as partial:
-            figure.savefig(partial, dpi=110)
-
-
-def _numbers(row: dict[str, str]) -> dict[str, float]:
-    """The filled columns of a CSV row; nothing if the row was broken off in writing."""
-    try:
-        values: dict[str, float] = {
-            key: float(text) for key, text in row.items() if text and key != "step"
-        }
-        return {"step": int(row["step"]), **values}
-    except (ValueError, TypeError):
-        return {}
+RUN_ID_FILE = Path("wandb") / "run_id"
+"""In the run's folder: which W&B run it is, so that a resumed run goes on with its own."""
 
 
 class NoTracker:
     """A tracker that keeps nothing."""
 
-    def log(self, step: int, values: dict[str, Any]) -> None:
-        """Take the figures of one step."""
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Take the figures of one step; steps do not fall."""
+
+    def pictures(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
+        """Take pictures by name, (H, W, 3) uint8 each."""
+
+    def best(self, step: int, path: Path, metadata: Mapping[str, Any]) -> None:
+        """Take the best checkpoint: ``path`` and the JSON file beside it."""
 
     def finish(self, failed: bool = False) -> None:
         """Close the run, as a failed one if it ended in an error."""
 
 
 class WandbTracker(NoTracker):
-    """Sends figures to Weights & Biases."""
+    """Sends figures, pictures and the best checkpoint to Weights & Biases.
+
+    Args:
+        run: What ``wandb.init`` gave.
+    """
 
     def __init__(self, run: Any) -> None:
         self._run = run
 
-    def log(self, step: int, values: dict[str, Any]) -> None:
+    def log(self, step: int, values: Mapping[str, float]) -> None:
         """Log the figures of one step."""
-        self._run.log(values, step=step)
+        self._run.log(dict(values), step=step)
+
+    def pictures(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
+        """Log pictures by name."""
+        import wandb
+
+        images = {name: wandb.Image(picture) for name, picture in pictures.items()}
+        self._run.log(images, step=step)
+
+    def best(self, step: int, path: Path, metadata: Mapping[str, Any]) -> None:
+        """Log the checkpoint as an artifact of type ``model``, alias ``best``.
+
+        The files are copied at once: an offline run may be uploaded when they have changed.
+        """
+        import wandb
+
+        artifact = wandb.Artifact(
+            f"model-{self._run.id}", type="model", metadata={**metadata, "step": step}
+        )
+        for file in (path, path.with_suffix(".json")):
+            artifact.add_file(str(file), skip_cache=True)
+        self._run.log_artifact(artifact, aliases=["best"])
 
     def finish(self, failed: bool = False) -> None:
         """Upload what is left and close the run, as a failed one if it ended in an error."""
-        self._run.finish(exit_code=int(failed))
+        try:
+            self._run.finish(exit_code=int(failed))
+        except TimeoutError:
+            log.warning(
+                "Weights & Biases: the upload did not end in time; `wandb sync %s` completes it",
+                Path(self._run.dir).parent,
+            )
 
 
-def open_tracker(mode: str, project: str, folder: Path, config: dict[str, Any]) -> NoTracker:
+def open_tracker(mode: str, project: str, folder: Path, config: Mapping[str, Any]) -> NoTracker:
     """Start tracking.
+
+    A folder that was tracked before goes on with the same W&B run. Under ``wandb agent`` project,
+    id and name are the sweep's; otherwise the run is named like its folder.
 
     Args:
         mode: ``auto``, ``online``, ``offline`` or ``disabled``; ``auto`` goes online when
-            somebody is logged in and offline, with one line, when not.
+            somebody is logged in and offline, with one line, when not; WANDB_MODE comes before.
         project: W&B project.
-        folder: Of the run, whose name it gives; W&B keeps its files there.
-        config: The resolved configuration.
+        folder: Of the run; W&B keeps its files there.
+        config: The resolved configuration; ``git_commit`` and ``git_dirty`` are added.
 
     Raises:
-        InputError: W&B refuses the credentials or the project's name, or cannot be reached.
+        InputError: W&B refuses the credentials or the project's name, or cannot be reached
+            within WANDB_INIT_TIMEOUT seconds (default 90).
     """
-    if mode == "disabled":
+    if mode == "disabled" or (mode == "auto" and os.environ.get("WANDB_MODE") == "disabled"):
         return NoTracker()
-    # Both are read when wandb is imported. Without the second, an offline run calls home too.
+    # All are read when wandb is imported. Without the second, an offline run calls home too.
     os.environ.setdefault("WANDB_SILENT", "true")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    os.environ.setdefault("WANDB_FINISH_TIMEOUT", str(UPLOAD_SECONDS))
+    os.environ.setdefault("WANDB_FINISH_TIMEOUT_RAISES", "true")
     import wandb
 
     if mode == "auto":
@@ -128,21 +131,35 @@ def open_tracker(mode: str, project: str, folder: Path, config: dict[str, Any]) 
                 "(`wandb sync` uploads it, `wandb login` or --log.wandb disabled end this line)",
                 folder,
             )
-    name = folder.resolve().name
+    state = {f"git_{key}": value for key, value in git_state().items()}
     try:
         run = wandb.init(
-            project=project,
-            name=name,
-            id=re.sub(r"[^\w.-]", "-", name),
-            resume="allow" if mode == "online" else None,
+            **_identity(project, folder, online=mode == "online"),
             dir=str(folder),
             mode="online" if mode == "online" else "offline",
-            config=config,
+            config={**config, **state},
             settings=wandb.Settings(console="off", silent=True),
         )
     except wandb.Error as error:
         raise _refused(error) from error
+    with whole_file(folder / RUN_ID_FILE) as partial:
+        partial.write_text(run.id)
     return WandbTracker(run)
+
+
+def _identity(project: str, folder: Path, online: bool) -> dict[str, Any]:
+    """Which run it is; what the environment says of it is left to W&B."""
+    if os.environ.get("WANDB_SWEEP_ID"):
+        return {}
+    identity: dict[str, Any] = {"project": project}
+    if not os.environ.get("WANDB_NAME"):
+        identity["name"] = folder.resolve().name
+    earlier = folder / RUN_ID_FILE
+    if earlier.is_file() and not os.environ.get("WANDB_RUN_ID"):
+        identity["id"] = earlier.read_text().strip()
+        if online:
+            identity["resume"] = "allow"
+    return identity
 
 
 def _logged_in() -> bool:

@@ -1,4 +1,4 @@
-"""The training loop."""
+"""A training run in its folder: the loop around the steps, validation, checkpoints."""
 
 from __future__ import annotations
 
@@ -10,39 +10,50 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, gather_object
+from torch import nn
 
-from data.sources import data_root, open_source
-from data.training import VisitDataset
-from data.transforms import TrainingTransform
+from data.training import TrainingBatch
 from sss.errors import InputError
-from sss.evaluation.validation import mean_pair_auc
+from sss.evaluation.validation import summarise, validate_photos
 from sss.features.checkpoints import pick_device, save_checkpoint
+from sss.features.embedding import EmbeddingNetwork
 from sss.features.extractor import embed_photo
 from sss.features.networks import build_network
 from sss.files import whole_file
+from sss.learning.average import WeightAverage
+from sss.learning.batches import check_split, open_training, open_validation, steps_of_batches
+from sss.learning.checkout import record_git_state
 from sss.learning.config import TrainConfig
+from sss.learning.describe import describe
 from sss.learning.losses import build_loss
-from sss.learning.optim import build_optimizer, set_learning_rate
-from sss.learning.sampling import sample_pixels
-from sss.learning.tracking import MetricsFile, NoTracker, open_tracker
+from sss.learning.memory import explain_out_of_memory
+from sss.learning.meter import Meter, hours_minutes
+from sss.learning.metrics_file import MetricsFile
+from sss.learning.optim import build_optimizer
+from sss.learning.run_pictures import RunPictures
+from sss.learning.state import Progress, load_state, save_state
+from sss.learning.step import StepResult, TrainingStep
+from sss.learning.tracking import NoTracker, open_tracker
 
 log = logging.getLogger(__name__)
 
+CALIBRATION_PHOTOS = 32
+"""Training crops on which a network may measure its statistics before the first step."""
+
 
 class Trainer:
-    """One training run in one folder.
+    """One training run in one folder, on one process or several.
 
     The run's state after each validation is in ``last.pt``; everything random follows from the
     seed and the step, so a run that goes on from there repeats what an unbroken one would do.
 
     Args:
         config: Checked configuration.
-        run_dir: Folder for checkpoints, metrics and curves.
+        run_dir: Folder for checkpoints, metrics and curves; made by :meth:`run`.
         resume: Go on from ``run_dir/last.pt``.
 
     Raises:
@@ -51,243 +62,217 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, run_dir: Path, resume: bool = False) -> None:
         self.config = config
-        self.run_dir = run_dir
         if config.threads:
             torch.set_num_threads(config.threads)
+        self.accelerator = _open_accelerator(config)
+        check_split(config, self.accelerator.num_processes)
+        # Each process may have read another second off the clock.
+        self.run_dir: Path = broadcast_object_list([run_dir])[0]
         torch.manual_seed(config.seed)
-        self.device = pick_device(config.device)
-        root = data_root(config.data.root)
-        self.validation = open_source(config.data.validation, root, config.data.validation_split)
-        self.samples = VisitDataset(
-            [open_source(s.name, root, s.split) for s in config.data.sources],
-            [s.weight for s in config.data.sources],
-            TrainingTransform(config.data.crop, colour=config.data.colour),
-            visits=config.optim.steps * config.optim.batch,
-            seed=config.seed,
-        )
-        # A run that goes on has its encoder in the state: the file it began with may be gone.
-        start = replace(config.model, weights="none") if resume else config.model
-        network = build_network(start)
-        network.freeze_statistics = config.model.weights != "none"
-        self.network = network.to(self.device).to(memory_format=torch.channels_last)
-        self.loss = build_loss(config.loss.name)
+        self.validation = open_validation(config.data)
+        self.samples = open_training(config)
+        self.network = self._build_network(resume)
+        self.average = WeightAverage(self.network, config.optim.ema) if config.optim.ema else None
         self.optimizer = build_optimizer(self.network, config.optim)
-        self.step = 0
-        self.best = -math.inf
-        self.seconds = 0.0
-        self.losses: list[float] = []  # of the steps since the last row
+        self.progress = Progress()
         if resume:
-            self._load_state()
-        with whole_file(run_dir / "config.yaml") as partial:
-            partial.write_text(yaml.safe_dump(asdict(config), sort_keys=False))
-        self.metrics = MetricsFile(run_dir / "metrics.csv", self.step)
+            parts, device = self._parts(), self.accelerator.device
+            self.progress = load_state(self.run_dir / "last.pt", parts, device)
+        prepared: tuple[nn.Module, Any] = self.accelerator.prepare(self.network, self.optimizer)
+        self.train_step = TrainingStep(
+            config, self.accelerator, *prepared, build_loss(config.loss), self.run_dir
+        )
         self.tracker: NoTracker = NoTracker()
+
+    def _build_network(self, resume: bool) -> EmbeddingNetwork:
+        # A run that goes on has its encoder in the state: the file it began with may be gone.
+        model = self.config.model
+        network = build_network(replace(model, weights="none") if resume else model)
+        network.freeze_statistics = model.weights != "none"
+        device = self.accelerator.device
+        if self.accelerator.num_processes > 1 and device.type == "cuda":
+            # Batch norms over the photos of all processes; there is no such thing on CPUs.
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        if not resume:
+            first = range(min(CALIBRATION_PHOTOS, len(self.samples)))
+            photos = [self.samples[visit].photo for visit in first]
+            network.calibrate(torch.stack(photos) / 255)
+        return network.to(device, memory_format=torch.channels_last)
+
+    def _parts(self) -> dict[str, Any]:
+        """What has a state."""
+        parts: dict[str, Any] = {"network": self.network, "optimizer": self.optimizer}
+        if self.average:
+            parts["average"] = self.average.network
+        if self.accelerator.scaler is not None:
+            parts["scaler"] = self.accelerator.scaler
+        return parts
+
+    @property
+    def evaluated(self) -> EmbeddingNetwork:
+        """The network that is validated and kept: the averaged one, if there is one."""
+        return self.average.network if self.average else self.network
 
     def run(self) -> None:
         """Train from the current step to the last one."""
-        options = self.config.log
-        self._describe()
-        self.tracker = open_tracker(
-            options.wandb, options.project, self.run_dir, asdict(self.config)
-        )
+        main = self.accelerator.is_main_process
+        if main:
+            self._open_folder()
+        self.accelerator.wait_for_everyone()
         try:
-            self._loop()
+            with explain_out_of_memory(self.config, self.accelerator.num_processes):
+                self._loop()
+            if main:
+                self._hand_over_best()
         except BaseException:
             self.tracker.finish(failed=True)
             raise
         self.tracker.finish()
-        log.info("done: best validation pair AUC %.4f; %s", self.best, self.run_dir)
+        if main:
+            log.info("done: best validation pair AUC %.4f; %s", self.progress.best, self.run_dir)
+
+    def _open_folder(self) -> None:
+        """Main process: the files of the run, and whoever follows it."""
+        config, folder = self.config, self.run_dir
+        with whole_file(folder / "config.yaml") as partial:
+            partial.write_text(yaml.safe_dump(asdict(config), sort_keys=False))
+        record_git_state(folder, self.progress.step)
+        self.metrics = MetricsFile(folder / "metrics.csv", self.progress.step)
+        self.pictures = RunPictures(folder, self.validation, config.log, config.optim.steps)
+        self.tracker = open_tracker(config.log.wandb, config.log.project, folder, asdict(config))
+        for line in describe(config, self.network, self.samples, self.validation, self.accelerator):
+            log.info("%s", line)
 
     def _loop(self) -> None:
-        options, steps = self.config.log, self.config.optim.steps
-        if self.step == 0:
+        options, steps, progress = self.config.log, self.config.optim.steps, self.progress
+        if progress.step == 0:
             self._validate()
-            self._save_state()
         self.network.train()
-        photos, since_row = 0, 0.0
-        started = time.perf_counter()
-        for images, labels in self._batches():
-            self.losses.append(self._train_step(images, labels))
-            photos += len(images)
-            elapsed = time.perf_counter() - started  # waiting for the photos included
-            self.seconds += elapsed
-            since_row += elapsed
-            if self.step % options.every == 0 or self.step == steps:
-                self._log_row(sum(self.losses) / len(self.losses), photos / since_row)
-                self.losses, photos, since_row = [], 0, 0.0
-            if self.step % options.validate_every == 0 or self.step == steps:
+        meter = Meter()
+        for batches in self.batches():
+            meter.waited()
+            result = self.train_step(batches, progress.step)
+            progress.step += 1
+            if self.average and not self.accelerator.optimizer_step_was_skipped:
+                self.average.update(self.network, progress.step)
+            progress.losses.append(result.loss)
+            progress.seconds += meter.stepped()
+            if progress.step % options.every == 0 or progress.step == steps:
+                self._log_row(result, meter)
+                meter = Meter()
+            if progress.step % options.validate_every == 0 or progress.step == steps:
                 self._validate()
-                self._save_state()
-            started = time.perf_counter()
+                self.network.train()
+                if progress.finished:
+                    break
+            meter.start()
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        config = self.config
-        first = self.step * config.optim.batch
-        loader = DataLoader(
+    def batches(self) -> Iterator[list[TrainingBatch]]:
+        """The batches of each step that is left, for this process."""
+        progress, accelerator = self.progress, self.accelerator
+        if progress.finished or progress.step >= self.config.optim.steps:
+            return iter(())
+        return steps_of_batches(
+            self.config,
             self.samples,
-            batch_size=config.optim.batch,
-            sampler=range(first, len(self.samples)),
-            num_workers=config.data.workers,
-            pin_memory=self.device.type == "cuda",
-            worker_init_fn=_one_thread,
+            progress.step,
+            accelerator.process_index,
+            accelerator.num_processes,
+            pin_memory=accelerator.device.type == "cuda",
         )
-        try:
-            yield from loader
-        except InputError as error:
-            # A loader process hands on its error as a traceback, whose last line is the message.
-            raise InputError(str(error).rstrip().rpartition("InputError: ")[2]) from error
-
-    def _train_step(self, images: Tensor, labels: Tensor) -> float:
-        """One optimiser step; returns the loss."""
-        torch.manual_seed(_step_seed(self.config.seed, self.step))  # for layers that draw numbers
-        set_learning_rate(self.optimizer, self.config.optim, self.step)
-        photos = images.to(self.device, torch.float32, non_blocking=True) / 255
-        embeddings = self.network(photos.to(memory_format=torch.channels_last))
-        loss = self._batch_loss(embeddings, labels)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise InputError(
-                f"the loss is {value} at step {self.step}; lower optim.lr or set optim.clip, "
-                f"then go on from the last checkpoint in {self.run_dir}"
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.config.optim.clip:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optim.clip)
-        self.optimizer.step()
-        self.step += 1
-        return value
-
-    def _batch_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Mean of the photos' losses; pairs are made within a photo only."""
-        generator = torch.Generator().manual_seed(_step_seed(self.config.seed, self.step))
-        options = self.config.loss
-        losses = []
-        for embedding, label_map in zip(embeddings, labels, strict=True):
-            picked = sample_pixels(
-                label_map,
-                options.labels_per_photo,
-                options.pixels_per_label,
-                generator=generator,
-            )
-            if len(picked):
-                vectors = embedding.flatten(1)[:, picked.to(self.device)].T  # (M, D)
-                chosen = label_map.reshape(-1)[picked].to(self.device)
-                losses.append(self.loss(vectors, chosen))
-        if not losses:  # keeps the graph, so the step is a step without gradient
-            return embeddings.sum() * 0.0
-        return torch.stack(losses).mean()
 
     def _validate(self) -> None:
-        """Validate, keep the best weights, write the row and the curves."""
-        started = time.perf_counter()
-        self.network.eval()
-        score = mean_pair_auc(
-            lambda photo: embed_photo(self.network, photo, self.device),
-            self.validation,
-            self.config.data.validation_photos,
-        )
-        self.network.train()
-        log.info(
-            "step %d: validation pair AUC %.4f (%.0f s)",
-            self.step,
-            score,
-            time.perf_counter() - started,
-        )
-        self.metrics.add({"step": self.step, "val_pair_auc": round(score, 5)})
+        """Validate, keep the best weights and the state, write row, curves and pictures."""
+        started, progress, accelerator = time.perf_counter(), self.progress, self.accelerator
+        network = self.evaluated.eval()
+
+        def embed(photo: Any) -> Any:
+            return embed_photo(network, photo, accelerator.device)
+
+        share = (accelerator.process_index, accelerator.num_processes)
+        own = validate_photos(embed, self.validation, self.config.data.validation_photos, share)
+        scores = summarise({k: v for part in gather_object([own]) for k, v in part.items()})
+        improved = scores["pair_auc"] > progress.best
+        progress.best = max(progress.best, scores["pair_auc"])
+        progress.since_best = 0 if improved else progress.since_best + 1
+        patience = self.config.log.patience
+        progress.finished = bool(patience) and progress.since_best >= patience
+        if accelerator.is_main_process:
+            log.info(
+                "step %d: validation pair AUC %.4f, precision@1 %.3f, R-precision %.3f, AMI %.3f "
+                "(%.0f s)",
+                *(progress.step, *scores.values(), time.perf_counter() - started),
+            )
+            if progress.finished:
+                log.info("stopping early: no better validation %d times in a row", patience)
+            self._keep(scores, improved)
+            pictures = self.pictures.draw(embed, progress.step)
+            self.tracker.pictures(progress.step, pictures)
+        accelerator.wait_for_everyone()
+
+    def _keep(self, scores: dict[str, float], improved: bool) -> None:
+        """Main process: row, curves, checkpoints, state."""
+        step = self.progress.step
+        row = {f"val_{name}": round(value, 5) for name, value in scores.items()}
+        row = {name: value for name, value in row.items() if not math.isnan(value)}
+        self.metrics.add({"step": step, **row})
         self.metrics.draw(self.run_dir / "curves.png")
-        self.tracker.log(self.step, {"val_pair_auc": score})
+        self.tracker.log(step, row)
         training = {
-            "step": self.step,
-            "val_pair_auc": score,
-            "seconds": round(self.seconds, 1),
+            "step": step,
+            **row,
+            "seconds": round(self.progress.seconds, 1),
             "config": asdict(self.config),
         }
-        if score > self.best:
-            self.best = score
-            self._save_weights("best", training)
-        self._save_weights("last", training)
+        for name in ("best", "last") if improved else ("last",):
+            path = self.run_dir / f"{name}.safetensors"
+            save_checkpoint(path, self.evaluated, self.config.model, training)
+        save_state(self.run_dir / "last.pt", self.progress, self._parts())
 
-    def _save_weights(self, name: str, training: dict[str, Any]) -> None:
-        path = self.run_dir / f"{name}.safetensors"
-        save_checkpoint(path, self.network, self.config.model, training)
+    def _hand_over_best(self) -> None:
+        best = self.run_dir / "best.safetensors"
+        if best.is_file():
+            metadata = {"val_pair_auc": self.progress.best, "model": self.config.model.name}
+            self.tracker.best(self.progress.step, best, metadata)
 
-    def _log_row(self, loss: float, speed: float) -> None:
-        config = self.config
-        rate = self.optimizer.param_groups[0]["lr"]
-        left = (config.optim.steps - self.step) * config.optim.batch / speed
-        log.info(
-            "step %d/%d  loss %.4f  lr %.2e  %.1f photos/s  %d min %02d s left",
-            *(self.step, config.optim.steps, loss, rate, speed),
-            *divmod(int(left), 60),
-        )
+    def _log_row(self, result: StepResult, meter: Meter) -> None:
+        progress, optim = self.progress, self.config.optim
+        loss = sum(progress.losses) / len(progress.losses)
+        progress.losses = []
+        if not self.accelerator.is_main_process:
+            return
+        groups = self.optimizer.param_groups
+        speed = meter.steps * optim.batch / meter.seconds
         row = {
-            "step": self.step,
+            "step": progress.step,
             "loss": round(loss, 6),
-            "lr": rate,
-            "photos_per_second": round(speed, 2),
-            "seconds": round(self.seconds, 1),
+            "lr": groups[0]["lr"] / groups[0]["factor"],
+            "lr_head": max(group["lr"] for group in groups),
+            "grad_norm": round(result.grad_norm, 4),
+            "images_per_second": round(speed, 2),
+            "wait_share": round(meter.waiting / meter.seconds, 3),
+            "seconds": round(progress.seconds, 1),
         }
-        self.metrics.add(row)
-        self.tracker.log(self.step, {k: v for k, v in row.items() if k != "step"})
-
-    def _save_state(self) -> None:
-        state = {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "best": self.best,
-            "seconds": self.seconds,
-            "losses": self.losses,
-        }
-        with whole_file(self.run_dir / "last.pt") as partial:
-            torch.save(state, partial)
-
-    def _load_state(self) -> None:
-        path = self.run_dir / "last.pt"
-        if not path.is_file():
-            raise InputError(
-                f"no training state at {path}; remove {self.run_dir} and start this run anew"
-            )
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            self.network.load_state_dict(state["network"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.best, self.seconds = state["step"], state["best"], state["seconds"]
-            self.losses = state.get("losses", [])
-        except Exception as error:  # torch names no type for a damaged file
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(
-                f"{path} is not the training state of this network ({type(error).__name__}: "
-                f"{reason}); resume without changing the model or the optimiser"
-            ) from error
-
-    def _describe(self) -> None:
-        parameters = sum(p.numel() for p in self.network.parameters())
-        mix = " + ".join(
-            f"{source.name} ({len(dataset)} photos, weight {source.weight:g})"
-            for source, dataset in zip(self.config.data.sources, self.samples.sources, strict=True)
-        )
         log.info(
-            "%s: %.1f M parameters in float32 on %s (%s); training on %s; validating on %d of %s",
-            self.config.model.name,
-            parameters / 1e6,
-            self.device,
-            "the only device asked for" if self.config.device != "auto" else "the best found",
-            mix,
-            min(self.config.data.validation_photos, len(self.validation)),
-            f"{self.config.data.validation} {self.config.data.validation_split}",
+            "step %d/%d  loss %.4f  lr %.2e  %.1f images/s (%d %% waiting for photos)  %s left",
+            *(progress.step, optim.steps, loss, row["lr"], speed, 100 * row["wait_share"]),
+            hours_minutes((optim.steps - progress.step) * optim.batch / speed),
         )
+        self.metrics.add(row)
+        self.tracker.log(progress.step, {k: v for k, v in row.items() if k != "step"})
 
 
-def _step_seed(seed: int, step: int) -> int:
-    """A number of its own for each step of each run's seed."""
-    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0])
+def _open_accelerator(config: TrainConfig) -> Accelerator:
+    """Devices and processes; launched by ``torchrun`` there are several.
 
-
-def _one_thread(_worker: int) -> None:
-    """Loader processes must not fight with the training for the cores."""
-    import cv2
-
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
+    Raises:
+        InputError: The device or the precision is not to be had here.
+    """
+    device = pick_device(config.device)
+    try:
+        return Accelerator(mixed_precision=config.precision, cpu=device.type == "cpu")
+    except ValueError as error:
+        raise InputError(
+            f"precision {config.precision} does not work on {device.type} ({error}); set "
+            "precision to no or bf16"
+        ) from error

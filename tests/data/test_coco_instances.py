@@ -7,7 +7,7 @@ import pytest
 from pycocotools import mask as rle
 from skimage.io import imsave
 
-from data.coco_instances import CocoInstances, instance_map
+from data.coco_instances import CocoInstances, crowd_mask, instance_map
 from sss.errors import InputError
 
 SIZE = (30, 40)
@@ -162,7 +162,7 @@ def test_too_many_instances_asked(root: Path) -> None:
 
 
 def test_missing_annotations(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no COCO instance annotations at .*SSS_DATA"):
+    with pytest.raises(InputError, match=r"no COCO instance annotations at .*instances_train2017"):
         CocoInstances(tmp_path, "train")
 
 
@@ -190,11 +190,42 @@ def test_broken_annotations(root: Path, content: str) -> None:
 
 
 @pytest.mark.parametrize("segmentation", [[], {"counts": "x"}, None, runs(np.ones((3, 4), bool))])
-def test_impossible_segmentations_are_named(root: Path, segmentation: Any) -> None:
-    dataset = CocoInstances(root, "train")
-    dataset.annotations[0].append(annotation(segmentation, 1))
-    with pytest.raises(InputError, match=r"annotations of one\.jpg are not COCO's"):
-        dataset[0]
+@pytest.mark.parametrize("crowd", [0, 1])
+def test_impossible_segmentations_are_named(segmentation: Any, crowd: int, tmp_path: Path) -> None:
+    content = {
+        "images": CONTENT["images"],
+        "annotations": [*CONTENT["annotations"], annotation(segmentation, 1, crowd)],
+    }
+    write(tmp_path / "images", tmp_path / "instances_train.json", content)
+    dataset = CocoInstances(tmp_path, "train")
+    annotations = dataset.annotations.of(1)
+    assert len(annotations) == 3
+    paint = crowd_mask if crowd else instance_map
+    with pytest.raises(InputError, match=r"annotations of one\.jpg are not COCO's.*30 × 40"):
+        paint(annotations, SIZE, Path("one.jpg"))
+    if not crowd:
+        with pytest.raises(InputError, match=r"annotations of one\.jpg are not COCO's"):
+            dataset[0]
+
+
+def test_things_are_all_instances(root: Path) -> None:
+    dataset = CocoInstances(root, "train", min_instances=1)
+    for index, count in enumerate([2, 2, 1, 1]):
+        assert dataset.things(index).tolist() == list(range(1, count + 1))
+        labels = dataset[index][1]
+        assert set(np.unique(labels[labels >= 0])) <= set(dataset.things(index).tolist())
+
+
+def test_crowd_mask() -> None:
+    crowds = [box(0, 0, 9, 9), box(5, 5, 12, 20)]
+    annotations = [annotation(runs(c), 81, crowd=1) for c in crowds]
+    annotations.append(annotation(runs(box(20, 20, 30, 30)), 100))
+    np.testing.assert_array_equal(crowd_mask(annotations, SIZE), crowds[0] | crowds[1])
+
+
+def test_unknown_split(root: Path) -> None:
+    with pytest.raises(InputError, match="not 'test'"):
+        CocoInstances(root, "test")
 
 
 @pytest.mark.reference
@@ -208,7 +239,7 @@ def test_the_real_sample(reference: Path) -> None:
         assert labels.shape == (1, *photo.shape[:2])
         assert (labels != -1).any()
         assert len(np.unique(labels[labels > 0])) >= 2
-        assert labels.max() <= len(dataset.annotations[index])
+        assert labels.max() <= len(dataset.things(index))
 
 
 @pytest.mark.reference

@@ -3,6 +3,7 @@ import pytest
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from data.transforms import TrainingTransform
+from sss.errors import InputError
 
 COLOURS = np.array([[200, 30, 30], [30, 180, 40], [40, 40, 220], [220, 210, 40], [5, 90, 90]])
 VALUES = np.array([0, 3, 17, 300, 12_000])
@@ -26,14 +27,14 @@ def away_from_borders(labels: np.ndarray, distance: int = 2) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(25))
 def test_photo_and_labels_stay_together(seed: int) -> None:
     photo, labels = painted(seed=seed % 5)
-    # Without colour jitter; blur and JPEG may still change a flat colour a little.
-    crop, cropped = TrainingTransform(96, colour=0.0)(photo, labels, seed)
+    crop, cropped = TrainingTransform(96, colour=0.0, jpeg=0.0)(photo, labels, seed)
     assert crop.shape == (96, 96, 3)
     assert cropped.shape == (96, 96)
     assert crop.dtype == np.uint8
     assert cropped.dtype == np.int32
     assert set(np.unique(cropped)) <= {*VALUES.tolist(), -1}
     inside = away_from_borders(cropped, 5)
+    inside[[0, -1]] = inside[:, [0, -1]] = False  # a border may lie just outside the crop
     assert inside.mean() > 0.2
     palette = np.vstack([COLOURS, [0, 0, 0]])  # padding is black
     nearest = np.abs(crop[..., None, :] - palette).sum(-1).argmin(-1)  # (96, 96)
@@ -124,11 +125,79 @@ def test_colour_can_be_switched_off() -> None:
     photo = np.full((80, 80, 3), (60, 120, 180), np.uint8)
     labels = np.zeros((80, 80), np.int32)
     for seed in range(30):
-        crop, _ = TrainingTransform(40, colour=0.0)(photo, labels, seed)
-        assert np.abs(crop.astype(int) - (60, 120, 180)).max() < 6  # JPEG
+        crop, _ = TrainingTransform(40, colour=0.0, jpeg=0.0)(photo, labels, seed)
+        assert (crop == (60, 120, 180)).all()
 
 
-def test_labels_that_do_not_fit_are_refused() -> None:
-    labels = np.full((80, 80), 40_000, np.int32)
-    with pytest.raises(ValueError, match="a label is 40000, expected at most 32767"):
-        TrainingTransform(64)(np.zeros((80, 80, 3), np.uint8), labels, 0)
+def test_large_labels_are_kept() -> None:
+    """Maps of 16 bits: more than OpenCV's int16 can hold."""
+    photo, labels = painted()
+    labels = labels * 5 + 1
+    labels[:4] = -1
+    assert labels.max() == 60_001
+    for seed in range(12):
+        _, cropped = TrainingTransform(64, scale=(0.3, 1.5))(photo, labels, seed)
+        assert set(np.unique(cropped)) <= {*np.unique(labels).tolist(), -1}
+        _, small = TrainingTransform(64, scale=(0.3, 1.5))(photo, np.minimum(labels, 9), seed)
+        np.testing.assert_array_equal(np.minimum(cropped, 9), small)
+
+
+def test_too_many_labels_are_refused() -> None:
+    labels = np.arange(200 * 200, dtype=np.int32).reshape(200, 200)
+    with pytest.raises(InputError, match="40000 different labels, expected at most 32767"):
+        TrainingTransform(64)(np.zeros((200, 200, 3), np.uint8), labels, 0)
+
+
+@pytest.mark.parametrize("scale", [(1.0,), (0.0, 1.0), (1.5, 0.5), (-1.0, 2.0), (1.0, 2.0, 3.0)])
+def test_impossible_scales_are_refused(scale: tuple[float, ...]) -> None:
+    with pytest.raises(InputError, match=r"data\.scale is \["):
+        TrainingTransform(64, scale=scale)
+
+
+def test_labels_are_not_moved_against_the_photo() -> None:
+    """Of a vertical border at 40.0, the photo's and the labels' mean place after scaling agree."""
+    photo, labels = np.zeros((80, 80, 3), np.uint8), np.zeros((80, 80), np.int32)
+    photo[:, 40:], labels[:, 40:] = 255, 1
+    for scale in (0.7, 1.3, 1.5, 2.0):
+        transform = TrainingTransform(40, scale=(scale, scale), colour=0, blur=0, jpeg=0)
+        offsets = []
+        for seed in range(12):
+            crop, cropped = transform(photo, labels, seed)
+            offsets.append(crop[..., 0].mean() / 255 - cropped.mean())
+        assert np.abs(offsets).max() < 0.5 / 40  # half a pixel
+
+
+def test_photos_are_scaled_smoothly() -> None:
+    """Bilinear enlarging: a ramp has no steps (as nearest neighbour and INTER_AREA would make)."""
+    ramp = np.repeat(np.arange(0, 240, 3, dtype=np.uint8)[None, :, None], 80, axis=0).repeat(3, 2)
+    transform = TrainingTransform(60, scale=(2.0, 2.0), colour=0, blur=0, jpeg=0)
+    crop, _ = transform(ramp, np.zeros((80, 80), np.int32), 0)
+    assert np.abs(np.diff(crop[0, 2:-2, 0].astype(int))).max() <= 2
+    # Reducing takes means, so that fine stripes become grey.
+    stripes = (np.indices((80, 80)).sum(0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, 2)
+    transform = TrainingTransform(40, scale=(0.5, 0.5), colour=0, blur=0, jpeg=0)
+    crop, _ = transform(stripes, np.zeros((80, 80), np.int32), 0)
+    assert np.abs(crop[2:-2, 2:-2].astype(int) - 127).max() <= 1
+
+
+def test_the_parts_make_the_whole() -> None:
+    """Geometry does not touch colours, appearance neither shape nor labels."""
+    photo, labels = painted()
+    transform = TrainingTransform(64, scale=(1.0, 1.0))
+    crop, cropped = transform.geometry(photo, labels, 4)
+    for value, colour in zip(VALUES, COLOURS, strict=True):
+        assert (crop[cropped == value] == colour).all()
+    first, again, other = (transform.appearance(crop, seed) for seed in (1, 1, 2))
+    assert first.shape == crop.shape
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_shares_of_blur_and_jpeg() -> None:
+    photo, _ = painted(64, 64)
+    for name in ("blur", "jpeg"):
+        for share, tolerance in ((0.0, 0.0), (0.3, 0.12), (1.0, 0.0)):
+            shares = {"blur": 0.0, "jpeg": 0.0, name: share}
+            transform = TrainingTransform(64, colour=0, **shares)
+            seen = [(transform.appearance(photo, seed) != photo).any() for seed in range(120)]
+            assert np.mean(seen) == pytest.approx(share, abs=tolerance)

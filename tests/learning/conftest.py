@@ -6,8 +6,8 @@ from sss.features.embedding import ModelConfig
 from sss.learning.config import (
     DataConfig,
     LogConfig,
-    LossConfig,
     OptimConfig,
+    SamplingConfig,
     SourceConfig,
     TrainConfig,
 )
@@ -20,7 +20,7 @@ def tiny_config(tiny_model: ModelConfig, small_scenes: None) -> TrainConfig:
         name="tiny",
         model=tiny_model,
         data=DataConfig(sources=[SourceConfig("scenes")], validation_photos=1, crop=64, workers=0),
-        loss=LossConfig(labels_per_photo=3, pixels_per_label=20),
+        sampling=SamplingConfig(labels_per_photo=3, pixels_per_label=20),
         optim=OptimConfig(name="adamw", lr=1e-3, head_factor=1.0, steps=4, batch=2, clip=10.0),
         log=LogConfig(every=2, validate_every=2, wandb="disabled"),
         device="cpu",

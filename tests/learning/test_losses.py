@@ -1,12 +1,19 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
+from pytorch_metric_learning.distances import LpDistance
+from pytorch_metric_learning.losses import BaseMetricLossFunction
+from pytorch_metric_learning.reducers import AvgNonZeroReducer, MeanReducer, SumReducer
 from torch import Tensor
 
-from sss.errors import InputError
-from sss.learning.losses import LOSSES, ModifiedNPairLoss, SigmoidPairLoss, build_loss
+from sss.learning.pair_losses import ModifiedNPairLoss, SigmoidPairLoss
 
+LOSSES: dict[str, Callable[..., BaseMetricLossFunction]] = {
+    "modified_npair": ModifiedNPairLoss,
+    "sigmoid_pair": SigmoidPairLoss,
+}
 NAMES = sorted(LOSSES)
 LABEL_SETS = {
     "two": lambda n: [i % 2 for i in range(n)],
@@ -47,7 +54,7 @@ def embeddings_of(n: int, dim: int, scale: float = 2.0, seed: int = 0) -> Tensor
 @pytest.mark.parametrize("kind", sorted(LABEL_SETS))
 def test_equals_the_nested_loops(name: str, n: int, dim: int, kind: str) -> None:
     embeddings, labels = embeddings_of(n, dim), LABEL_SETS[kind](n)
-    loss = build_loss(name)(embeddings, torch.tensor(labels))
+    loss = LOSSES[name]()(embeddings, torch.tensor(labels))
     assert loss.shape == ()
     assert float(loss) == pytest.approx(slow_loss(name, embeddings, labels), rel=1e-4, abs=1e-5)
 
@@ -101,7 +108,7 @@ def test_sigmoid_of_equal_embeddings() -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("n", [6, 28])
 def test_gradients_in_float64(name: str, n: int) -> None:
-    labels, loss = torch.arange(n) % 3, build_loss(name)
+    labels, loss = torch.arange(n) % 3, LOSSES[name]()
     embeddings = embeddings_of(n, 3).double().requires_grad_()
     assert loss(embeddings, labels).dtype == torch.float64
     assert torch.autograd.gradcheck(lambda x: loss(x, labels), (embeddings,))
@@ -109,7 +116,7 @@ def test_gradients_in_float64(name: str, n: int) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_symmetries(name: str) -> None:
-    loss, embeddings, labels = build_loss(name), embeddings_of(30, 4), torch.arange(30) % 4
+    loss, embeddings, labels = LOSSES[name](), embeddings_of(30, 4), torch.arange(30) % 4
     expected = float(loss(embeddings, labels))
     renamed = torch.tensor([90, -7, 3, 41])[labels]
     assert float(loss(embeddings, renamed)) == pytest.approx(expected, rel=1e-6)
@@ -122,7 +129,7 @@ def test_symmetries(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_raised_to_single(name: str, dtype: torch.dtype) -> None:
-    loss, labels = build_loss(name), torch.arange(40) % 3
+    loss, labels = LOSSES[name](), torch.arange(40) % 3
     # Squared distances of float16 numbers this large overflow in float16.
     half = embeddings_of(40, 8, scale=100.0).to(dtype).requires_grad_()
     value = loss(half, labels)
@@ -135,7 +142,7 @@ def test_half_precision_is_raised_to_single(name: str, dtype: torch.dtype) -> No
 
 @pytest.mark.parametrize("name", NAMES)
 def test_autocast_does_not_lower_the_precision(name: str) -> None:
-    loss, labels, embeddings = build_loss(name), torch.arange(40) % 3, embeddings_of(40, 8)
+    loss, labels, embeddings = LOSSES[name](), torch.arange(40) % 3, embeddings_of(40, 8)
     expected = float(loss(embeddings, labels))
     with torch.autocast("cpu", torch.bfloat16):
         assert float(loss(embeddings, labels)) == expected
@@ -158,7 +165,7 @@ def test_odd_inputs_give_finite_losses_and_gradients(
     name: str, embeddings: Tensor, labels: Tensor
 ) -> None:
     leaf = embeddings.clone().requires_grad_()
-    loss = build_loss(name)(leaf, labels)
+    loss = LOSSES[name]()(leaf, labels)
     loss.backward()
     assert loss.isfinite()
     assert leaf.grad is not None
@@ -167,7 +174,7 @@ def test_odd_inputs_give_finite_losses_and_gradients(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_pair_costs_nothing(name: str) -> None:
-    assert float(build_loss(name)(embeddings_of(1, 4), torch.tensor([2]))) == 0.0
+    assert float(LOSSES[name]()(embeddings_of(1, 4), torch.tensor([2]))) == 0.0
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -187,7 +194,7 @@ def test_pairs_of_a_miner_are_the_only_ones(
     columns = [torch.tensor([pair[i] for pair in equal], dtype=torch.long) for i in (0, 1)]
     columns += [torch.tensor([pair[i] for pair in different], dtype=torch.long) for i in (0, 1)]
     # The labels contradict the pairs on purpose: the pairs decide.
-    loss = build_loss(name)(embeddings, torch.arange(6), tuple(columns))
+    loss = LOSSES[name]()(embeddings, torch.arange(6), tuple(columns))
     expected = [
         slow_pair(name, math.dist(embeddings[p].tolist(), embeddings[q].tolist()), same)
         for pairs, same in ((equal, True), (different, False))
@@ -209,6 +216,39 @@ def test_pairs_between_two_sets() -> None:
     assert float(loss) == pytest.approx(sum(values) / 6, rel=1e-4)
 
 
-def test_unknown_loss() -> None:
-    with pytest.raises(InputError, match=r"loss\.name 'triplet'.*modified_npair"):
-        build_loss("triplet")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_reducer_takes_each_kind_of_pair_for_itself(name: str) -> None:
+    embeddings, labels = embeddings_of(9, 3), [0, 0, 0, 0, 0, 0, 1, 1, 2]
+    kinds: dict[bool, list[float]] = {True: [], False: []}
+    for p in range(9):
+        for q in range(9):
+            if p != q:
+                distance = math.dist(embeddings[p].tolist(), embeddings[q].tolist())
+                kinds[labels[p] == labels[q]].append(
+                    slow_pair(name, distance, labels[p] == labels[q])
+                )
+    means = sum(sum(values) / len(values) for values in kinds.values())
+    loss = LOSSES[name](reducer=MeanReducer())(embeddings, torch.tensor(labels))
+    assert float(loss) == pytest.approx(means, rel=1e-4)
+    loss = LOSSES[name](reducer=SumReducer())(embeddings, torch.tensor(labels))
+    assert float(loss) == pytest.approx(sum(map(sum, kinds.values())), rel=1e-4)
+
+
+def test_a_reducer_without_pairs_of_one_kind() -> None:
+    embeddings = embeddings_of(3, 3).requires_grad_()
+    loss = ModifiedNPairLoss(reducer=AvgNonZeroReducer())(embeddings, torch.zeros(3))
+    kept = [
+        slow_pair("modified_npair", math.dist(embeddings[p].tolist(), embeddings[q].tolist()), True)
+        for p, q in [(0, 1), (0, 2), (1, 2)]
+    ]
+    assert loss.item() == pytest.approx(sum(kept) / 3, rel=1e-4)
+    assert ModifiedNPairLoss(reducer=MeanReducer())(embeddings[:1], torch.zeros(1)).item() == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_distance(name: str) -> None:
+    embeddings, labels = embeddings_of(9, 3), [i % 3 for i in range(9)]
+    unit = embeddings / embeddings.norm(dim=1, keepdim=True)
+    loss = LOSSES[name](distance=LpDistance(normalize_embeddings=True))
+    expected = slow_loss(name, unit, labels)
+    assert float(loss(embeddings, torch.tensor(labels))) == pytest.approx(expected, rel=1e-4)

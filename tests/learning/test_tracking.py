@@ -1,96 +1,46 @@
-import csv
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
-from skimage.io import imread
+from PIL import Image
 
 from sss.errors import InputError
-from sss.learning.tracking import COLUMNS, MetricsFile, NoTracker, open_tracker
+from sss.learning import tracking
+from sss.learning.tracking import NoTracker, WandbTracker, open_tracker
 
 REPOSITORY = Path(__file__).parents[2]
-
-# --- metrics.csv ----------------------------------------------------------------------------------
-
-
-def table(path: Path) -> list[list[str]]:
-    with path.open(newline="") as file:
-        return list(csv.reader(file))
-
-
-def test_rows_are_written_at_once(tmp_path: Path) -> None:
-    metrics = MetricsFile(tmp_path / "run" / "metrics.csv")
-    metrics.add({"step": 0, "val_pair_auc": 0.5})
-    metrics.add({"step": 10, "loss": 0.25, "lr": 1e-4})
-    assert table(metrics.path) == [
-        COLUMNS,
-        ["0", "", "", "", "", "0.5"],
-        ["10", "0.25", "0.0001", "", "", ""],
-    ]
-
-
-def test_resuming_cuts_what_will_be_done_again(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.csv"
-    metrics = MetricsFile(path)
-    for step in (10, 20, 30, 40):
-        metrics.add({"step": step, "loss": step / 8})
-    before = table(path)
-    resumed = MetricsFile(path, resume_step=20)
-    assert table(path) == before[:3]  # to the letter
-    resumed.add({"step": 30, "loss": 1.0})
-    assert [row["step"] for row in resumed.rows] == [10, 20, 30]
-
-
-def test_a_new_run_begins_an_empty_file(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.csv"
-    MetricsFile(path).add({"step": 10, "loss": 1.0})
-    assert MetricsFile(path).rows == []
-    assert table(path) == [COLUMNS]
-
-
-@pytest.mark.parametrize("tail", ["30,0.2e-", "3x", ",,,,,", "\n", "30"])
-def test_a_row_broken_off_is_dropped(tmp_path: Path, tail: str) -> None:
-    path = tmp_path / "metrics.csv"
-    MetricsFile(path).add({"step": 10, "loss": 1.0})
-    with path.open("a") as file:
-        file.write(tail)
-    assert [row["step"] for row in MetricsFile(path, resume_step=20).rows] == [10]
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        [],
-        [{"step": 0, "val_pair_auc": 0.5}],
-        [{"step": s, "loss": 1 / (s + 1), "val_pair_auc": s / 60} for s in range(50)],
-        [{"step": 1, "loss": float("nan")}],
-    ],
-)
-def test_curves(tmp_path: Path, rows: list[dict[str, float]]) -> None:
-    metrics = MetricsFile(tmp_path / "metrics.csv")
-    for row in rows:
-        metrics.add(row)
-    metrics.draw(tmp_path / "curves.png")
-    picture = imread(tmp_path / "curves.png")[..., :3].astype(int)
-    blue = (picture[..., 2] - picture[..., 0] > 60).sum()  # of the curves
-    assert (blue > 0) == any(np.isfinite(v) for row in rows for k, v in row.items() if k != "step")
-
-
-# --- Weights & Biases -----------------------------------------------------------------------------
 
 RUN = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 from pathlib import Path
+import numpy as np
 from sss.learning.tracking import open_tracker
-tracker = open_tracker("auto", "tests", Path("my run"), {"seed": 3})
+folder = Path("my run")
+tracker = open_tracker("auto", "tests", folder, {"optim": {"lr": 0.0625}})
 tracker.log(0, {"loss": 0.5})
+tracker.log(0, {"val_pair_auc": 0.75})
+tracker.pictures(0, {"features 7": np.full((20, 30, 3), (9, 99, 199), np.uint8)})
 tracker.log(1, {"loss": 0.25})
+(folder / "best.safetensors").write_bytes(b"the weights")
+(folder / "best.json").write_text("the side file")
+tracker.best(1, folder / "best.safetensors", {"val_pair_auc": 0.75})
 tracker.finish()
+"""
+
+ONLINE = """
+import sys
+from pathlib import Path
+from sss.cli import run_main
+from sss.learning.tracking import open_tracker
+sys.exit(run_main(lambda: open_tracker("auto", "tests", Path("my run"), {}) and 0))
 """
 
 ASK = "from sss.learning.tracking import _logged_in; print(_logged_in())"
@@ -116,7 +66,7 @@ class Network:
 
 
 @pytest.fixture
-def network():
+def network() -> Iterator[Network]:
     network = Network()
     yield network
     network.socket.close()
@@ -144,8 +94,15 @@ def test_disabled_does_nothing(tmp_path: Path) -> None:
     tracker = open_tracker("disabled", "tests", tmp_path, {})
     assert type(tracker) is NoTracker
     tracker.log(1, {"loss": 0.5})
+    tracker.pictures(1, {"photo": np.zeros((2, 2, 3), np.uint8)})
+    tracker.best(1, tmp_path / "best.safetensors", {})
     tracker.finish()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_disabled_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert type(open_tracker("auto", "tests", tmp_path, {})) is NoTracker
 
 
 def test_auto_without_login_is_offline_and_quiet(tmp_path: Path, network: Network) -> None:
@@ -155,9 +112,28 @@ def test_auto_without_login_is_offline_and_quiet(tmp_path: Path, network: Networ
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith("Weights & Biases: nobody is logged in, the run is kept in my run/wandb")
-    (stored,) = (tmp_path / "my run" / "wandb").glob("offline-run-*-my-run/*.wandb")
-    assert stored.stat().st_size > 0
+    run_id = (tmp_path / "my run" / "wandb" / "run_id").read_text()
+    (run,) = (tmp_path / "my run" / "wandb").glob(f"offline-run-*-{run_id}")
+    stored = (run / f"run-{run_id}.wandb").read_bytes()
+    for text in ("my run", "0.0625", "val_pair_auc", "0.75", f"model-{run_id}", "best.safetensors"):
+        assert text.encode() in stored, text
+    if commit := tracking.git_state().get("commit"):
+        assert commit.encode() in stored
+    (picture,) = (run / "files" / "media" / "images").glob("features 7*.png")
+    assert Image.open(picture).getpixel((29, 19)) == (9, 99, 199)
+    staged = (tmp_path / ".local/share/wandb/artifacts/staging").iterdir()
+    assert {file.read_bytes() for file in staged} == {b"the weights", b"the side file"}
     assert not network.was_used()
+
+
+def test_online_without_network_ends_with_one_line(tmp_path: Path, network: Network) -> None:
+    (tmp_path / "my run").mkdir()
+    done = python(ONLINE, tmp_path, network, WANDB_API_KEY=KEY, WANDB_INIT_TIMEOUT="1")
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "Weights & Biases: " in line
+    assert "train with --log.wandb offline or disabled" in line
+    assert network.was_used()
 
 
 @pytest.mark.parametrize(
@@ -191,3 +167,81 @@ def test_what_wandb_refuses_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(wandb, "init", init)
     with pytest.raises(InputError, match=r"unreachable for 90 s; .*--log\.wandb offline"):
         open_tracker("online", "tests", tmp_path, {})
+
+
+# --- Which run it is ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What wandb.init was given, run by run; nothing is said by the environment."""
+    import wandb
+
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    calls: list[dict[str, Any]] = []
+
+    def init(**options: Any) -> SimpleNamespace:
+        calls.append(options)
+        return SimpleNamespace(id=options.get("id") or f"made{len(calls)}")
+
+    monkeypatch.setattr(wandb, "init", init)
+    return calls
+
+
+@pytest.mark.parametrize("mode", ["online", "offline"])
+def test_a_resumed_run_goes_on_with_its_own(
+    tmp_path: Path, started: list[dict[str, Any]], mode: str
+) -> None:
+    for folder in ("a", "a", "b"):
+        open_tracker(mode, "tests", tmp_path / folder, {})
+    assert [call.get("id") for call in started] == [None, "made1", None]
+    assert [call["name"] for call in started] == ["a", "a", "b"]
+    resumed = "allow" if mode == "online" else None
+    assert [call.get("resume") for call in started] == [None, resumed, None]
+    assert {call["project"] for call in started} == {"tests"}
+    assert {call["mode"] for call in started} == {mode}
+
+
+def test_a_sweep_says_which_run_it_is(
+    tmp_path: Path, started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep1")
+    monkeypatch.setenv("WANDB_RUN_ID", "run1")
+    open_tracker("online", "tests", tmp_path, {})
+    assert not {"id", "name", "project", "resume"} & started[0].keys()
+
+
+def test_what_the_user_says_of_the_run_is_kept(
+    tmp_path: Path, started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_tracker("online", "tests", tmp_path, {})
+    monkeypatch.setenv("WANDB_RUN_ID", "mine")
+    monkeypatch.setenv("WANDB_NAME", "my name")
+    open_tracker("online", "tests", tmp_path, {})
+    assert not {"id", "name", "resume"} & started[1].keys()
+
+
+@pytest.mark.parametrize("state", [{}, {"commit": "f00", "dirty": True}])
+def test_config_holds_the_commit(
+    tmp_path: Path,
+    started: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    state: dict[str, Any],
+) -> None:
+    monkeypatch.setattr(tracking, "git_state", lambda: state)
+    open_tracker("offline", "tests", tmp_path, {"seed": 3})
+    expected = {"git_commit": "f00", "git_dirty": True} if state else {}
+    assert started[0]["config"] == {"seed": 3} | expected
+
+
+def test_an_upload_that_does_not_end(caplog: pytest.LogCaptureFixture) -> None:
+    class Run:
+        dir = "runs/mine/wandb/run-1/files"
+
+        def finish(self, exit_code: int) -> None:
+            raise TimeoutError
+
+    WandbTracker(Run()).finish()
+    (message,) = caplog.messages
+    assert "`wandb sync runs/mine/wandb/run-1`" in message

@@ -1,0 +1,1 @@
+"""Fetching, unpacking and verifying the public data sets: ``python -m data.prepare --help``."""

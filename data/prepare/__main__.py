@@ -1,0 +1,102 @@
+"""Fetch, unpack and verify the public data sets.
+
+    python -m data.prepare bsds500 --root datasets             # 0.07 GB
+    python -m data.prepare cocostuff coco-panoptic             # below $SSS_DATA; 21 GB
+    python -m data.prepare cocostuff --root DIR --verify       # only look, download nothing
+
+An interrupted run goes on where it was when the same command is given again. A data set that is
+complete already is verified and left alone. Archives that you have already can be put into
+DIR/archives; they are checked like downloaded ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from data.prepare.archives import DATASETS, DataSet
+from data.prepare.download import Patience
+from data.prepare.progress import gigabytes
+from data.prepare.steps import Options, prepare, verify
+from sss.cli import run_main
+from sss.errors import InputError
+
+
+def main(
+    arguments: list[str] | None = None,
+    datasets: Mapping[str, DataSet] = DATASETS,
+    patience: Patience | None = None,
+) -> int:
+    """Parse the command line and prepare the data sets; returns the exit code."""
+    chosen = _parser(datasets).parse_args(arguments)
+    root = _root(chosen.root)
+    if chosen.mirror is not None and not chosen.mirror.startswith(("http://", "https://")):
+        raise InputError(
+            f"--mirror is '{chosen.mirror}', expected an address that begins with http:// or "
+            "https://; archives on a disk can be put into ROOT/archives instead"
+        )
+    options = Options(chosen.mirror, chosen.keep_archives, patience or Patience())
+    for name in dict.fromkeys(chosen.datasets):
+        if chosen.verify:
+            verify(datasets[name], root)
+        else:
+            prepare(datasets[name], root, options)
+    return 0
+
+
+def _root(given: str | None) -> Path:
+    from data.sources import ROOT_VARIABLE, data_root  # loads SciPy: not for --help
+
+    root = data_root(given)
+    if root is None:
+        raise InputError(
+            f"no folder for the data sets: give --root DIR or set {ROOT_VARIABLE}, the folder "
+            "that data.root of the configs names too"
+        )
+    if root.exists() and not root.is_dir():
+        raise InputError(f"--root is {root}, which is a file, expected a folder")
+    return root
+
+
+def _parser(datasets: Mapping[str, DataSet]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m data.prepare",
+        description=__doc__,
+        epilog="data sets:\n\n" + "\n".join(_described(d) for d in datasets.values()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "datasets", nargs="+", metavar="DATASET", choices=list(datasets), help=", ".join(datasets)
+    )
+    parser.add_argument(
+        "--root",
+        metavar="DIR",
+        help="folder of all data sets (default: the environment's SSS_DATA)",
+    )
+    parser.add_argument("--verify", action="store_true", help="only say what is missing")
+    parser.add_argument(
+        "--keep-archives", action="store_true", help="keep the archives in DIR/archives"
+    )
+    parser.add_argument(
+        "--mirror",
+        metavar="URL",
+        help="fetch URL/train2017.zip and so on, in place of the official addresses",
+    )
+    return parser
+
+
+def _described(dataset: DataSet) -> str:
+    download = gigabytes(sum(archive.bytes for archive in dataset.archives))
+    unpacked = gigabytes(sum(archive.unpacked for archive in dataset.archives))
+    urls = "".join(f"    {gigabytes(a.bytes):>8}  {a.url}\n" for a in dataset.archives)
+    return (
+        f"  {dataset.name}: {dataset.title}\n"
+        f"    downloads {download}, takes about {unpacked} on the disk, in DIR/{dataset.homes[0]}\n"
+        f"    {dataset.terms}\n{urls}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))

@@ -1,0 +1,156 @@
+"""Hypercolumns on a light encoder: what a pixel shows, and where it lies.
+
+Hariharan et al., *Hypercolumns for Object Segmentation and Fine-Grained Localization*, CVPR 2015:
+the features of all stages of an encoder, upsampled and stacked, describe a pixel. A small network
+per pixel makes the embedding of them, as in the network of Aksoy et al. 2018 (Sec. 3.3), which
+takes a ResNet-101. It has few weights and no 3×3 convolutions of its own, so it can be trained on a
+few hundred photos.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sss.errors import InputError
+from sss.features.embedding import EmbeddingNetwork, ModelConfig
+from sss.features.smp_encoder import input_scale, start_from_file, with_weights
+
+COLOUR_STRIDES = (2, 8, 32)
+"""Cells in pixels over which a pixel's surrounding colour is averaged."""
+
+
+class Standardise(nn.Module):
+    """Shift and scale channels by fixed statistics, which :meth:`measure` takes from examples.
+
+    Batch norms would take them from each batch: with four crops that is noise, and hides from the
+    network what is special about a photo.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
+        self.register_buffer("std", torch.ones(1, channels, 1, 1))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(B, C, h, w) to the same shape."""
+        return (values - self.mean) / self.std
+
+    @torch.no_grad()
+    def measure(self, values: Tensor) -> None:
+        """Take the statistics of (B, C, h, w)."""
+        self.mean.copy_(values.mean((0, 2, 3), keepdim=True))
+        # A channel that is always the same says nothing; unit scale keeps it harmless.
+        std = values.std((0, 2, 3), keepdim=True, correction=0)
+        self.std.copy_(torch.where(std > 1e-4, std, torch.ones_like(std)))
+
+
+class Hypercolumn(nn.Module):
+    """Encoder stages, mean colours and position of each pixel, through a network of one layer.
+
+    The first layer is linear, so its part for each scale is computed at that scale, and the sum is
+    upsampled from scale to scale: the same function as on a stack of upsampled features (but for
+    the interpolation, which is by factors of two) at a fraction of the cost.
+
+    Args:
+        encoder: Encoder of segmentation_models_pytorch whose stages halve the photo one by one.
+        hidden: Width of the hidden layer.
+        dim: Dimension of the embedding.
+        dropout: Share of hidden units that a training step blanks.
+    """
+
+    def __init__(self, encoder: Any, hidden: int, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.strides = [2 ** (stage + 1) for stage in range(len(encoder.out_channels) - 1)]
+        widths = [
+            width + 3 * (stride in COLOUR_STRIDES)
+            for width, stride in zip(encoder.out_channels[1:], self.strides, strict=True)
+        ]
+        widths[0] += 2  # position
+        self.scales = nn.ModuleList(Standardise(width) for width in widths)
+        self.project = nn.ModuleList(
+            nn.Conv2d(width, hidden, 1, bias=scale == 0) for scale, width in enumerate(widths)
+        )
+        self.dropout = nn.Dropout2d(dropout)
+        self.head = nn.Conv2d(hidden, dim, 1)
+        for part in self.project:  # each starts as its share of one large layer
+            nn.init.uniform_(part.weight, -(sum(widths) ** -0.5), sum(widths) ** -0.5)
+
+    def forward(self, photos: Tensor) -> Tensor:
+        """Embed normalised photos (B, 3, h, w), h and w multiples of the stride."""
+        hidden = None
+        for values, scale, project in reversed(
+            list(zip(self._columns(photos), self.scales, self.project, strict=True))
+        ):
+            part = project(scale(values))
+            hidden = part if hidden is None else part + _resize(hidden, part)
+        assert hidden is not None  # (B, hidden, h/2, w/2)
+        return _resize(self.head(self.dropout(F.relu(hidden))), photos)
+
+    @torch.no_grad()
+    def calibrate(self, photos: Tensor) -> None:
+        """Measure the statistics of every scale on normalised training photos (B, 3, h, w)."""
+        for values, scale in zip(self._columns(photos), self.scales, strict=True):
+            assert isinstance(scale, Standardise)
+            scale.measure(values.float())
+
+    def _columns(self, photos: Tensor) -> list[Tensor]:
+        """What is known at each scale: features, some the colour, the finest position."""
+        columns: list[Tensor] = self.encoder(photos)[1:]
+        for scale, stride in enumerate(self.strides):
+            if stride in COLOUR_STRIDES:
+                colours = F.avg_pool2d(photos, stride)
+                columns[scale] = torch.cat([columns[scale], colours], dim=1)
+        columns[0] = torch.cat([columns[0], _positions(columns[0])], dim=1)
+        return columns
+
+
+def _positions(like: Tensor) -> Tensor:
+    """(B, 2, rows, columns) row and column from the centre, in units of the longer side."""
+    sides = like.shape[-2:]
+    row, column = (
+        (torch.arange(n, device=like.device, dtype=like.dtype) - (n - 1) / 2) / max(sides)
+        for n in sides
+    )
+    grid = torch.stack(torch.meshgrid(row, column, indexing="ij"))
+    return grid.expand(len(like), -1, -1, -1)
+
+
+def _resize(values: Tensor, like: Tensor) -> Tensor:
+    """Bilinear interpolation to the height and width of ``like``."""
+    if values.shape[-2:] == like.shape[-2:]:
+        return values
+    return F.interpolate(values, like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def build_hypercolumn(config: ModelConfig) -> EmbeddingNetwork:
+    """Hypercolumns of all stages of an encoder."""
+    import segmentation_models_pytorch as smp
+
+    if not 1 <= config.hidden <= 4096:
+        raise InputError(f"model.hidden is {config.hidden}, expected 1 to 4096")
+
+    def make(weights: str | bool | None) -> Hypercolumn:
+        encoder = smp.encoders.get_encoder(config.encoder, depth=5, weights=weights)
+        return Hypercolumn(encoder, config.hidden, config.dim, config.dropout)
+
+    backbone = with_weights(config, make)
+    start_from_file(backbone.encoder, config)
+    mean, std = input_scale(config)
+    return EmbeddingNetwork(
+        backbone,
+        backbone.encoder,
+        config.dim,
+        stride=backbone.strides[-1],
+        freeze_statistics=config.weights != "none",
+        frozen=bool(config.freeze_encoder),
+        mean=mean,
+        std=std,
+    )
