@@ -1,4 +1,4 @@
-"""Pair AUC of features on BSDS500: colour, the untrained encoder, and checkpoints.
+"""Pair AUC of features on BSDS500: colour, position, the untrained encoder, checkpoints.
 
 SSS_DATA=DIR python benchmarks/pair_auc.py --encoder-weights imagenet
 SSS_DATA=DIR python benchmarks/pair_auc.py --checkpoint runs/mine --photos 100
@@ -30,9 +30,9 @@ from sss.features.reduction import reduce_features
 Embed = Callable[[np.ndarray], np.ndarray]
 
 
-def encoder_stages(weights: str, stages: list[int]) -> Embed:
+def encoder_stages(encoder: str, weights: str, stages: list[int]) -> Embed:
     """Untrained features: some of the encoder's stages, each pixel's scaled to length one."""
-    config = ModelConfig(decoder_channels=[256, 128, 64, 32, 16], weights=weights)
+    config = ModelConfig(name="hypercolumn", encoder=encoder, weights=weights)
     network = build_network(config).eval()
 
     def embed(photo: np.ndarray) -> np.ndarray:
@@ -52,21 +52,37 @@ def encoder_stages(weights: str, stages: list[int]) -> Embed:
     return embed
 
 
+def with_position(embed: Embed) -> Embed:
+    """Features and the pixel's place, which contribute equally to the squared distances."""
+
+    def placed(photo: np.ndarray) -> np.ndarray:
+        features = embed(photo)
+        place = np.stack(np.mgrid[: photo.shape[0], : photo.shape[1]], axis=-1).astype(np.float32)
+        # Twice the summed variance is the mean squared distance of two random pixels.
+        scales = [np.sqrt(v.reshape(-1, v.shape[-1]).var(0).sum()) for v in (features, place)]
+        return np.concatenate([features / scales[0], place / scales[1]], axis=-1)
+
+    return placed
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", help="folder that holds bsds500/; default: SSS_DATA")
     parser.add_argument("--split", default="val")
     parser.add_argument("--photos", type=int, default=100)
     parser.add_argument("--checkpoint", type=Path, action="append", default=[])
+    parser.add_argument("--encoder", default="tu-tf_efficientnet_lite2")
     parser.add_argument("--encoder-weights", help="imagenet, or the path of a state dict")
     options = parser.parse_args()
     dataset = open_source("bsds500", data_root(options.root), options.split)
 
     rows: dict[str, Embed] = {"Lab colour": rgb2lab}
+    rows["Lab colour and position"] = with_position(rgb2lab)
     if options.encoder_weights:
         for stages in ([4], [1, 2, 3, 4, 5]):
-            name = f"untrained encoder, stages {stages}"
-            rows[name] = encoder_stages(options.encoder_weights, stages)
+            name = f"untrained {options.encoder}, stages {stages}"
+            rows[name] = encoder_stages(options.encoder, options.encoder_weights, stages)
+            rows[f"{name}, and position"] = with_position(rows[name])
     for path in options.checkpoint or [DEFAULT_CHECKPOINT]:
         extractor = FeatureExtractor(path, torch.device("cpu"))
         rows[f"{path.name}, {extractor.config.dim}-D"] = lambda photo, e=extractor: e(photo / 255)

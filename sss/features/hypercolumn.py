@@ -9,6 +9,7 @@ few hundred photos.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -63,11 +64,15 @@ class Hypercolumn(nn.Module):
         hidden: Width of the hidden layer.
         dim: Dimension of the embedding.
         dropout: Share of hidden units that a training step blanks.
+        radius: Length that every embedding is scaled to; 0 leaves them as they are.
     """
 
-    def __init__(self, encoder: Any, hidden: int, dim: int, dropout: float) -> None:
+    def __init__(
+        self, encoder: Any, hidden: int, dim: int, dropout: float, radius: float = 0.0
+    ) -> None:
         super().__init__()
         self.encoder = encoder
+        self.radius = radius
         self.strides = [2 ** (stage + 1) for stage in range(len(encoder.out_channels) - 1)]
         widths = [
             width + 3 * (stride in COLOUR_STRIDES)
@@ -92,7 +97,10 @@ class Hypercolumn(nn.Module):
             part = project(scale(values))
             hidden = part if hidden is None else part + _resize(hidden, part)
         assert hidden is not None  # (B, hidden, h/2, w/2)
-        return _resize(self.head(self.dropout(F.relu(hidden))), photos)
+        embeddings = self.head(self.dropout(F.relu(hidden)))
+        if self.radius:
+            embeddings = self.radius * F.normalize(embeddings, dim=1)
+        return _resize(embeddings, photos)
 
     @torch.no_grad()
     def calibrate(self, photos: Tensor) -> None:
@@ -137,9 +145,12 @@ def build_hypercolumn(config: ModelConfig) -> EmbeddingNetwork:
     if not 1 <= config.hidden <= 4096:
         raise InputError(f"model.hidden is {config.hidden}, expected 1 to 4096")
 
+    if not 0 <= config.radius < math.inf:
+        raise InputError(f"model.radius is {config.radius}, expected 0 (free) or a length above it")
+
     def make(weights: str | bool | None) -> Hypercolumn:
         encoder = smp.encoders.get_encoder(config.encoder, depth=5, weights=weights)
-        return Hypercolumn(encoder, config.hidden, config.dim, config.dropout)
+        return Hypercolumn(encoder, config.hidden, config.dim, config.dropout, config.radius)
 
     backbone = with_weights(config, make)
     start_from_file(backbone.encoder, config)

@@ -34,7 +34,7 @@ def build_network(config: ModelConfig) -> EmbeddingNetwork:
 
     Raises:
         InputError: Unknown name or encoder, a dimension outside 8–512, a dropout outside 0–1,
-            weights that cannot be read, fetched or do not fit.
+            scales outside 0.1–4, weights that cannot be read, fetched or do not fit.
     """
     if config.name not in NETWORKS:
         near = difflib.get_close_matches(config.name, NETWORKS, 1, 0.4)
@@ -44,5 +44,9 @@ def build_network(config: ModelConfig) -> EmbeddingNetwork:
         raise InputError(f"model.dim is {config.dim}, expected 8 to 512")
     if not 0 <= config.dropout < 1:
         raise InputError(f"model.dropout is {config.dropout}, expected 0 up to below 1")
+    if not config.scales or not all(0.1 <= scale <= 4 for scale in config.scales):
+        raise InputError(f"model.scales is {config.scales}, expected scales from 0.1 to 4")
     check_norm(config.decoder_norm)
-    return NETWORKS[config.name](config.resolved())
+    network = NETWORKS[config.name](config.resolved())
+    network.scales = [float(scale) for scale in config.scales]
+    return network

@@ -119,3 +119,28 @@ def test_hidden_width_out_of_range(hidden: int) -> None:
     config = ModelConfig(name="hypercolumn", hidden=hidden, weights="none")
     with pytest.raises(InputError, match=rf"^model\.hidden is {hidden}, expected 1 to 4096$"):
         build_network(config)
+
+
+def test_radius_sets_the_length_of_embeddings() -> None:
+    torch.manual_seed(0)
+    config = ModelConfig(name="hypercolumn", encoder="mobilenet_v2", hidden=12, dim=8)
+    config.weights, config.radius = "none", 3.0
+    free = build_network(config).eval()
+    free.backbone.radius = 0.0
+    bound = build_network(config).eval()
+    bound.load_state_dict(free.state_dict())
+    photos = random_photos(1, 3, 64, 64)
+    with torch.no_grad():
+        directions, lengths = free(photos)[0, :, 0, 0], bound(photos).norm(dim=1)
+    # The corner pixel lies beyond the grid's centres: it repeats the outermost cell.
+    expected = 3 * directions / directions.norm()
+    torch.testing.assert_close(bound(photos)[0, :, 0, 0].detach(), expected)
+    assert lengths.max() < 3 + 1e-4  # between the cells a chord of the sphere
+    assert lengths.min() > 2
+
+
+@pytest.mark.parametrize("radius", [-1.0, float("inf"), float("nan")])
+def test_radius_out_of_range(radius: float) -> None:
+    config = ModelConfig(name="hypercolumn", radius=radius, weights="none")
+    with pytest.raises(InputError, match=r"^model\.radius is .*, expected 0 \(free\)"):
+        build_network(config)
