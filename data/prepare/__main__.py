@@ -30,7 +30,16 @@ def main(
     patience: Patience | None = None,
 ) -> int:
     """Parse the command line and prepare the data sets; returns the exit code."""
-    chosen = _parser(datasets).parse_args(arguments)
+    try:
+        chosen, unknown = _parser(datasets).parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise InputError(f"{error}; --help shows the usage") from error
+    if not chosen.datasets:
+        raise InputError(f"name one data set or more: {', '.join(datasets)}; --help shows all")
+    if unknown:
+        raise InputError(f"unknown argument '{unknown[0]}'; --help shows the usage")
+    if unknown := [name for name in chosen.datasets if name not in datasets]:
+        raise InputError(f"unknown data set '{unknown[0]}', expected {', '.join(datasets)}")
     root = _root(chosen.root)
     if chosen.mirror is not None and not chosen.mirror.startswith(("http://", "https://")):
         raise InputError(
@@ -65,10 +74,11 @@ def _parser(datasets: Mapping[str, DataSet]) -> argparse.ArgumentParser:
         prog="python -m data.prepare",
         description=__doc__,
         epilog="data sets:\n\n" + "\n".join(_described(d) for d in datasets.values()),
+        exit_on_error=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "datasets", nargs="+", metavar="DATASET", choices=list(datasets), help=", ".join(datasets)
+        "datasets", nargs="*", metavar="DATASET", help=f"one or more of {', '.join(datasets)}"
     )
     parser.add_argument(
         "--root",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -103,6 +104,20 @@ def test_bad_options(call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
         main(["bsds500", "--root", str(file)])
     with pytest.raises(InputError, match="choose another --root"):
         main(["bsds500", "--root", str(file / "below")])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "name one data set or more: cocostuff, coco-panoptic, bsds500"),
+        (["bsds"], "unknown data set 'bsds', expected cocostuff, coco-panoptic, bsds500"),
+        (["bsds500", "--rot", "x"], "unknown argument '--rot'"),
+        (["bsds500", "--root"], "argument --root: expected one argument"),
+    ],
+)
+def test_mistyped_commands(arguments: list[str], text: str) -> None:
+    with pytest.raises(InputError, match=re.escape(text)):
+        main(arguments)
 
 
 def test_help_names_sizes_and_terms(capsys: pytest.CaptureFixture[str]) -> None:
