@@ -44,9 +44,18 @@ def build_network(config: ModelConfig) -> EmbeddingNetwork:
         raise InputError(f"model.dim is {config.dim}, expected 8 to 512")
     if not 0 <= config.dropout < 1:
         raise InputError(f"model.dropout is {config.dropout}, expected 0 up to below 1")
-    if not config.scales or not all(0.1 <= scale <= 4 for scale in config.scales):
-        raise InputError(f"model.scales is {config.scales}, expected scales from 0.1 to 4")
+    check_scales(config.scales)
     check_norm(config.decoder_norm)
     network = NETWORKS[config.name](config.resolved())
     network.scales = [float(scale) for scale in config.scales]
     return network
+
+
+def check_scales(scales: list[float]) -> None:
+    """Refuse impossible ``model.scales``.
+
+    Raises:
+        InputError: None are given, or one is outside 0.1–4.
+    """
+    if not scales or not all(0.1 <= scale <= 4 for scale in scales):
+        raise InputError(f"model.scales is {scales}, expected scales from 0.1 to 4")

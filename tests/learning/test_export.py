@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from sss.errors import InputError
 from sss.features.checkpoints import load_checkpoint, save_checkpoint
 from sss.features.embedding import ModelConfig
 from sss.features.networks import build_network
@@ -14,7 +15,14 @@ from sss.learning.export import main
 def run(tmp_path: Path, tiny_model: ModelConfig) -> Path:
     training = {
         "step": 7,
-        "config": {"model": {"weights": "/home/me/encoder.pt"}, "data": {"root": "/data/sets"}},
+        "config": {
+            "model": {"weights": "/home/me/encoder.pt"},
+            "data": {
+                "root": "/data/sets",
+                "sources": [{"name": "folder", "root": "/home/me/mine"}, {"name": "scenes"}],
+                "validation": {"name": "folder", "root": "/home/me/held-out"},
+            },
+        },
     }
     folder = tmp_path / "run"
     save_checkpoint(folder / "best.safetensors", build_network(tiny_model), tiny_model, training)
@@ -40,5 +48,17 @@ def test_paths_of_the_training_machine_do_not_travel(run: Path, tmp_path: Path) 
     side_file = json.loads(target.with_suffix(".json").read_text())
     assert side_file["training"]["config"]["model"]["weights"] == "encoder.pt"
     assert side_file["training"]["config"]["data"]["root"] == "sets"
+    data = side_file["training"]["config"]["data"]
+    assert data["sources"] == [{"name": "folder", "root": "mine"}, {"name": "scenes"}]
+    assert data["validation"]["root"] == "held-out"
     assert side_file["training"]["step"] == 7
     assert b"/home/me" not in target.read_bytes()
+
+
+def test_scales_of_inference_can_be_chosen(run: Path, tmp_path: Path) -> None:
+    target = tmp_path / "scaled.safetensors"
+    assert main([str(run), str(target), "--scales", "0.5", "1"]) == 0
+    network, config, _ = load_checkpoint(target)
+    assert network.scales == config.scales == [0.5, 1.0]
+    with pytest.raises(InputError, match=r"model\.scales is \[9\.0\]"):
+        main([str(run), str(target), "--scales", "9"])
