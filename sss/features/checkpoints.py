@@ -16,7 +16,9 @@ from sss.features.embedding import EmbeddingNetwork, ModelConfig, config_as_dict
 from sss.features.networks import build_network
 from sss.files import whole_file
 
-DEFAULT_CHECKPOINT = Path(__file__).parents[2] / "checkpoints" / "unet_mobilenet_v2.safetensors"
+DEFAULT_CHECKPOINT = (
+    Path(__file__).parents[2] / "checkpoints" / "hypercolumn_efficientnet_lite2.safetensors"
+)
 """The model that ships with the project."""
 
 _MODEL_KEY = "sss_model"
