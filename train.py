@@ -26,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     command = parse_command(arguments)
     trainer = Trainer(command.config, command.run_dir, command.resume)
     if command.dry_run:
-        print(dry_run(trainer))
+        if shown := dry_run(trainer):  # nothing on processes other than the main one
+            print(shown)
     else:
         trainer.run()
     return 0

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 
 import torch
 from torch.utils.data import DataLoader
@@ -95,14 +99,13 @@ def steps_of_batches(
     Raises:
         InputError: A photo cannot be read.
     """
-    visits = list(visits_of_steps(config, first, rank, processes))
     loader = DataLoader(
         samples,
-        batch_sampler=visits,
+        batch_sampler=visits_of_steps(config, first, rank, processes),
         num_workers=config.data.workers,
         collate_fn=collate,
         pin_memory=pin_memory,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_start_worker,
     )
     step: list[TrainingBatch] = []
     try:
@@ -113,12 +116,23 @@ def steps_of_batches(
                 step = []
     except InputError as error:
         # A loader process hands on its error as a traceback, whose last line is the message.
-        raise InputError(str(error).rstrip().rpartition("InputError: ")[2]) from error
+        message = re.split(r"(?m)^[\w.]+Error: ", str(error))[-1]
+        raise InputError(message.strip()) from error
 
 
-def _one_thread(_worker: int) -> None:
-    """Loader processes must not fight with the training for the cores."""
+def _start_worker(_worker: int) -> None:
+    """Loader processes must not fight with the training for the cores, nor tell of its end."""
     import cv2
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training's
+    sys.excepthook = _unless_training_is_gone
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+
+
+def _unless_training_is_gone(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Show an error of a loader's thread, but not that nobody takes its batches any more."""
+    if not issubclass(kind, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, trace)

@@ -14,7 +14,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from sss.errors import InputError
 from sss.learning.config import TrainConfig, check_config
-from sss.learning.keys import check_file, explain
+from sss.learning.keys import check_arguments, check_file, explain
 
 CONFIG_DIR = Path(__file__).parents[2] / "configs"
 """Where a config is looked for that is not found as given."""
@@ -71,12 +71,29 @@ def parse_command(arguments: list[str] | None = None) -> TrainCommand:
     if known.resume is not None:
         return TrainCommand(config, known.resume, resume=True, dry_run=known.dry_run)
     run_dir = known.run_dir or Path("runs") / _run_name(config.name)
-    if (run_dir / "config.yaml").exists() and not known.dry_run:
+    if not known.dry_run:
+        _check_run_dir(run_dir)
+    return TrainCommand(config, run_dir, resume=False, dry_run=known.dry_run)
+
+
+def _check_run_dir(run_dir: Path) -> None:
+    """Refuse a folder that a new run cannot use, before anything is loaded.
+
+    Raises:
+        InputError: It holds a run, or it cannot be made or written to.
+    """
+    try:
+        there = next(path for path in (run_dir, *run_dir.parents) if path.exists())
+    except OSError as error:  # a name that is too long, a parent that cannot be looked into
+        raise InputError(f"--run_dir {run_dir}: {error.strerror}; choose another folder") from error
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        reason = "cannot be written to" if there.is_dir() else "is a file"
+        raise InputError(f"--run_dir {run_dir}: {there} {reason}; choose another folder")
+    if (run_dir / "config.yaml").exists():
         raise InputError(
             f"{run_dir} already holds a run; go on with --resume {run_dir}, or choose another "
             "--run_dir"
         )
-    return TrainCommand(config, run_dir, resume=False, dry_run=known.dry_run)
 
 
 def _run_name(name: str) -> str:
@@ -110,11 +127,13 @@ def _parse_keys(configs: list[Path], keys: list[str]) -> TrainConfig:
     """Fill the dataclasses; later configs and then ``keys`` override earlier ones."""
     for path in configs:
         check_file(path, TrainConfig)
+    check_arguments(keys, TrainConfig)
     parser = ArgumentParser(
         prog="train.py",
         usage=_USAGE,
         description="Train a pixel-embedding network.",
         exit_on_error=False,
+        allow_abbrev=False,  # --data.crops shall be refused, not taken for another key
     )
     parser.add_argument("--config", action="config", help="YAML file, as given or in configs/")
     # These three are read before, and stand here for --help.

@@ -217,6 +217,8 @@ def check_config(config: TrainConfig) -> None:
     from sss.learning.losses import check_loss
     from sss.learning.sampling import check_sampling
 
+    if not config.name or set(config.name) & set("/\\"):
+        raise InputError(f"name is '{config.name}', expected a name for a folder, without / or \\")
     _check_numbers(config)
     _check_choices(config)
     _check_data(config.data)
@@ -261,6 +263,8 @@ def _check_numbers(config: TrainConfig) -> None:
     for key, value in not_negative.items():
         if not 0 <= value < math.inf:
             raise InputError(f"{key} is {value}, expected a number of 0 or more")
+    if config.seed >= 2**63:  # torch takes no more
+        raise InputError(f"seed is {config.seed}, expected less than 2^63")
     shares = {"data.colour": data.colour, "data.blur": data.blur, "data.jpeg": data.jpeg}
     for key, value in {**shares, "data.copy_paste": data.copy_paste}.items():
         if not 0 <= value <= 1:

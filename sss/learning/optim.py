@@ -40,6 +40,40 @@ def build_optimizer(network: EmbeddingNetwork, config: OptimConfig) -> torch.opt
     return torch.optim.SGD(options, lr=config.lr, momentum=0.9)
 
 
+class OptimizerState:
+    """An optimiser's state for ``last.pt``: its momenta.
+
+    Rates, decays and factors stay those of the configuration, which a resumed run may change.
+
+    Args:
+        optimizer: Just built.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+
+    def state_dict(self) -> dict[str, Any]:
+        """The momenta, and the kind of optimiser that they belong to."""
+        return {"kind": type(self.optimizer).__name__, **self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take the momenta back.
+
+        Raises:
+            ValueError: They belong to another kind of optimiser or to other groups of weights.
+        """
+        kind = type(self.optimizer).__name__
+        if state["kind"] != kind:  # torch would take it, and fail at the next step
+            raise ValueError(f"it is of {state['kind']}, not of {kind}")
+        groups = self.optimizer.param_groups
+        options = [{key: group[key] for key in group if key != "params"} for group in groups]
+        self.optimizer.load_state_dict(
+            {"state": state["state"], "param_groups": state["param_groups"]}
+        )
+        for group, own in zip(self.optimizer.param_groups, options, strict=True):
+            group.update(own)
+
+
 def learning_rate(config: OptimConfig, step: int) -> float:
     """Rate of the encoder at a step: warm-up times the poly policy or half a cosine."""
     if config.schedule == "cosine":

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from data.regions import RegionDataset
-from sss.errors import InputError
 from sss.evaluation.validation import Embed, spread_evenly
 from sss.learning.config import LogConfig
 from sss.learning.pictures import feature_picture, layers_picture, save_pictures
@@ -56,7 +55,10 @@ class RunPictures:
             if with_layers:
                 try:
                     pictures[f"layers/{index}"] = layers_picture(photo, features)
-                except (InputError, RuntimeError) as error:  # a picture must not end a run
-                    log.warning("no layers of validation photo %d: %s", index, error)
+                except Exception as error:  # whatever it is: a picture must not end a run
+                    log.warning(
+                        "no layers of validation photo %d: %s: %s",
+                        *(index, type(error).__name__, " ".join(str(error).split())),
+                    )
         save_pictures(self.folder, step, pictures)
         return pictures

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from data.training import TrainingBatch
 from sss.errors import InputError
-from sss.files import whole_file
 from sss.learning.config import TrainConfig
 from sss.learning.losses import PixelLoss
 from sss.learning.optim import set_learning_rate
 from sss.learning.sampling import pooled_embeddings
+from sss.learning.state import save_tensors
 
 
 class DivergedError(InputError):
@@ -52,7 +52,7 @@ class TrainingStep:
         network: Prepared by the accelerator.
         optimizer: Prepared by the accelerator.
         loss: Loss of one photo's sampled vectors.
-        run_dir: A batch that broke the run is written there.
+        run_dir: A batch that broke the run is written there; None keeps none.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class TrainingStep:
         network: nn.Module,
         optimizer: Any,
         loss: PixelLoss,
-        run_dir: Path,
+        run_dir: Path | None,
     ) -> None:
         self.config = config
         self.accelerator = accelerator
@@ -86,19 +86,14 @@ class TrainingStep:
             quiet = contextlib.nullcontext() if last else self.accelerator.no_sync(self.network)
             with quiet:
                 loss = self._batch_loss(batch, step, part) / max(photos, 1.0)
-                value = float(loss.detach())
-                if not math.isfinite(value):
-                    self._save_batches(batches, step)
-                total += value
+                total += float(loss.detach())
                 # Gradients are averaged over the processes, but shall be summed.
                 self.accelerator.backward(loss * self.accelerator.num_processes)
         total = self._over_processes(total)
-        self._require_finite(total, "loss", step)
+        self._require_finite(total, "loss", batches, step)
         norm = self._clip()
         if self.config.precision != "fp16":  # there the scaler skips such a step and goes on
-            if not math.isfinite(norm):
-                self._save_batches(batches, step)
-            self._require_finite(norm, "gradient", step)
+            self._require_finite(norm, "gradient", batches, step)
         self.optimizer.step()
         return StepResult(total, norm)
 
@@ -137,24 +132,23 @@ class TrainingStep:
         norm = self.accelerator.clip_grad_norm_(self.network.parameters(), largest)
         return float(norm) if norm is not None else math.nan
 
-    def _require_finite(self, value: float, what: str, step: int) -> None:
-        if not math.isfinite(value):
-            raise DivergedError(
-                f"the {what} is {value} at step {step}; its photos are in "
-                f"{self._batch_file(step)}; lower optim.lr or set optim.clip, then go on from the "
-                f"last checkpoint with --resume {self.run_dir}"
+    def _require_finite(
+        self, value: float, what: str, batches: list[TrainingBatch], step: int
+    ) -> None:
+        """Keep the photos that broke the run, for ``torch.load``, and stop it."""
+        if math.isfinite(value):
+            return
+        message = f"the {what} is {value} at step {step}; lower optim.lr or set optim.clip"
+        if self.run_dir is not None:
+            rank = self.accelerator.process_index
+            name = f"diverged_step_{step}" + (f"_process_{rank}" if rank else "")
+            path = self.run_dir / f"{name}.pt"
+            save_tensors(path, [vars(batch) for batch in batches])
+            message += (
+                f", then go on from the last checkpoint with --resume {self.run_dir}; the photos "
+                f"of the step are in {path}"
             )
-
-    def _batch_file(self, step: int) -> Path:
-        return self.run_dir / f"diverged_step_{step}.pt"
-
-    def _save_batches(self, batches: list[TrainingBatch], step: int) -> None:
-        """Keep the photos that broke the run, for ``torch.load``."""
-        path = self._batch_file(step)
-        if self.accelerator.process_index:
-            path = path.with_stem(f"{path.stem}_process_{self.accelerator.process_index}")
-        with whole_file(path) as partial:
-            torch.save([vars(batch) for batch in batches], partial)
+        raise DivergedError(message)
 
 
 def _photos_with_pairs(batch: TrainingBatch) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import time
@@ -23,7 +24,7 @@ from sss.features.checkpoints import pick_device, save_checkpoint
 from sss.features.embedding import EmbeddingNetwork
 from sss.features.extractor import embed_photo
 from sss.features.networks import build_network
-from sss.files import whole_file
+from sss.files import remove_partial_files, whole_file
 from sss.learning.average import WeightAverage
 from sss.learning.batches import check_split, open_training, open_validation, steps_of_batches
 from sss.learning.checkout import record_git_state
@@ -33,7 +34,7 @@ from sss.learning.losses import build_loss
 from sss.learning.memory import explain_out_of_memory
 from sss.learning.meter import Meter, hours_minutes
 from sss.learning.metrics_file import MetricsFile
-from sss.learning.optim import build_optimizer
+from sss.learning.optim import OptimizerState, build_optimizer
 from sss.learning.run_pictures import RunPictures
 from sss.learning.state import Progress, load_state, save_state
 from sss.learning.step import StepResult, TrainingStep
@@ -53,8 +54,10 @@ class Trainer:
 
     Args:
         config: Checked configuration.
-        run_dir: Folder for checkpoints, metrics and curves; made by :meth:`run`.
-        resume: Go on from ``run_dir/last.pt``.
+        run_dir: Folder for checkpoints, metrics and curves; made by :meth:`run`. Only the main
+            process writes to it, but on several machines all must see it to resume.
+        resume: Go on from ``run_dir/last.pt``; a run that was killed before it wrote one begins
+            anew.
 
     Raises:
         InputError: Data, weights or the state to resume cannot be used.
@@ -68,17 +71,23 @@ class Trainer:
         check_split(config, self.accelerator.num_processes)
         # Each process may have read another second off the clock.
         self.run_dir: Path = broadcast_object_list([run_dir])[0]
+        resume = resume and _has_state(self.run_dir)
         torch.manual_seed(config.seed)
         self.validation = open_validation(config.data)
         self.samples = open_training(config)
-        self.network = self._build_network(resume)
+        with explain_out_of_memory(config, self.accelerator.num_processes):
+            self.network = self._build_network(resume)
         self.average = WeightAverage(self.network, config.optim.ema) if config.optim.ema else None
         self.optimizer = build_optimizer(self.network, config.optim)
         self.progress = Progress()
         if resume:
-            parts, device = self._parts(), self.accelerator.device
-            self.progress = load_state(self.run_dir / "last.pt", parts, device)
+            self.progress = load_state(self.run_dir / "last.pt", self._parts())
+            if self.progress.step == 0:  # its validation is made again, and counts once
+                self.progress = Progress()
         prepared: tuple[nn.Module, Any] = self.accelerator.prepare(self.network, self.optimizer)
+        # Preparing lets the network itself compute in the run's precision. Training asks for that
+        # at each step; validation scores what inference will compute.
+        self.accelerator.unwrap_model(prepared[0], keep_fp32_wrapper=False)
         self.train_step = TrainingStep(
             config, self.accelerator, *prepared, build_loss(config.loss), self.run_dir
         )
@@ -93,15 +102,16 @@ class Trainer:
         if self.accelerator.num_processes > 1 and device.type == "cuda":
             # Batch norms over the photos of all processes; there is no such thing on CPUs.
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        if not resume:
+        if not resume and hasattr(network.backbone, "calibrate"):
             first = range(min(CALIBRATION_PHOTOS, len(self.samples)))
             photos = [self.samples[visit].photo for visit in first]
             network.calibrate(torch.stack(photos) / 255)
-        return network.to(device, memory_format=torch.channels_last)
+        return network.to(device).to(memory_format=torch.channels_last)
 
     def _parts(self) -> dict[str, Any]:
         """What has a state."""
-        parts: dict[str, Any] = {"network": self.network, "optimizer": self.optimizer}
+        optimizer = OptimizerState(self.optimizer)
+        parts: dict[str, Any] = {"network": self.network, "optimizer": optimizer}
         if self.average:
             parts["average"] = self.average.network
         if self.accelerator.scaler is not None:
@@ -113,9 +123,25 @@ class Trainer:
         """The network that is validated and kept: the averaged one, if there is one."""
         return self.average.network if self.average else self.network
 
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done, or validations have not become better for too long."""
+        patience = self.config.log.patience
+        stopped = bool(patience) and self.progress.since_best >= patience
+        return stopped or self.progress.step >= self.config.optim.steps
+
     def run(self) -> None:
         """Train from the current step to the last one."""
         main = self.accelerator.is_main_process
+        if self.finished:
+            if main:
+                log.info(
+                    "nothing left to do: the run in %s is finished (step %d of %d); raise "
+                    "--optim.steps, or --log.patience if it stopped early, to go on",
+                    *(self.run_dir, self.progress.step, self.config.optim.steps),
+                )
+            self.accelerator.end_training()
+            return
         if main:
             self._open_folder()
         self.accelerator.wait_for_everyone()
@@ -128,18 +154,21 @@ class Trainer:
             self.tracker.finish(failed=True)
             raise
         self.tracker.finish()
+        self.accelerator.end_training()
         if main:
             log.info("done: best validation pair AUC %.4f; %s", self.progress.best, self.run_dir)
 
     def _open_folder(self) -> None:
         """Main process: the files of the run, and whoever follows it."""
         config, folder = self.config, self.run_dir
+        remove_partial_files(folder)
         with whole_file(folder / "config.yaml") as partial:
             partial.write_text(yaml.safe_dump(asdict(config), sort_keys=False))
         record_git_state(folder, self.progress.step)
         self.metrics = MetricsFile(folder / "metrics.csv", self.progress.step)
         self.pictures = RunPictures(folder, self.validation, config.log, config.optim.steps)
         self.tracker = open_tracker(config.log.wandb, config.log.project, folder, asdict(config))
+        log.info("run folder %s (--resume goes on with it)", folder)
         for line in describe(config, self.network, self.samples, self.validation, self.accelerator):
             log.info("%s", line)
 
@@ -163,14 +192,14 @@ class Trainer:
             if progress.step % options.validate_every == 0 or progress.step == steps:
                 self._validate()
                 self.network.train()
-                if progress.finished:
+                if self.finished:
                     break
             meter.start()
 
     def batches(self) -> Iterator[list[TrainingBatch]]:
         """The batches of each step that is left, for this process."""
         progress, accelerator = self.progress, self.accelerator
-        if progress.finished or progress.step >= self.config.optim.steps:
+        if self.finished:
             return iter(())
         return steps_of_batches(
             self.config,
@@ -182,7 +211,7 @@ class Trainer:
         )
 
     def _validate(self) -> None:
-        """Validate, keep the best weights and the state, write row, curves and pictures."""
+        """Validate; write pictures, row and curves, keep the best weights and the state."""
         started, progress, accelerator = time.perf_counter(), self.progress, self.accelerator
         network = self.evaluated.eval()
 
@@ -195,19 +224,18 @@ class Trainer:
         improved = scores["pair_auc"] > progress.best
         progress.best = max(progress.best, scores["pair_auc"])
         progress.since_best = 0 if improved else progress.since_best + 1
-        patience = self.config.log.patience
-        progress.finished = bool(patience) and progress.since_best >= patience
         if accelerator.is_main_process:
             log.info(
                 "step %d: validation pair AUC %.4f, precision@1 %.3f, R-precision %.3f, AMI %.3f "
                 "(%.0f s)",
                 *(progress.step, *scores.values(), time.perf_counter() - started),
             )
-            if progress.finished:
-                log.info("stopping early: no better validation %d times in a row", patience)
-            self._keep(scores, improved)
+            if self.finished and progress.step < self.config.optim.steps:
+                log.info("stopping early: no better validation %d times", progress.since_best)
+            # The state comes last: whatever is cut off before it will be done again.
             pictures = self.pictures.draw(embed, progress.step)
             self.tracker.pictures(progress.step, pictures)
+            self._keep(scores, improved)
         accelerator.wait_for_everyone()
 
     def _keep(self, scores: dict[str, float], improved: bool) -> None:
@@ -262,6 +290,22 @@ class Trainer:
         self.tracker.log(progress.step, {k: v for k, v in row.items() if k != "step"})
 
 
+def _has_state(run_dir: Path) -> bool:
+    """Whether a run has a state to go on from; not before its first validation.
+
+    Raises:
+        InputError: It had one, and it is gone.
+    """
+    if (run_dir / "last.pt").is_file():
+        return True
+    last = run_dir / "last.json"
+    if last.is_file() and json.loads(last.read_text())["training"]["step"] > 0:
+        raise InputError(
+            f"no training state at {run_dir / 'last.pt'}; remove {run_dir} and start this run anew"
+        )
+    return False
+
+
 def _open_accelerator(config: TrainConfig) -> Accelerator:
     """Devices and processes; launched by ``torchrun`` there are several.
 
@@ -269,10 +313,12 @@ def _open_accelerator(config: TrainConfig) -> Accelerator:
         InputError: The device or the precision is not to be had here.
     """
     device = pick_device(config.device)
+    if config.precision == "fp16" and device.type == "cpu":  # accelerate would take float32
+        raise InputError("precision fp16 needs a GPU; set precision to no or bf16")
     try:
         return Accelerator(mixed_precision=config.precision, cpu=device.type == "cpu")
     except ValueError as error:
         raise InputError(
             f"precision {config.precision} does not work on {device.type} ({error}); set "
-            "precision to no or bf16"
+            "precision to no"
         ) from error

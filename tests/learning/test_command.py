@@ -1,15 +1,19 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 import train
 from sss.cli import run_main
 from sss.errors import InputError
 from sss.learning.command import CONFIG_DIR, SWEEP, find_config, parse_command
-from sss.learning.config import SourceConfig, TrainConfig, check_config
+from sss.learning.config import LossConfig, PartConfig, SourceConfig, TrainConfig, check_config
 from sss.learning.keys import known_keys, unknown_key
 
 REPOSITORY = Path(__file__).parents[2]
@@ -86,6 +90,54 @@ def test_lists_of_sources(write) -> None:
     assert config.data.sources == [SourceConfig("scenes", 0.25)]
 
 
+def test_sources_can_be_added() -> None:
+    arguments = ["--config", "smoke", "--data.sources+", "{name: bsds500, weight: 3}"]
+    expected = [SourceConfig("scenes"), SourceConfig("bsds500", 3.0)]
+    assert parse_command(arguments).config.data.sources == expected
+
+
+def test_parts_of_a_loss(write) -> None:
+    own = write(
+        "loss:\n"
+        "  name: TripletMarginLoss\n"
+        "  options: {margin: 0.2}\n"
+        "  miner: {name: MultiSimilarityMiner, options: {epsilon: 0.3}}\n"
+    )
+    expected = LossConfig(
+        "TripletMarginLoss",
+        {"margin": 0.2},
+        miner=PartConfig("MultiSimilarityMiner", {"epsilon": 0.3}),
+    )
+    by_keys = [
+        *("--loss.name", "TripletMarginLoss", "--loss.options.margin", "0.2"),
+        *("--loss.miner.name", "MultiSimilarityMiner", "--loss.miner.options.epsilon", "0.3"),
+    ]
+    as_sections = [
+        *("--loss.name", "TripletMarginLoss", "--loss.options", "{margin: 0.2}"),
+        *("--loss.miner", "{name: MultiSimilarityMiner, options: {epsilon: 0.3}}"),
+    ]
+    for arguments in (["--config", own], by_keys, as_sections):
+        assert parse_command(["--config", "smoke", *arguments]).config.loss == expected
+    over = ["--config", own, "--loss.miner.options.epsilon", "0.5", "--loss.options.margin", "1"]
+    config = parse_command(over).config.loss
+    assert config.miner == PartConfig("MultiSimilarityMiner", {"epsilon": 0.5})
+    assert config.options == {"margin": 1}
+    assert parse_command(["--config", own, "--loss.miner", "null"]).config.loss.miner is None
+
+
+def test_validation_by_its_keys(write) -> None:
+    own = write("data: {validation: {name: bsds500, split: test, root: there}}")
+    config = parse_command(["--config", own, "--data.validation.split", "val"]).config
+    assert config.data.validation == SourceConfig("bsds500", split="val", root="there")
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_the_copy_in_the_runs_folder_is_the_same(path: Path, tmp_path: Path) -> None:
+    config = parse_command(["--config", str(path), "--loss.options", "{}"]).config
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(asdict(config), sort_keys=False))
+    assert parse_command(["--resume", str(tmp_path)]).config == config
+
+
 def test_lists_of_numbers() -> None:
     arguments = ["--config", "smoke", "--model.decoder_channels", "[5, 4, 3, 2, 1]"]
     assert parse_command(arguments).config.model.decoder_channels == [5, 4, 3, 2, 1]
@@ -132,6 +184,10 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         ("model.batch", "optim.batch"),
         ("crop", "data.crop"),
         ("data.sources.weigth", "data.sources.weight"),
+        ("data.validation.spilt", "data.validation.split"),
+        ("samplng.name", "sampling.name"),
+        ("loss.pixels_per_label", "sampling.pixels_per_label"),
+        ("loss.miner.nam", "loss.miner.name"),
         ("zzz", None),
     ],
 )
@@ -153,9 +209,29 @@ def test_unknown_key_on_the_command_line(argument: str) -> None:
     assert text == "there is no key optim.stepz; did you mean optim.steps?"
 
 
-def test_unknown_key_in_a_section_on_the_command_line() -> None:
-    text = refused("--config", "smoke", "--data.sources", "[{name: scenes, weigth: 2}]")
-    assert text == "there is no key data.sources.weigth; did you mean data.sources.weight?"
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("data.sources", "[{name: scenes, weigth: 2}]", "data.sources.weigth; did you mean data"),
+        ("data.sources+", "{nam: scenes}", "data.sources.nam; did you mean data.sources.name?"),
+        ("data.sources", "[scenes]", "data.sources is 'scenes', expected keys with values (name"),
+        ("data.sources", "[{weight: 2}]", "data.sources.name is missing in {'weight': 2}"),
+        ("data.validation", "scenes", "data.validation is 'scenes', expected keys with values"),
+        ("data.validation", "{spilt: val}", "data.validation.spilt; did you mean data.validation."),
+        ("loss.miner", "{nam: BatchHardMiner}", "loss.miner.nam; did you mean loss.miner.name?"),
+        ("loss.miner", "BatchHardMiner", "loss.miner is 'BatchHardMiner', expected keys"),
+        ("loss.miner.options.epsilon", "0.1", "loss.miner.name is missing"),
+        ("optim", "3", "optim is 3, expected keys with values (name, lr,"),
+        ("samplng.name", "uniform", "samplng.name; did you mean sampling.name?"),
+        ("sampling.nam", "uniform", "sampling.nam; did you mean sampling.name?"),
+        ("data.validation.spilt", "val", "data.validation.spilt; did you mean data.validation."),
+        ("loss.mine.name", "x", "loss.mine.name; did you mean loss.miner.name?"),
+        ("loss.options.margn", "1", "unknown loss.options.margn; modified_npair takes no options"),
+    ],
+)
+def test_sections_on_the_command_line(key: str, value: str, problem: str) -> None:
+    for arguments in ([f"--{key}", value], [f"--{key}={value}"]):
+        assert problem in refused("--config", "smoke", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +243,17 @@ def test_unknown_key_in_a_section_on_the_command_line() -> None:
         ("data: {sources: [{nam: scenes}]}", "data.sources.nam; did you mean data.sources.name?"),
         ("optim: 3", "optim is 3, expected keys with values (name, lr,"),
         ("data: {sources: [scenes]}", "data.sources is 'scenes', expected keys"),
+        ("data: {sources: scenes}", "data.sources is 'scenes', expected a list"),
+        ("data: {sources: [{weight: 2}]}", "data.sources.name is missing in {'weight': 2}"),
+        ("data: {validation: scenes}", "data.validation is 'scenes', expected keys"),
+        ("data: {validation: {spilt: val}}", "spilt; did you mean data.validation.split?"),
+        ("loss: {mine: {name: x}}", "there is no key loss.mine; did you mean loss.miner?"),
+        ("loss: {miner: BatchHardMiner}", "loss.miner is 'BatchHardMiner', expected keys"),
+        (
+            "loss: {miner: {nam: x}}",
+            "there is no key loss.miner.nam; did you mean loss.miner.name?",
+        ),
+        ("sampling: {nme: uniform}", "sampling.nme; did you mean sampling.name?"),
         ("optim:", "optim is None, expected keys"),
         ("- 1", "the file is [1], expected keys"),
         ("# only words", "the file is None, expected keys"),
@@ -192,18 +279,36 @@ def test_binary_file(tmp_path: Path) -> None:
         ("optim.steps", "abc", "a whole number"),
         ("optim.steps", "1.5", "a whole number"),
         ("optim.lr", "fast", "a number"),
+        ("optim.steps", "true", "a whole number"),
+        ("optim.steps", "", "a whole number"),
         ("data.sources", "scenes", "a list"),
+        ("data.validation.weight", "x", "a number"),
+        ("data.scale", "[a, b]", "a number"),
+        ("loss.options", "3", "keys with values"),
+        ("model.freeze_encoder", "maybe", "true or false"),
         ("model.decoder_channels", "[1, 2, x, 3, 4]", "a whole number"),
     ],
 )
 def test_wrong_types(write, key: str, value: str, expected: str) -> None:
-    section, _, leaf = key.partition(".")
+    in_file = value or "''"
+    for name in reversed(key.split(".")):
+        in_file = f"{{{name}: {in_file}}}"
     for text in (
-        refused("--config", "smoke", f"--{key}", value),
-        refused("--config", write(f"{section}: {{{leaf}: {value}}}")),
+        refused("--config", "smoke", f"--{key}={value}"),
+        refused("--config", write(in_file)).removeprefix(f"{write(in_file)}: "),
     ):
         assert text.startswith(f"{key} is ")
         assert text.endswith(f"expected {expected}")
+
+
+def test_a_wrong_type_in_a_list_of_sections(write) -> None:
+    sources = "[{name: scenes, weight: x}]"
+    for arguments in (
+        ["--data.sources", sources],
+        ["--config", write(f"data: {{sources: {sources}}}")],
+    ):
+        text = refused("--config", "smoke", *arguments)
+        assert text == "data.sources.weight is 'x', expected a number"
 
 
 @pytest.mark.parametrize(
@@ -228,8 +333,23 @@ def test_wrong_types(write, key: str, value: str, expected: str) -> None:
         ("data.sources", "[]"),
         ("data.sources", "[{name: scenes, weight: 0}]"),
         ("data.sources", "[{name: scenes, weight: .nan}]"),
-        ("loss.labels_per_photo", "1"),
-        ("loss.pixels_per_label", "0"),
+        ("data.blur", "2"),
+        ("data.jpeg", "-1"),
+        ("data.copy_paste", "1.5"),
+        ("sampling.labels_per_photo", "1"),
+        ("sampling.pixels_per_label", "0"),
+        ("sampling.boundary_share", "1.5"),
+        ("optim.schedule", "linear"),
+        ("optim.accumulate", "0"),
+        ("optim.ema", "1"),
+        ("optim.ema", "-0.1"),
+        ("log.pictures", "-1"),
+        ("log.patience", "-1"),
+        ("log.layers_every", "45"),
+        ("precision", "half"),
+        ("name", ""),
+        ("name", "a/b"),
+        ("seed", "9223372036854775808"),
         ("log.every", "0"),
         ("log.validate_every", "-5"),
         ("log.wandb", "maybe"),
@@ -287,20 +407,77 @@ def test_script_refuses_what_the_trainer_refuses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    arguments = ["--config", "smoke", "--data.validation", "ade20k"]
+    arguments = ["--config", "smoke", "--data.validation.name", "ade20k"]
     assert run_main(lambda: train.main(arguments)) == 2
     shown = capsys.readouterr().err
     assert shown.startswith("error: unknown data set 'ade20k'")
     assert shown.count("\n") == 1
 
 
-@pytest.mark.usefixtures("small_scenes")
+BAD = [
+    (["--samplng.name", "uniform"], "there is no key samplng.name; did you mean sampling.name?"),
+    (["--data.validation.name", "ade20k"], "unknown data set 'ade20k'; known: bsds500, "),
+    (["--data.validation.split", "test"], "scenes have the splits train and val, not 'test'"),
+    (["--data.scale", "[2, 1]"], "data.scale is [2.0, 1.0], expected the lowest and the highest"),
+    (["--data.crop", "9e9"], "data.crop is '9000000000.0', expected a whole number"),
+    (
+        ["--data.sources", "[{name: bsds500}]"],
+        "fetch it (71 MB) with: python -m data.prepare bsds5",
+    ),
+    (
+        ["--data.sources", "[{name: cocostuff}]", "--data.root", "here", "--dry-run"],
+        "fetch it (21 GB, 20 of them photos) with: python -m data.prepare cocostuff --root here; "
+        "--config smoke.yaml runs without any",
+    ),
+    (["--loss.name", "TripletMarginLos"], "did you mean TripletMarginLoss?"),
+    (["--optim.batch", "5", "--optim.accumulate", "2"], "does not split evenly into 1 processes"),
+    (["--precision", "fp16", "--device", "cpu"], "precision fp16 needs a GPU"),
+    (["--device", "gpu"], "unknown device 'gpu'; expected auto, cpu or cuda"),
+    (["--model.name", "unet_plan"], "did you mean 'unet_plain'?"),
+    (["--model.dim", "2"], "model.dim is 2, expected 8 to 512"),
+    (["--model.weights", "gone.pt"], "no encoder weights at gone.pt"),
+    (["--run_dir", "a_file"], "--run_dir a_file: a_file is a file; choose another folder"),
+    (["--run_dir", "a_file/run"], "--run_dir a_file/run: a_file is a file; choose another"),
+    (["--run_dir", "x" * 300], "File name too long; choose another folder"),
+    (["--run_dir", "taken"], "taken already holds a run; go on with --resume taken"),
+    (["--resume", "a_file"], "--resume a_file: no run there"),
+    (["--config", "a_file"], "a_file: the file is 'text', expected keys with values (name, model"),
+]
+
+
+def test_script_refuses_in_one_line_whatever_it_is(
+    train_py: Callable[..., Any], tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    (work / "a_file").write_text("text")
+    (work / "taken").mkdir()
+    (work / "taken" / "config.yaml").write_text("name: old")
+    before = sorted(work.rglob("*"))
+    for arguments, problem in BAD:
+        command = train_py("--config", "smoke", *arguments)
+        assert command.wait() == 2, arguments
+        assert command.stderr.startswith("error: "), command.stderr
+        assert command.stderr.count("\n") == 1, command.stderr
+        assert problem in command.stderr, arguments
+        assert command.stdout == ""
+        assert sorted(work.rglob("*")) == before, arguments
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
+def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    text = refused("--config", "smoke", "--run_dir", str(tmp_path / "run"))
+    tmp_path.chmod(0o700)
+    assert f"{tmp_path} cannot be written to; choose another folder" in text
+
+
+@pytest.mark.usefixtures("small_scenes", "fresh_accelerator")
 def test_script_trains_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     tiny = [
         *("--config", "smoke", "--run_dir", "run", "--optim.steps", "2", "--data.crop", "64"),
         *("--model.decoder_channels", "[16,16,8,8,8]", "--model.dim", "8"),
-        *("--data.validation_photos", "1", "--log.wandb", "disabled"),
+        *("--data.validation_photos", "1", "--log.wandb", "disabled", "--log.layers_every", "0"),
     ]
     assert run_main(lambda: train.main(tiny)) == 0
     assert run_main(lambda: train.main(tiny)) == 2  # the folder is taken
