@@ -80,13 +80,12 @@ class Hypercolumn(nn.Module):
         ]
         widths[0] += 2  # position
         self.scales = nn.ModuleList(Standardise(width) for width in widths)
-        self.project = nn.ModuleList(
-            nn.Conv2d(width, hidden, 1, bias=scale == 0) for scale, width in enumerate(widths)
-        )
+        parts = [nn.Conv2d(width, hidden, 1, bias=scale == 0) for scale, width in enumerate(widths)]
+        for part in parts:  # each starts as its share of one large layer
+            nn.init.uniform_(part.weight, -(sum(widths) ** -0.5), sum(widths) ** -0.5)
+        self.project = nn.ModuleList(parts)
         self.dropout = nn.Dropout2d(dropout)
         self.head = nn.Conv2d(hidden, dim, 1)
-        for part in self.project:  # each starts as its share of one large layer
-            nn.init.uniform_(part.weight, -(sum(widths) ** -0.5), sum(widths) ** -0.5)
 
     def forward(self, photos: Tensor) -> Tensor:
         """Embed normalised photos (B, 3, h, w), h and w multiples of the stride."""
