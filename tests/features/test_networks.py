@@ -337,8 +337,10 @@ def test_checkpoint_config_is_complete_but_for_the_start(tiny_model: ModelConfig
         "decoder_channels": [16, 16, 8, 8, 8],
         "base_channels": 64,
         "hidden": 256,
+        "radius": 0.0,
         "dim": 8,
         "dropout": 0.1,
         "decoder_norm": "batch",
+        "scales": [1.0],
         "weights": "none",
     }
