@@ -6,6 +6,7 @@ download becomes one line that names the two ways out.
 
 from __future__ import annotations
 
+import pickle
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -154,6 +155,11 @@ def load_encoder_weights(
             state = torch.load(path, map_location="cpu", weights_only=True)
         if convert is not None:
             state = convert(state, encoder)
+    except pickle.UnpicklingError as error:  # whose message is advice for programmers
+        raise InputError(
+            f"{path} does not hold weights of this encoder: it is neither a .safetensors file "
+            "nor one of torch.save that holds nothing but tensors"
+        ) from error
     except Exception as error:  # torch names no type for "this is not a state dict"
         raise InputError(
             f"{path} does not hold weights of this encoder ({_reason(error)})"
