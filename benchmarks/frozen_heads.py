@@ -27,6 +27,7 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.encoder import encoder_outputs
 from data.sources import data_root, open_source
 from sss.evaluation.pair_auc import roc_auc
 from sss.features.embedding import EmbeddingNetwork, ModelConfig
@@ -90,15 +91,13 @@ def sample(network: EmbeddingNetwork, photo: np.ndarray, labels: np.ndarray, n: 
     height, width = photo.shape[:2]
     index = np.random.default_rng(0).choice(height * width, n, replace=False)
     rows, columns = np.divmod(index, width)
-    image = torch.from_numpy(photo.transpose(2, 0, 1).copy()).float()[None] / 255
-    right, bottom = -width % 32, -height % 32
-    padded = F.pad((image - network.mean) / network.std, (0, right, 0, bottom), mode="reflect")
-    place = [(columns + 0.5) * 2 / (width + right) - 1, (rows + 0.5) * 2 / (height + bottom) - 1]
+    outputs, padded = encoder_outputs(network, photo)
+    place = [(columns + 0.5) * 2 / padded[1] - 1, (rows + 0.5) * 2 / padded[0] - 1]
     grid = torch.from_numpy(np.stack(place, axis=-1)[None, None]).float()
     with torch.inference_mode():
         stages = [
             F.grid_sample(stage, grid, align_corners=False)[0, :, 0].T.half()
-            for stage in network.encoder(padded)[1:]
+            for stage in outputs[1:]
         ]
     lab = rgb2lab(photo).astype(np.float32)
     colours = [cv2.blur(lab, (cell, cell))[rows, columns] for cell in CELLS]

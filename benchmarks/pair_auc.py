@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.encoder import encoder_outputs
 from data.sources import data_root, open_source
 from sss.evaluation.validation import mean_pair_auc
 from sss.features.checkpoints import DEFAULT_CHECKPOINT
@@ -37,14 +38,9 @@ def encoder_stages(encoder: str, weights: str, stages: list[int]) -> Embed:
 
     def embed(photo: np.ndarray) -> np.ndarray:
         height, width = photo.shape[:2]
-        pixels = torch.from_numpy(photo.transpose(2, 0, 1).copy()).float()[None] / 255
-        normalised = (pixels - network.mean) / network.std
-        padded = F.pad(normalised, (0, -width % 32, 0, -height % 32), mode="reflect")
-        with torch.inference_mode():
-            outputs = network.encoder(padded)
+        outputs, size = encoder_outputs(network, photo)
         upsampled = [
-            F.interpolate(F.normalize(outputs[s], dim=1), padded.shape[-2:], mode="bilinear")
-            for s in stages
+            F.interpolate(F.normalize(outputs[s], dim=1), size, mode="bilinear") for s in stages
         ]
         together = torch.cat(upsampled, dim=1)[0, :, :height, :width]
         return together.permute(1, 2, 0).numpy()

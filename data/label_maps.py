@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from data.regions import UNLABELLED
-from sss.errors import InputError
+from sss.errors import InputError, one_line
 
 _UNLABELLED_VALUES = {"L": 255, "P": 255, "1": None, "I;16": 65535, "I;16B": 65535, "I": 65535}
 """Pillow's modes of one channel, and the stored value that stands for "unlabelled"."""
@@ -57,5 +57,5 @@ def _open(path: Path) -> Image.Image:
             image.load()
             return image
     except (OSError, ValueError, SyntaxError) as error:  # Pillow's for damaged files
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise InputError(f"cannot read the label map {path} ({reason}); fetch it anew") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sss.errors import InputError
+from sss.errors import InputError, one_line
 
 
 def read_photo(path: Path) -> np.ndarray:
@@ -23,5 +23,5 @@ def read_photo(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             return np.array(image.convert("RGB"))
     except (OSError, ValueError, SyntaxError) as error:  # Pillow's for damaged files
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise InputError(f"cannot read the photo {path} ({reason}); fetch it anew") from error

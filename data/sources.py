@@ -17,8 +17,6 @@ from data.regions import MissingDataError, RegionDataset
 from data.scenes import SceneDataset
 from sss.errors import InputError
 
-__all__ = ["ROOT_VARIABLE", "SOURCES", "RegionDataset", "data_root", "open_source"]
-
 ROOT_VARIABLE = "SSS_DATA"
 """Environment variable naming the folder that holds the data sets."""
 

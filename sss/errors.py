@@ -1,4 +1,4 @@
-"""The one error that a user's input can cause."""
+"""The one error that a user's input can cause, and what it quotes of other errors."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,8 @@ class InputError(ValueError):
     The message is one line: what came, what was expected, what to do. The scripts print it and
     leave with exit code 2; library callers see an ordinary ``ValueError``.
     """
+
+
+def one_line(message: object) -> str:
+    """A message or another library's error as one line; the name of its type if it says nothing."""
+    return " ".join(str(message).split()) or type(message).__name__

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from data.sources import RegionDataset
+from data.regions import RegionDataset
 from sss.errors import InputError
 from sss.evaluation.clustering import cluster_agreement
 from sss.evaluation.pair_auc import pair_auc

@@ -145,6 +145,4 @@ def build_deeplab(config: ModelConfig) -> EmbeddingNetwork:
         encoder,
         config.dim,
         OUTPUT_STRIDE,
-        freeze_statistics=config.weights != "none",
-        frozen=bool(config.freeze_encoder),
     )

@@ -107,6 +107,9 @@ class EmbeddingNetwork(nn.Module):
 
     Attributes:
         scales: In evaluation mode, the mean embedding of the photo at these scales is given.
+        freeze_statistics: Keep the encoder's batch-norm statistics as they are while training: a
+            batch holds too few photos to better those of ImageNet. Of no use on random weights.
+        frozen: Whether :meth:`freeze_encoder` was called.
 
     Args:
         backbone: Maps normalised (B, 3, h, w), h and w multiples of ``stride``, to
@@ -114,9 +117,6 @@ class EmbeddingNetwork(nn.Module):
         encoder: The pretrained part of ``backbone``; it gets a lower learning rate.
         dim: Dimension of the embedding.
         stride: What the backbone needs its input's sides to be divisible by.
-        freeze_statistics: Keep the encoder's batch-norm statistics as they are while training: a
-            batch holds too few photos to better those of ImageNet. Of no use on random weights.
-        frozen: Leave all of the encoder as it is: no gradients, always in evaluation mode.
         mean: What the encoder's training subtracted from red, green and blue.
         std: What it divided them by.
         least_side: Least side that the backbone takes, a multiple of ``stride``.
@@ -131,8 +131,6 @@ class EmbeddingNetwork(nn.Module):
         encoder: nn.Module,
         dim: int,
         stride: int,
-        freeze_statistics: bool,
-        frozen: bool = False,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         least_side: int = 0,
@@ -144,10 +142,8 @@ class EmbeddingNetwork(nn.Module):
         self.stride = stride
         self.least_side = least_side
         self.scales = [1.0]
-        self.freeze_statistics = freeze_statistics
-        self.frozen = frozen
-        if frozen:
-            encoder.requires_grad_(False)  # then autograd records nothing of it either
+        self.freeze_statistics = False
+        self.frozen = False
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1))
 
@@ -190,6 +186,11 @@ class EmbeddingNetwork(nn.Module):
         embeddings: Tensor = self.backbone(padded)
         return embeddings[..., top : top + height, left : left + width]
 
+    @property
+    def calibrates(self) -> bool:
+        """Whether the backbone measures statistics on training photos."""
+        return hasattr(self.backbone, "calibrate")
+
     def calibrate(self, photos: Tensor) -> None:
         """Let the backbone measure statistics on training photos, if it keeps any.
 
@@ -198,12 +199,13 @@ class EmbeddingNetwork(nn.Module):
         Args:
             photos: (B, 3, H, W) float RGB in [0, 1].
         """
-        measure = getattr(self.backbone, "calibrate", None)
-        if measure is not None:
-            was_training = self.training
-            self.eval()
-            measure(self._prepare(photos)[0])
-            self.train(was_training)
+        if not self.calibrates:
+            return
+        backbone: Any = self.backbone
+        was_training = self.training
+        self.eval()
+        backbone.calibrate(self._prepare(photos)[0])
+        self.train(was_training)
 
     def _prepare(self, photos: Tensor) -> tuple[Tensor, int, int]:
         """Normalised and padded photos, and the rows above and columns left of the photo."""
@@ -220,6 +222,11 @@ class EmbeddingNetwork(nn.Module):
         """Pixels to add on both ends so that the backbone takes a side."""
         total = max(side + -side % self.stride, self.least_side) - side
         return total // 2, total - total // 2
+
+    def freeze_encoder(self) -> None:
+        """Leave all of the encoder as it is: no gradients, always in evaluation mode."""
+        self.frozen = True
+        self.encoder.requires_grad_(False)  # then autograd records nothing of it either
 
     def train(self, mode: bool = True) -> EmbeddingNetwork:
         """Switch to training; what is frozen goes on as in evaluation."""

@@ -59,6 +59,4 @@ def build_fcn(config: ModelConfig) -> EmbeddingNetwork:
         encoder,
         config.dim,
         STRIDE,
-        freeze_statistics=config.weights != "none",
-        frozen=bool(config.freeze_encoder),
     )

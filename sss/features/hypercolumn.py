@@ -159,8 +159,6 @@ def build_hypercolumn(config: ModelConfig) -> EmbeddingNetwork:
         backbone.encoder,
         config.dim,
         stride=backbone.strides[-1],
-        freeze_statistics=config.weights != "none",
-        frozen=bool(config.freeze_encoder),
         mean=mean,
         std=std,
     )

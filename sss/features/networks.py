@@ -46,8 +46,12 @@ def build_network(config: ModelConfig) -> EmbeddingNetwork:
         raise InputError(f"model.dropout is {config.dropout}, expected 0 up to below 1")
     check_scales(config.scales)
     check_norm(config.decoder_norm)
-    network = NETWORKS[config.name](config.resolved())
+    config = config.resolved()
+    network = NETWORKS[config.name](config)
     network.scales = [float(scale) for scale in config.scales]
+    network.freeze_statistics = config.weights != "none"
+    if config.freeze_encoder:
+        network.freeze_encoder()
     return network
 
 

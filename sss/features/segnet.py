@@ -53,6 +53,4 @@ def build_segnet(config: ModelConfig) -> EmbeddingNetwork:
         encoder,
         config.dim,
         STRIDE,
-        freeze_statistics=config.weights != "none",
-        frozen=bool(config.freeze_encoder),
     )

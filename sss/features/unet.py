@@ -186,8 +186,6 @@ def _embedding_network(
         encoder,
         config.dim,
         stride,
-        freeze_statistics=config.weights != "none",
-        frozen=bool(config.freeze_encoder),
         mean=mean,
         std=std,
         least_side=least_side,

@@ -72,5 +72,4 @@ def build_unet_plain(config: ModelConfig) -> EmbeddingNetwork:
         encoder=nn.Identity(),
         dim=config.dim,
         stride=2**DEPTH,
-        freeze_statistics=False,
     )

@@ -110,8 +110,6 @@ def build_vit(config: ModelConfig) -> EmbeddingNetwork:
         transformer,
         config.dim,
         stride=transformer.patch_embed.patch_size[0],
-        freeze_statistics=config.weights != "none",
-        frozen=bool(config.freeze_encoder),
         mean=transformer.pretrained_cfg["mean"],
         std=transformer.pretrained_cfg["std"],
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sss.errors import InputError
+from sss.errors import InputError, one_line
 from sss.layers.decoding import Picture, UnusableError, decode
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def _mode(path: Path) -> int:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{path} does not exist; check the path") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
-        raise InputError(f"cannot open {path}: {_one_line(error)}; check the path") from error
+        raise InputError(f"cannot open {path}: {one_line(error)}; check the path") from error
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -145,11 +145,11 @@ def _decode(path: Path, data: bytes, max_side: int | None) -> Picture:
             # Damaged files make decoders raise almost anything: OSError, SyntaxError, zlib.error,
             # struct.error, KeyError … All of them mean the same to the user.
             raise InputError(
-                f"{path} is damaged or cut off ({_one_line(error)}); "
+                f"{path} is damaged or cut off ({one_line(error)}); "
                 "copy or download the photo again"
             ) from error
     for warning in caught:
-        logger.debug("%s: %s", path, _one_line(warning.message))
+        logger.debug("%s: %s", path, one_line(warning.message))
     return picture
 
 
@@ -171,7 +171,3 @@ def _to_unit_float(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         image = Image.fromarray(pixels[..., channel].astype(np.float32))
         scaled[..., channel] = np.asarray(image.resize(size, Image.Resampling.LANCZOS)) / full
     return np.clip(scaled, 0.0, 1.0)  # Lanczos overshoots at edges
-
-
-def _one_line(message: object) -> str:
-    return " ".join(str(message).split()) or type(message).__name__

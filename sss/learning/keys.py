@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from sss.errors import InputError
+from sss.errors import InputError, one_line
 
 _KINDS = {
     "int": "a whole number",
@@ -45,7 +45,7 @@ def check_file(path: Path, config_class: type) -> None:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise InputError(f"{path} is not a YAML file: {reason}") from error
     for problem in _problems(content, config_class, config_class, ""):
         raise InputError(f"{path}: {problem}")

@@ -10,6 +10,7 @@ divides by zero, these stay finite.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from pytorch_metric_learning.distances import BaseDistance, SNRDistance
@@ -47,51 +48,60 @@ def _negatives_logsumexp(scores: Tensor, anchors: Tensor, negatives: Tensor) -> 
     return counted.logsumexp(1)
 
 
-class RowNTXentLoss(NTXentLoss):
-    """``−log(e^(s_ap/τ) / (e^(s_ap/τ) + Σ_n e^(s_an/τ)))``, mean over positive pairs."""
+class _PositivePairs:
+    """A loss with one term per positive pair, and none where either kind of pairs is missing."""
+
+    zero_losses: Callable[[], dict[str, dict]]  # of the library's class beside this one
 
     def pair_based_loss(self, mat: Tensor, indices_tuple: tuple[Tensor, ...]) -> dict[str, dict]:
-        """Loss of every positive pair."""
-        a1, p, a2, n = indices_tuple
+        """What the library's reducers take."""
+        a1, p, a2, _ = indices_tuple
         if not len(a1) or not len(a2):
             return self.zero_losses()
-        scores = (mat if self.distance.is_inverted else -mat) / self.temperature
-        against = _negatives_logsumexp(scores, a2, n)[a1]
-        losses = F.softplus(against - scores[a1, p])
+        losses = self.positive_pair_losses(mat, indices_tuple)
         return {"loss": {"losses": losses, "indices": (a1, p), "reduction_type": "pos_pair"}}
 
+    def positive_pair_losses(self, mat: Tensor, pairs: tuple[Tensor, ...]) -> Tensor:
+        """(P,) losses of the positive pairs, given (N, N) distances and the pairs of both kinds."""
+        raise NotImplementedError
 
-class RowTupletMarginLoss(TupletMarginLoss):
+
+class RowNTXentLoss(_PositivePairs, NTXentLoss):
+    """``−log(e^(s_ap/τ) / (e^(s_ap/τ) + Σ_n e^(s_an/τ)))``, mean over positive pairs."""
+
+    def positive_pair_losses(self, mat: Tensor, pairs: tuple[Tensor, ...]) -> Tensor:
+        """Loss of every positive pair."""
+        a1, p, a2, n = pairs
+        scores = (mat if self.distance.is_inverted else -mat) / self.temperature
+        against = _negatives_logsumexp(scores, a2, n)[a1]
+        return F.softplus(against - scores[a1, p])
+
+
+class RowTupletMarginLoss(_PositivePairs, TupletMarginLoss):
     """``log(1 + Σ_n e^(s·(cos θ_an − cos(θ_ap − m))))``, mean over positive pairs."""
 
-    def pair_based_loss(self, mat: Tensor, indices_tuple: tuple[Tensor, ...]) -> dict[str, dict]:
+    def positive_pair_losses(self, mat: Tensor, pairs: tuple[Tensor, ...]) -> Tensor:
         """Loss of every positive pair."""
-        a1, p, a2, n = indices_tuple
-        if not len(a1) or not len(a2):
-            return self.zero_losses()
+        a1, p, a2, n = pairs
         cosine = mat[a1, p].clamp(-1 + _EDGE, 1 - _EDGE)
         sine = (1 - cosine.square()).sqrt()
         eased = cosine * math.cos(self.margin) + sine * math.sin(self.margin)  # cos(θ − m)
         against = _negatives_logsumexp(self.scale * mat, a2, n)[a1]
-        losses = F.softplus(against - self.scale * eased)
-        return {"loss": {"losses": losses, "indices": (a1, p), "reduction_type": "pos_pair"}}
+        return F.softplus(against - self.scale * eased)
 
 
-class RowLiftedStructureLoss(LiftedStructureLoss):
+class RowLiftedStructureLoss(_PositivePairs, LiftedStructureLoss):
     """``[log Σ e^(m − d_n) + d_ap]₊²/2`` over the negatives of both a and p, mean over pairs."""
 
-    def pair_based_loss(self, mat: Tensor, indices_tuple: tuple[Tensor, ...]) -> dict[str, dict]:
+    def positive_pair_losses(self, mat: Tensor, pairs: tuple[Tensor, ...]) -> Tensor:
         """Loss of every positive pair."""
-        a1, p, a2, n = indices_tuple
-        if not len(a1) or not len(a2):
-            return self.zero_losses()
+        a1, p, a2, n = pairs
         rows = _negatives_logsumexp(self.distance.margin(self.neg_margin, mat), a2, n)
         both = torch.logaddexp(rows[a1], rows[p])
         has = torch.zeros(len(mat), dtype=torch.bool, device=mat.device)
         has[a2] = True
         both = torch.where(has[a1] | has[p], both, 0.0)
-        losses = (both + self.distance.margin(mat[a1, p], self.pos_margin)).relu() ** 2 / 2
-        return {"loss": {"losses": losses, "indices": (a1, p), "reduction_type": "pos_pair"}}
+        return (both + self.distance.margin(mat[a1, p], self.pos_margin)).relu() ** 2 / 2
 
 
 class PairHistogramLoss(HistogramLoss):

@@ -20,8 +20,8 @@ import torch
 from pytorch_metric_learning.utils.loss_and_miner_utils import convert_to_pairs
 from torch import Tensor, nn
 
-from sss.errors import InputError
-from sss.learning.pml_parts import build_part, one_line
+from sss.errors import InputError, one_line
+from sss.learning.pml_parts import build_part
 from sss.learning.precision import at_least_float32
 
 if TYPE_CHECKING:

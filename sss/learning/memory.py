@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import cv2
 import torch
 
-from sss.errors import InputError
+from sss.errors import InputError, one_line
 from sss.learning.config import TrainConfig
 
 _MESSAGES = (
@@ -36,7 +36,7 @@ def explain_out_of_memory(config: TrainConfig, processes: int) -> Iterator[None]
     except (MemoryError, RuntimeError, cv2.error) as error:
         if _DEAD_WORKER in str(error):
             raise InputError(
-                f"a loader process died ({' '.join(str(error).split())[:120]}); if memory ran out, "
+                f"a loader process died ({one_line(error)[:120]}); if memory ran out, "
                 "lower data.workers or data.crop"
             ) from error
         known = isinstance(error, torch.OutOfMemoryError | MemoryError)

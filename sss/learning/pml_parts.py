@@ -8,7 +8,7 @@ from typing import Any
 
 from pytorch_metric_learning import distances, losses, miners, reducers
 
-from sss.errors import InputError
+from sss.errors import InputError, one_line
 from sss.learning.discriminative import DiscriminativeLoss
 from sss.learning.lean_parts import LEAN_PARTS
 from sss.learning.names import check_name
@@ -139,8 +139,3 @@ def _check_options(key: str, name: str, known: dict[str, bool], options: dict[st
     missing = [option for option, needed in known.items() if needed and option not in options]
     if missing:
         raise InputError(f"{key} must give {' and '.join(missing)}; {takes}")
-
-
-def one_line(error: Exception) -> str:
-    """The error's message, or its type if it has none, as one line."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from sss.errors import InputError
+from sss.errors import InputError, one_line
 from sss.files import whole_file
 
 
@@ -57,7 +57,7 @@ def save_tensors(path: Path, content: Any) -> None:
         try:
             torch.save(content, partial)
         except RuntimeError as error:  # which is what torch makes of a full disk
-            reason = " ".join(str(error).split())[:120]
+            reason = one_line(error)[:120]
             raise InputError(f"cannot write {path}: is the disk full? ({reason})") from error
 
 

@@ -10,20 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from sss.errors import InputError
+from sss.errors import InputError, one_line
 from sss.files import whole_file
-from sss.learning.checkout import git_state, record_git_state
-from sss.learning.metrics_file import COLUMNS, MetricsFile
-
-__all__ = [
-    "COLUMNS",
-    "MetricsFile",
-    "NoTracker",
-    "WandbTracker",
-    "git_state",
-    "open_tracker",
-    "record_git_state",
-]
+from sss.learning.checkout import git_state
 
 log = logging.getLogger(__name__)
 
@@ -177,6 +166,6 @@ def _logged_in() -> bool:
 
 def _refused(error: Exception) -> InputError:
     return InputError(
-        f"Weights & Biases: {' '.join(str(error).split())}; mend that, or train with "
+        f"Weights & Biases: {one_line(error)}; mend that, or train with "
         "--log.wandb offline or disabled"
     )

@@ -102,7 +102,7 @@ class Trainer:
         if self.accelerator.num_processes > 1 and device.type == "cuda":
             # Batch norms over the photos of all processes; there is no such thing on CPUs.
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        if not resume and hasattr(network.backbone, "calibrate"):
+        if not resume and network.calibrates:
             first = range(min(CALIBRATION_PHOTOS, len(self.samples)))
             photos = [self.samples[visit].photo for visit in first]
             network.calibrate(torch.stack(photos) / 255)

@@ -21,7 +21,7 @@ def by_hand() -> EmbeddingNetwork:
     """One layer and norm of each kind: pretrained and new."""
     encoder = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
     head = nn.Sequential(nn.Conv2d(4, 8, 1), nn.GroupNorm(2, 8))
-    return EmbeddingNetwork(nn.Sequential(encoder, head), encoder, 8, 1, freeze_statistics=False)
+    return EmbeddingNetwork(nn.Sequential(encoder, head), encoder, 8, 1)
 
 
 def test_the_papers_groups(by_hand: EmbeddingNetwork) -> None:

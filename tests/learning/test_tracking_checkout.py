@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sss.errors import InputError
-from sss.learning.tracking import git_state, record_git_state
+from sss.learning.checkout import git_state, record_git_state
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git here")
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from sss.errors import InputError
 from sss.learning.curves import draw_curves, running_mean
-from sss.learning.tracking import COLUMNS, MetricsFile
+from sss.learning.metrics_file import COLUMNS, MetricsFile
 
 
 def table(path: Path) -> list[list[str]]:

@@ -11,7 +11,7 @@ import yaml
 from sss.learning.command import CONFIG_DIR, parse_command
 from sss.learning.config import TrainConfig
 from sss.learning.keys import known_keys
-from sss.learning.tracking import COLUMNS
+from sss.learning.metrics_file import COLUMNS
 
 SWEEP = yaml.safe_load((CONFIG_DIR / "sweep.yaml").read_text())
 
