@@ -14,51 +14,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from skimage.color import rgb2lab
-from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.encoder import encoder_outputs
 from data.sources import data_root, open_source
 from sss.evaluation.validation import mean_pair_auc
 from sss.features.checkpoints import DEFAULT_CHECKPOINT
-from sss.features.embedding import ModelConfig
+from sss.features.colour import lab_features, with_position
 from sss.features.extractor import FeatureExtractor
-from sss.features.networks import build_network
+from sss.features.raw_encoder import RawEncoder
 from sss.features.reduction import reduce_features
 
 Embed = Callable[[np.ndarray], np.ndarray]
 
 
-def encoder_stages(encoder: str, weights: str, stages: list[int]) -> Embed:
-    """Untrained features: some of the encoder's stages, each pixel's scaled to length one."""
-    config = ModelConfig(name="hypercolumn", encoder=encoder, weights=weights)
-    network = build_network(config).eval()
-
-    def embed(photo: np.ndarray) -> np.ndarray:
-        height, width = photo.shape[:2]
-        outputs, size = encoder_outputs(network, photo)
-        upsampled = [
-            F.interpolate(F.normalize(outputs[s], dim=1), size, mode="bilinear") for s in stages
-        ]
-        together = torch.cat(upsampled, dim=1)[0, :, :height, :width]
-        return together.permute(1, 2, 0).numpy()
-
-    return embed
-
-
-def with_position(embed: Embed) -> Embed:
-    """Features and the pixel's place, which contribute equally to the squared distances."""
-
-    def placed(photo: np.ndarray) -> np.ndarray:
-        features = embed(photo)
-        place = np.stack(np.mgrid[: photo.shape[0], : photo.shape[1]], axis=-1).astype(np.float32)
-        # Twice the summed variance is the mean squared distance of two random pixels.
-        scales = [np.sqrt(v.reshape(-1, v.shape[-1]).var(0).sum()) for v in (features, place)]
-        return np.concatenate([features / scales[0], place / scales[1]], axis=-1)
-
-    return placed
+def placed(embed: Embed) -> Embed:
+    """Features and the pixel's place."""
+    return lambda photo: with_position(embed(photo))
 
 
 def main() -> None:
@@ -72,13 +44,13 @@ def main() -> None:
     options = parser.parse_args()
     dataset = open_source("bsds500", data_root(options.root), options.split)
 
-    rows: dict[str, Embed] = {"Lab colour": rgb2lab}
-    rows["Lab colour and position"] = with_position(rgb2lab)
+    rows: dict[str, Embed] = {"Lab colour": lab_features}
+    rows["Lab colour and position"] = placed(lab_features)
     if options.encoder_weights:
         for stages in ([4], [1, 2, 3, 4, 5]):
             name = f"untrained {options.encoder}, stages {stages}"
-            rows[name] = encoder_stages(options.encoder, options.encoder_weights, stages)
-            rows[f"{name}, and position"] = with_position(rows[name])
+            rows[name] = RawEncoder(options.encoder, options.encoder_weights, stages)
+            rows[f"{name}, and position"] = placed(rows[name])
     for path in options.checkpoint or [DEFAULT_CHECKPOINT]:
         extractor = FeatureExtractor(path, torch.device("cpu"))
         rows[f"{path.name}, {extractor.config.dim}-D"] = lambda photo, e=extractor: e(photo / 255)

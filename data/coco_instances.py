@@ -17,14 +17,18 @@ from data.photos import read_photo
 from data.regions import UNLABELLED, MissingDataError, names_in, some_names
 from sss.errors import InputError
 
+HOLD_OUT = 10
+"""Of a sample without a ``val`` file, one photo in this many is kept for validation."""
+
 
 class CocoInstances:
     """COCO photos with one label per object instance.
 
     Layouts found in ``root``: ``images/*.jpg`` with ``instances_SPLIT.json`` beside it, and the
-    official ``images/SPLIT2017`` with ``annotations/instances_SPLIT2017.json``. Where instances
-    overlap the smaller one lies on top. Crowd regions and all pixels outside every instance are
-    unlabelled (-1): nobody says where the things behind them end.
+    official ``images/SPLIT2017`` with ``annotations/instances_SPLIT2017.json``. Where the first has
+    a ``train`` file alone, ``val`` is every tenth of its photos, by number, and ``train`` the rest.
+    Where instances overlap the smaller one lies on top. Crowd regions and all pixels outside every
+    instance are unlabelled (-1): nobody says where the things behind them end.
 
     Args:
         root: Folder of the data set.
@@ -46,12 +50,20 @@ class CocoInstances:
             ),
             (root / f"instances_{split}.json", root / "images"),
         ]
+        sample = root / "instances_train.json"
+        parted = sample.is_file() and not (root / "instances_val.json").is_file()
+        if parted:
+            pairs.append((sample, root / "images"))
         found = next((pair for pair in pairs if pair[0].is_file()), None)
         if found is None:
             raise MissingDataError(f"no COCO instance annotations at {pairs[0][0]}")
         self.annotations = read_instances(found[0])
+        photos = self.annotations.photos
+        if parted and found[0] == sample:
+            held_out = {photo.number for photo in sorted(photos)[HOLD_OUT - 1 :: HOLD_OUT]}
+            photos = [p for p in photos if (p.number in held_out) == (split == "val")]
         counts = self.annotations.counts
-        kept = [p for p in self.annotations.photos if counts.get(p.number, 0) >= min_instances]
+        kept = [photo for photo in photos if counts.get(photo.number, 0) >= min_instances]
         self.photos = [found[1] / photo.file_name for photo in kept]
         self.numbers = [photo.number for photo in kept]
         there = set(names_in(found[1], (".jpg",)))
@@ -73,7 +85,7 @@ class CocoInstances:
 
     def things(self, index: int) -> np.ndarray:
         """Labels of photo ``index`` that are object instances: all."""
-        return np.arange(1, self.annotations.counts[self.numbers[index]] + 1)
+        return np.arange(1, self.annotations.counts.get(self.numbers[index], 0) + 1)
 
 
 def instance_map(

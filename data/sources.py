@@ -55,8 +55,9 @@ class OnDisk:
             places = self._places_below(root)
         else:
             raise InputError(
-                f"the data set '{self.name}' needs a folder: set data.root in the config, give "
-                f"--data.root DIR or set {ROOT_VARIABLE}; {self._advice(Path('DIR'))}"
+                f"the data set '{self.name}' needs a folder: set {ROOT_VARIABLE}, or give "
+                "--data.root DIR (train.py) or --root DIR (evaluate.py); "
+                f"{self._advice(Path('DIR'))}"
             )
         first_error: MissingDataError | None = None
         for place in places:
@@ -76,7 +77,7 @@ class OnDisk:
 
     def _advice(self, root: Path) -> str:
         command = f"python -m data.prepare {self.fetch} --root {shlex.quote(str(root))}"
-        return f"fetch it ({self.size}) with: {command}; --config smoke.yaml runs without any"
+        return f"fetch it ({self.size}) with: {command}; the data set scenes needs none"
 
 
 def _scenes(_root: Path | None, split: str) -> RegionDataset:

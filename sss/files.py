@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sss.errors import InputError
@@ -45,10 +46,17 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise
 
 
-def remove_partial_files(folder: Path) -> None:
-    """Remove what :func:`whole_file` left in ``folder`` when its process was killed."""
+def remove_partial_files(folder: Path, seconds: float = 0.0) -> None:
+    """Remove what :func:`whole_file` left in ``folder`` when its process was killed.
+
+    Args:
+        folder: Need not exist.
+        seconds: Only files of this age at least: others may be at work in the folder.
+    """
     for partial in folder.glob(f"{_PARTIAL}*"):
-        partial.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # somebody else was faster
+            if not seconds or time.time() - partial.stat().st_mtime >= seconds:
+                partial.unlink()
 
 
 def _umask() -> int:

@@ -12,10 +12,15 @@ from scipy.sparse import csr_array
 from skimage.transform import resize
 
 from sss.errors import InputError
+from sss.spectral.clustering import cluster_pixels
 from sss.spectral.constrained import COMPONENTS, SAMPLED_PIXELS, constrained_components
 from sss.spectral.eigenvectors import EIGENVECTORS, smallest_eigenvectors
-from sss.spectral.grouping import LAYERS, cluster_pixels, group_components
-from sss.spectral.laplacian import soft_segmentation_laplacian
+from sss.spectral.grouping import AUTO_SHARE, GROUPINGS, LAYERS, group_components
+from sss.spectral.laplacian import (
+    COLOUR_WEIGHT,
+    SEMANTIC_WEIGHT,
+    soft_segmentation_laplacian,
+)
 from sss.spectral.relaxed import gradient_magnitude, relaxed_layers
 from sss.spectral.superpixels import compute_superpixels
 
@@ -25,6 +30,25 @@ COARSE_PIXELS = 25_600
 
 Progress = Callable[[str, float], None]
 """Called with the stage's name and its finished share, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Components:
+    """A photo's soft components: all that its layers are made of, whatever their number.
+
+    Attributes:
+        components: (h, w, C) on the solver's grid, summing to one; may leave [0, 1].
+        features: (h, w, D) what they are grouped by, on the same grid.
+        laplacian: Of the photo at full size.
+        gradient: (H, W), see :func:`sss.spectral.relaxed.gradient_magnitude`.
+        seconds: Wall seconds of each stage.
+    """
+
+    components: np.ndarray
+    features: np.ndarray
+    laplacian: csr_array
+    gradient: np.ndarray
+    seconds: dict[str, float]
 
 
 @dataclass
@@ -44,6 +68,7 @@ class SoftLayers:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
 class SoftSegmenter:
     """Splits photos into soft layers (Aksoy et al. 2018).
 
@@ -54,69 +79,128 @@ class SoftSegmenter:
             components on a grid of 25 600 pixels and only refines the layers on all pixels; on
             photos of that size or less the two differ in the sampled equations alone.
         seed: Of k-means, of the eigensolver's start and of the sampled pixels.
+        grouping: How components become layers: ``linkage``, or ``kmeans`` as in the reference.
+        auto_share: Of the automatic number of layers; larger gives fewer.
+        semantic_weight: Of the semantic affinity in the graph; 0 leaves it out.
+        colour_weight: Of the non-local colour affinity; 0 leaves it out.
+        relaxed: Whether layers are refined at full size; else they are only resized.
 
     Raises:
-        InputError: Layers below 1, or an unknown solver.
+        InputError: Layers below 1, an unknown solver or grouping.
     """
 
-    def __init__(self, layers: int | None = LAYERS, solver: str = "coarse", seed: int = 0) -> None:
-        if layers is not None and layers < 1:
-            raise InputError(f"{layers} layers were asked for; give 1 or more, or 'auto'")
-        if solver not in SOLVERS:
-            raise InputError(f"unknown solver '{solver}'; expected {' or '.join(SOLVERS)}")
-        self.layers = layers
-        self.solver = solver
-        self.seed = seed
+    layers: int | None = LAYERS
+    solver: str = "coarse"
+    seed: int = 0
+    grouping: str = "linkage"
+    auto_share: float = AUTO_SHARE
+    semantic_weight: float = SEMANTIC_WEIGHT
+    colour_weight: float = COLOUR_WEIGHT
+    relaxed: bool = True
+
+    def __post_init__(self) -> None:
+        if self.layers is not None and self.layers < 1:
+            raise InputError(f"{self.layers} layers were asked for; give 1 or more, or 'auto'")
+        if self.solver not in SOLVERS:
+            raise InputError(f"unknown solver '{self.solver}'; expected {' or '.join(SOLVERS)}")
+        if self.grouping not in GROUPINGS:
+            expected = " or ".join(GROUPINGS)
+            raise InputError(f"unknown grouping '{self.grouping}'; expected {expected}")
 
     def __call__(
-        self, photo: np.ndarray, features: np.ndarray, progress: Progress | None = None
+        self,
+        photo: np.ndarray,
+        features: np.ndarray,
+        embedding: np.ndarray | None = None,
+        progress: Progress | None = None,
     ) -> SoftLayers:
         """Split one photo.
 
         Args:
             photo: (H, W, 3) float in [0, 1].
             features: (H, W, 3) float, channels in [0, 1], as
-                :func:`sss.features.reduction.reduce_features` gives them.
+                :func:`sss.features.reduction.reduce_features` gives them: the graph's.
+            embedding: (H, W, D) features before that reduction, by which components are grouped;
+                None groups them by ``features``, as the reference does.
             progress: Called as the stages go on.
 
         Raises:
             InputError: The photo is smaller than 3×3, or the features differ from it in size.
         """
-        photo, features = _checked(photo, features)
+        parts = self.decompose(photo, features, embedding, progress)
+        clock = _Clock(progress)
+        with clock.stage("grouping"):
+            grouped = self.group(parts)
+        result = self.refine(parts, grouped, progress)
+        result.seconds = {**parts.seconds, **clock.seconds, **result.seconds}
+        return result
+
+    def decompose(
+        self,
+        photo: np.ndarray,
+        features: np.ndarray,
+        embedding: np.ndarray | None = None,
+        progress: Progress | None = None,
+    ) -> Components:
+        """The part that does not depend on the number of layers; arguments as for a call."""
+        _check_sizes(photo, features, embedding)
+        # In double precision: the matting affinity's ε is below what float32 resolves.
+        photo, features = photo.astype(np.float64), features.astype(np.float64)
+        if embedding is None:
+            embedding = features
         clock = _Clock(progress)
         with clock.stage("graph"):
-            laplacian = _laplacian(photo, features)
-        grouped, components = self._grouped_layers(photo, features, laplacian, clock)
-        grouped = _resize(grouped, photo.shape[:2])
-        with clock.stage("relaxed"):
-            raw = relaxed_layers(
-                laplacian,
-                grouped,
-                gradient_magnitude(photo),
-                lambda share: clock.report("relaxed", share),
-            )
-        alpha = valid_alpha(raw)
-        order = np.argsort(-alpha.sum(axis=(0, 1), dtype=np.float64), kind="stable")
-        return SoftLayers(alpha[..., order], raw[..., order], components, clock.seconds)
-
-    def _grouped_layers(
-        self, photo: np.ndarray, features: np.ndarray, laplacian: csr_array, clock: _Clock
-    ) -> tuple[np.ndarray, int]:
-        """Layers (h, w, K) before relaxation, on the solver's grid, and the component count."""
+            laplacian = self._laplacian(photo, features)
+        gradient = gradient_magnitude(photo)
+        full = laplacian
         size = photo.shape[:2] if self.solver == "exact" else coarse_size(photo.shape[:2])
         if size != photo.shape[:2]:
             with clock.stage("coarse_graph"):
-                photo, features = _resize(photo, size), _resize(features, size)
-                laplacian = _laplacian(photo, features)
+                photo, features = resize_linearly(photo, size), resize_linearly(features, size)
+                embedding = resize_linearly(embedding, size)
+                laplacian = self._laplacian(photo, features)
         with clock.stage("eigenvectors"):
             values, vectors = smallest_eigenvectors(laplacian, EIGENVECTORS, self.seed)
         with clock.stage("components"):
             start = cluster_pixels(features, COMPONENTS, self.seed)
             sampled = SAMPLED_PIXELS if self.solver == "coarse" else None
-            components = constrained_components(values, vectors, start, sampled, self.seed)
-        with clock.stage("grouping"):
-            grouped = group_components(components, features, self.layers, self.seed)
-        return grouped, components.shape[1]
+            found = constrained_components(values, vectors, start, sampled, self.seed)
+        return Components(found.reshape(*size, -1), embedding, full, gradient, clock.seconds)
+
+    def group(self, parts: Components) -> np.ndarray:
+        """Layers (h, w, K) on the solver's grid, before they are refined."""
+        flat = parts.components.reshape(-1, parts.components.shape[2])
+        return group_components(
+            flat, parts.features, self.layers, self.grouping, self.seed, self.auto_share
+        )
+
+    def refine(
+        self, parts: Components, grouped: np.ndarray, progress: Progress | None = None
+    ) -> SoftLayers:
+        """Bring grouped layers to full size and make them sparse there."""
+        clock = _Clock(progress)
+        with clock.stage("relaxed"):
+            raw = resize_linearly(grouped, parts.gradient.shape)
+            if self.relaxed:
+                raw = relaxed_layers(
+                    parts.laplacian,
+                    raw,
+                    parts.gradient,
+                    lambda share: clock.report("relaxed", share),
+                )
+        alpha = valid_alpha(raw)
+        order = np.argsort(-alpha.sum(axis=(0, 1), dtype=np.float64), kind="stable")
+        count = parts.components.shape[2]
+        return SoftLayers(alpha[..., order], raw[..., order], count, clock.seconds)
+
+    def _laplacian(self, photo: np.ndarray, features: np.ndarray) -> csr_array:
+        return soft_segmentation_laplacian(
+            photo,
+            features,
+            compute_superpixels(photo),
+            self.semantic_weight,
+            self.colour_weight,
+        )
 
 
 class _Clock:
@@ -139,21 +223,16 @@ class _Clock:
             self._progress(name, share)
 
 
-def _checked(photo: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both as float64: the matting affinity's ε is below what float32 resolves."""
+def _check_sizes(photo: np.ndarray, features: np.ndarray, embedding: np.ndarray | None) -> None:
     height, width = photo.shape[:2]
     if min(height, width) < 3:
         raise InputError(f"photo is {height}×{width} pixels; give one of 3×3 or more")
-    if features.shape[:2] != (height, width):
-        raise InputError(
-            f"features are {features.shape[0]}×{features.shape[1]}, the photo is "
-            f"{height}×{width}; give features of the photo's size"
-        )
-    return photo.astype(np.float64), features.astype(np.float64)
-
-
-def _laplacian(photo: np.ndarray, features: np.ndarray) -> csr_array:
-    return soft_segmentation_laplacian(photo, features, compute_superpixels(photo))
+    for array in (features, embedding):
+        if array is not None and array.shape[:2] != (height, width):
+            raise InputError(
+                f"features are {array.shape[0]}×{array.shape[1]}, the photo is "
+                f"{height}×{width}; give features of the photo's size"
+            )
 
 
 def coarse_size(size: tuple[int, ...]) -> tuple[int, int]:
@@ -163,7 +242,7 @@ def coarse_size(size: tuple[int, ...]) -> tuple[int, int]:
     return max(3, round(height * scale)), max(3, round(width * scale))
 
 
-def _resize(picture: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+def resize_linearly(picture: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """Resample (H, W, C) linearly, averaging when it shrinks."""
     if picture.shape[:2] == tuple(size):
         return picture

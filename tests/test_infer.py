@@ -97,11 +97,13 @@ class QuickSegmenter:
     """In place of the spectral core where only files and messages count: slices by brightness."""
 
     seen: list[np.ndarray]
+    groupings: list[str]
 
-    def __init__(self, layers: int | None, _solver: str, _seed: int) -> None:
+    def __init__(self, layers: int | None, _solver: str, _seed: int, grouping: str) -> None:
         self.layers = layers or 3
+        type(self).groupings.append(grouping)
 
-    def __call__(self, photo: np.ndarray, features: np.ndarray, progress) -> SoftLayers:
+    def __call__(self, photo: np.ndarray, features, embedding, progress) -> SoftLayers:
         type(self).seen.append(photo)
         progress("components", 0.5)
         rank = photo.mean(axis=2).argsort(axis=None).argsort() * self.layers // photo[..., 0].size
@@ -111,7 +113,7 @@ class QuickSegmenter:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> type[QuickSegmenter]:
-    QuickSegmenter.seen = []
+    QuickSegmenter.seen, QuickSegmenter.groupings = [], []
     monkeypatch.setattr(worker, "SoftSegmenter", QuickSegmenter)
     return QuickSegmenter
 
@@ -212,6 +214,7 @@ def test_report(done: Path, checkpoint: Path) -> None:
     assert report["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert report["settings"] == {
         "layers": 5,
+        "grouping": "linkage",
         "features": None,
         "device": "cuda" if torch.cuda.is_available() else "cpu",
         "max_side": None,
@@ -229,6 +232,15 @@ def test_same_seed_same_bytes_another_seed_others(
     assert run(*arguments, "--seed", 4) == 0
     assert not np.array_equal(alpha_of(run.out / "photo"), alpha_of(done))
     assert report_of(run.out / "photo")["seed"] == 4
+
+
+def test_grouping_reaches_the_segmenter(
+    run: Infer, photo: Path, features: Path, quick: type[QuickSegmenter]
+) -> None:
+    for given, expected in (((), "linkage"), (("--grouping", "kmeans"), "kmeans")):
+        assert run(photo, "--features", features, "--overwrite", *given) == 0
+        assert quick.groupings[-1] == expected
+        assert report_of(run.out / "photo")["settings"]["grouping"] == expected
 
 
 def test_exact_solver(run: Infer, photo: Path, features: Path) -> None:
@@ -492,6 +504,7 @@ def test_a_photo_s_folder_that_is_a_file(run: Infer, photo: Path, features: Path
         (["--seed", "-1"], "--seed is -1, expected 0 to 4294967295"),
         (["--seed", "one"], "argument --seed: invalid int value: 'one' (--help lists"),
         (["--max-side", "15"], "--max-side is 15, expected 16 or more pixels"),
+        (["--layers", "auto", "--grouping", "kmeans"], "--layers auto needs --grouping linkage"),
         (["--solver", "fast"], "argument --solver: invalid choice: 'fast' (choose from"),
         (["--device", "tpu"], "argument --device: invalid choice: 'tpu' (choose from"),
         (["--nonsense"], "unrecognized arguments: --nonsense (--help lists the options)"),
@@ -515,7 +528,7 @@ def test_help_tells_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         infer.main(["--help"])
     assert stop.value.code == 0
     shown = " ".join(capsys.readouterr().out.split())
-    named = "out checkpoint features layers solver device seed max-side save-features overwrite"
+    named = "out checkpoint features layers solver grouping device seed max-side save-features overwrite"
     for option in named.split():
         assert f"--{option}" in shown
     assert "-j" in shown

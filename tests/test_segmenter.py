@@ -184,7 +184,7 @@ def test_coarse_size(size: tuple[int, int], expected: tuple[int, int]) -> None:
 def test_narrow_photo_is_averaged_when_it_shrinks() -> None:
     # One row in ten thousand columns: only the width can shrink.
     stripes = np.broadcast_to(np.arange(9000) % 2, (3, 9000))[..., None].astype(float)
-    small = segmenter._resize(stripes, (3, 1000))
+    small = segmenter.resize_linearly(stripes, (3, 1000))
     assert small.shape == (3, 1000, 1)
     np.testing.assert_allclose(small, 0.5, atol=0.1)
 
@@ -199,7 +199,7 @@ def test_progress_names_every_stage_in_turn(monkeypatch: pytest.MonkeyPatch) -> 
     result = SoftSegmenter()(
         rng.random((15, 18, 3)),
         rng.random((15, 18, 3)),
-        lambda stage, share: reports.append((stage, share)),
+        progress=lambda stage, share: reports.append((stage, share)),
     )
     stages = list(dict.fromkeys(stage for stage, _ in reports))
     assert stages == [

@@ -1,23 +1,76 @@
-"""AMI: does k-means of the features find the segments?"""
+"""AMI and ARI: does k-means of the features find the segments?"""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import adjusted_mutual_info_score
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 from threadpoolctl import threadpool_limits
+
+from sss.evaluation.means import mean_known
 
 RESTARTS = 3
 
 
-def cluster_agreement(points: np.ndarray, annotators: np.ndarray, seed: int = 0) -> float:
-    """Adjusted mutual information of k-means clusters and segments (Vinh, Epps, Bailey, JMLR 2010).
+@dataclass(frozen=True)
+class Clustering:
+    """One annotator's segments beside as many clusters.
 
-    Per annotator, k is the number of segments among the points. All points are clustered, once per
-    k; those that an annotator left unlabelled are not counted.
+    Attributes:
+        segments: (N,) integer labels, negative = unlabelled; two segments or more.
+        clusters: (N,) integers 0 … k−1, k the number of segments.
+    """
+
+    segments: np.ndarray
+    clusters: np.ndarray
+
+    def ami(self) -> float:
+        """Adjusted mutual information (Vinh, Epps, Bailey, JMLR 2010) over the labelled points."""
+        known = self.segments >= 0
+        return float(adjusted_mutual_info_score(self.segments[known], self.clusters[known]))
+
+    def ari(self) -> float:
+        """Adjusted Rand index (Hubert, Arabie, J. Classification 1985) over the labelled points."""
+        known = self.segments >= 0
+        return float(adjusted_rand_score(self.segments[known], self.clusters[known]))
+
+    def ari_among(self, pairs: np.ndarray) -> float:
+        """Adjusted Rand index restricted to some pairs of points.
+
+        Over all pairs it is Cohen's kappa of the decisions "same segment" and "same cluster"
+        (Warrens, *On the equivalence of Cohen's kappa and the Hubert–Arabie adjusted Rand index*,
+        J. Classification 25, 2008); here it is that kappa over the given pairs.
+
+        Args:
+            pairs: (N, N) bool, symmetric, the diagonal False.
+
+        Returns:
+            1 when both always agree, about 0 for chance; NaN if the pairs are not of both kinds,
+            same segment and different segment.
+        """
+        known = self.segments >= 0
+        counted = pairs & known & known[:, None]
+        total = np.count_nonzero(counted)
+        same_segment = counted & (self.segments[:, None] == self.segments)
+        same_cluster = counted & (self.clusters[:, None] == self.clusters)
+        in_segment, in_cluster = np.count_nonzero(same_segment), np.count_nonzero(same_cluster)
+        if in_segment in (0, total):
+            return float("nan")
+        in_both = np.count_nonzero(same_segment & same_cluster)
+        agreement = (total - in_segment - in_cluster + 2 * in_both) / total
+        apart = (total - in_segment) * (total - in_cluster)
+        chance = (in_segment * in_cluster + apart) / total**2  # below 1: the segments differ
+        return (agreement - chance) / (1 - chance)
+
+
+def cluster_like(points: np.ndarray, annotators: np.ndarray, seed: int = 0) -> list[Clustering]:
+    """Cluster the features by k-means into as many clusters as each annotator has segments.
+
+    All points are clustered, also those that an annotator left unlabelled, once per k.
 
     Args:
         points: (N, D) finite features.
@@ -25,20 +78,28 @@ def cluster_agreement(points: np.ndarray, annotators: np.ndarray, seed: int = 0)
         seed: Of k-means.
 
     Returns:
-        Mean over the annotators with two segments or more: 1 when clusters and segments are the
-        same, about 0 for chance. NaN if there is no such annotator.
+        One for each annotator with two segments or more among the points.
     """
     clusters: dict[int, np.ndarray] = {}
-    scores = []
-    for labels in annotators:
-        known = labels >= 0
-        count = len(np.unique(labels[known]))
+    found = []
+    for segments in annotators:
+        count = len(np.unique(segments[segments >= 0]))
         if count < 2:
             continue
         if count not in clusters:
             clusters[count] = _clusters(points, count, seed)
-        scores.append(adjusted_mutual_info_score(labels[known], clusters[count][known]))
-    return float(np.mean(scores)) if scores else float("nan")
+        found.append(Clustering(segments, clusters[count]))
+    return found
+
+
+def cluster_agreement(points: np.ndarray, annotators: np.ndarray, seed: int = 0) -> float:
+    """Mean AMI over the annotators; see :func:`cluster_like`.
+
+    Returns:
+        1 when clusters and segments are the same, about 0 for chance. NaN if no annotator has two
+        segments.
+    """
+    return mean_known(one.ami() for one in cluster_like(points, annotators, seed))
 
 
 def _clusters(points: np.ndarray, count: int, seed: int) -> np.ndarray:

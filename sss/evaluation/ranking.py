@@ -27,32 +27,36 @@ def neighbour_order(points: np.ndarray) -> np.ndarray:
     return distance.argsort(axis=1, kind="stable")[:, :-1]
 
 
-def ranking_scores(order: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+def ranking_scores(
+    order: np.ndarray, labels: np.ndarray, gallery: np.ndarray | None = None
+) -> tuple[float, float]:
     """Precision@1 and R-precision, means over the points as queries.
 
-    R of a query is the number of other points with its label; R-precision is the share of its R
-    nearest points that have its label, precision@1 the same of its nearest one. Queries with
-    R = 0 are left out, and so are unlabelled points, as queries and as neighbours.
+    R of a query is the number of points with its label in its gallery; R-precision is the share of
+    the R nearest points of the gallery that have its label, precision@1 the same of the nearest
+    one. Unlabelled points are left out, as queries and of all galleries. Queries with R = 0 cannot
+    be right, and those with no other label in their gallery cannot be wrong: they are left out.
 
     Args:
         order: (N, N − 1) of :func:`neighbour_order`.
         labels: (N,) integer segment labels, negative = unlabelled.
+        gallery: (N, N) bool, a row per query: which points it is compared with; all others if not
+            given.
 
     Returns:
-        Both in [0, 1]; NaN if no two segments are there, or none has two points.
+        Both in [0, 1]; NaN if no query is left.
     """
-    known = labels >= 0
-    kept = order[known]
-    near = labels[kept]  # (n, N − 1), n the labelled points
-    own = labels[known]
-    segments, counts = np.unique(own, return_counts=True)
-    if len(segments) < 2 or counts.max() < 2:
+    near = labels[order]  # (N, N − 1)
+    counted = near >= 0
+    if gallery is not None:
+        counted &= np.take_along_axis(gallery, order, axis=1)
+    same = counted & (near == labels[:, None])
+    mates = same.sum(axis=1)  # R of each query
+    queries = (labels >= 0) & (mates > 0) & (mates < counted.sum(axis=1))
+    if not queries.any():
         return float("nan"), float("nan")
-    if not known.all():  # each row loses the same points, so it stays a table
-        near = near[near >= 0].reshape(len(own), len(own) - 1)
-    mates = counts[np.searchsorted(segments, own)] - 1  # R of each query
-    queries = mates > 0
-    same = (near == own[:, None])[queries]
-    within = np.arange(near.shape[1]) < mates[queries, None]
-    r_precision = (same & within).sum(axis=1) / mates[queries]
-    return float(same[:, 0].mean()), float(r_precision.mean())
+    same, mates = same[queries], mates[queries]
+    rank = counted[queries].cumsum(axis=1, dtype=np.int32)  # 1 = nearest of the gallery
+    r_precision = (same & (rank <= mates[:, None])).sum(axis=1) / mates
+    precision = (same & (rank == 1)).any(axis=1)
+    return float(precision.mean()), float(r_precision.mean())

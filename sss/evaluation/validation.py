@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from data.regions import RegionDataset
 from sss.errors import InputError
 from sss.evaluation.clustering import cluster_agreement
+from sss.evaluation.means import mean_known
 from sss.evaluation.pair_auc import pair_auc
+from sss.evaluation.pixels import sample_pixels
 from sss.evaluation.ranking import neighbour_order, ranking_scores
 
 METRICS = ("pair_auc", "precision_at_1", "r_precision", "ami")
-
-SAMPLED_PIXELS = 1000
-"""Labelled pixels per photo for the metrics that rank or cluster."""
 
 Embed = Callable[[np.ndarray], np.ndarray]
 """Maps an (H, W, 3) uint8 photo to (H, W, D) features."""
@@ -52,7 +51,7 @@ def photo_scores(features: np.ndarray, labels: np.ndarray, seed: int = 0) -> dic
     """All metrics of one photo, each averaged over its annotators.
 
     ``pair_auc`` is of random pairs of pixels (:func:`sss.evaluation.pair_auc.pair_auc`); the others
-    are of up to ``SAMPLED_PIXELS`` pixels, drawn uniformly from those that any annotator labelled.
+    are of the pixels of :func:`sss.evaluation.pixels.sample_pixels`.
 
     Args:
         features: (H, W, D).
@@ -66,19 +65,11 @@ def photo_scores(features: np.ndarray, labels: np.ndarray, seed: int = 0) -> dic
         InputError: The sizes differ, or the features are not finite.
     """
     auc = pair_auc(features, labels, seed)
-    flat = labels.reshape(len(labels), -1)  # (A, H·W)
-    labelled = np.flatnonzero((flat >= 0).any(axis=0))
-    rng = np.random.default_rng([seed, 1])  # not the series that drew the pairs
-    # Unsorted, as ties of the ranking are broken by the place in the sample.
-    picked = rng.choice(labelled, min(SAMPLED_PIXELS, len(labelled)), replace=False)
-    points = features.reshape(-1, features.shape[-1])[picked].astype(np.float32)
-    if not np.isfinite(points).all():
-        raise InputError("the features hold NaN or infinite values; the training has diverged")
-    annotators = flat[:, picked]  # (A, N)
-    order = neighbour_order(points)
-    rankings = [ranking_scores(order, annotator) for annotator in annotators]
-    precision, r_precision = (_mean(values) for values in zip(*rankings, strict=True))
-    ami = cluster_agreement(points, annotators, seed)
+    sample = sample_pixels(features, labels, seed)
+    order = neighbour_order(sample.points)
+    rankings = [ranking_scores(order, annotator) for annotator in sample.annotators]
+    precision, r_precision = (mean_known(values) for values in zip(*rankings, strict=True))
+    ami = cluster_agreement(sample.points, sample.annotators, seed)
     return dict(zip(METRICS, (auc, precision, r_precision, ami), strict=True))
 
 
@@ -96,7 +87,7 @@ def summarise(scores: Mapping[int, Mapping[str, float]]) -> dict[str, float]:
     """
     # In the order of the photos: sums in another order differ in their last bits.
     ordered = [scores[index] for index in sorted(scores)]
-    means = {metric: _mean(photo[metric] for photo in ordered) for metric in METRICS}
+    means = {metric: mean_known(photo[metric] for photo in ordered) for metric in METRICS}
     if np.isnan(means["pair_auc"]):
         raise _nothing_to_score(len(scores))
     return means
@@ -112,7 +103,7 @@ def mean_pair_auc(embed: Embed, dataset: RegionDataset, photos: int) -> float:
     for index in spread_evenly(len(dataset), photos):
         photo, labels = dataset[index]
         scores.append(pair_auc(embed(photo), labels, seed=index))
-    mean = _mean(scores)
+    mean = mean_known(scores)
     if np.isnan(mean):
         raise _nothing_to_score(len(scores))
     return mean
@@ -121,12 +112,6 @@ def mean_pair_auc(embed: Embed, dataset: RegionDataset, photos: int) -> float:
 def spread_evenly(length: int, count: int) -> list[int]:
     """At most ``count`` of the indices below ``length``, the first and the last among them."""
     return np.unique(np.linspace(0, length - 1, min(count, length)).astype(int)).tolist()
-
-
-def _mean(values: Iterable[float]) -> float:
-    """Mean of those that are not NaN; NaN if all are."""
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
 
 
 def _nothing_to_score(photos: int) -> InputError:

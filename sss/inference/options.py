@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from sss.errors import InputError
 from sss.layers.photo import MIN_SIDE
-from sss.segmenter import SOLVERS
+from sss.segmenter import GROUPINGS, SOLVERS
 
 AUTO = "auto"
 MOST_LAYERS = 40
@@ -27,6 +27,7 @@ class Options:
     features: Path | None
     layers: int | None
     solver: str
+    grouping: str
     device: str
     seed: int
     max_side: int | None
@@ -111,6 +112,12 @@ def _parser() -> argparse.ArgumentParser:
         choices=SOLVERS,
         help="exact does all steps on all pixels, as the paper: slow (default: coarse)",
     )
+    core.add_argument(
+        "--grouping",
+        default="linkage",
+        choices=GROUPINGS,
+        help="how components become layers; kmeans is the paper's (default: linkage)",
+    )
     core.add_argument("--seed", type=int, default=0, help="of all random choices (default: 0)")
     core.add_argument("--max-side", type=int, metavar="PX", help="shrink larger photos first")
     core.add_argument(
@@ -135,5 +142,7 @@ def _check_values(given: dict[str, Any]) -> None:
         raise InputError(f"--seed is {given['seed']}, expected 0 to {2**32 - 1}")
     if given["max_side"] is not None and given["max_side"] < MIN_SIDE:
         raise InputError(f"--max-side is {given['max_side']}, expected {MIN_SIDE} or more pixels")
+    if given["grouping"] == "kmeans" and given["layers"] is None:
+        raise InputError("--layers auto needs --grouping linkage; give a number of layers")
     if given["features"] is not None and given["checkpoint"] is not None:
         raise InputError("--features replaces the network, so --checkpoint has no use; give one")

@@ -104,8 +104,12 @@ def _other_photo(report: Path, photo: Path) -> Path | None:
         return None
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, option: str = "-o") -> None:
     """Find out before the work whether ``folder`` can be made and written to; make nothing.
+
+    Args:
+        folder: Where something is to be written.
+        option: Of the command line, that names the folder.
 
     Raises:
         InputError: It cannot.
@@ -116,5 +120,5 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise InputError(
-            f"cannot write to {folder}: {error.strerror or error}; choose another -o"
+            f"cannot write to {folder}: {error.strerror or error}; choose another {option}"
         ) from error

@@ -7,8 +7,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from sss.inference.progress import StageClock
 from sss.layers.export import write_layers, write_report
 from sss.layers.overview import write_overview
 from sss.layers.photo import read_photo
+from sss.processes import describe_failure, one_thread
 from sss.segmenter import SoftLayers, SoftSegmenter
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ class PhotoWorker:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.segmenter = SoftSegmenter(options.layers, options.solver, options.seed)
+        self.segmenter = SoftSegmenter(
+            options.layers, options.solver, options.seed, options.grouping
+        )
         self.extractor: FeatureExtractor | None = None
         self.features_of: Callable[[np.ndarray], np.ndarray]
         if options.features is None:
@@ -88,7 +90,7 @@ class PhotoWorker:
             from sss.features.files import as_graph_features
 
             features = as_graph_features(raw, photo)
-        result = self.segmenter(photo, features, clock.show)
+        result = self.segmenter(photo, features, raw, clock.show)
         clock.seconds.update(result.seconds)
         count = result.alpha.shape[2]
         if self.options.layers and count < self.options.layers:
@@ -133,6 +135,7 @@ class PhotoWorker:
             "checkpoint_sha256": extractor.sha256 if extractor else None,
             "settings": {
                 "layers": options.layers or AUTO,
+                "grouping": options.grouping,
                 "features": str(options.features) if options.features else None,
                 "device": str(extractor.device) if extractor else options.device,
                 "max_side": options.max_side,
@@ -162,41 +165,6 @@ def _remove(path: Path) -> None:
         raise InputError(
             f"cannot write to {path.parent}: {error.strerror or error}; choose another -o"
         ) from error
-
-
-def describe_failure(photo: Path, error: Exception) -> str:
-    """One line that names the photo, what went wrong and, where known, what to do."""
-    message = " ".join(str(error).split())
-    if isinstance(error, InputError):
-        return message if str(photo) in message else f"{photo}: {message}"
-    kind = type(error).__name__
-    # torch.OutOfMemoryError, and torch's and C++'s bare RuntimeErrors about memory.
-    if isinstance(error, MemoryError) or "memory" in message or "bad_alloc" in message:
-        return f"{photo}: not enough memory; give a smaller --max-side or --device cpu"
-    if isinstance(error, OSError):
-        return f"{photo}: {error.filename or kind}: {error.strerror or message}"
-    return f"{photo}: unexpected {kind}: {message}; please report it with the photo"
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let the numerical libraries use one thread.
-
-    The order in which threads add up numbers shows in the last bits, which the eigenvectors then
-    amplify: without this, layers would depend on the number of cores and on -j.
-    """
-    from threadpoolctl import threadpool_limits
-
-    torch = sys.modules.get("torch")
-    threads = torch.get_num_threads() if torch else 0
-    with threadpool_limits(1):
-        if torch:
-            torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            if torch:
-                torch.set_num_threads(threads)
 
 
 def peak_memory_mb() -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,9 @@ class NoTracker:
 
     def pictures(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
         """Take pictures by name, (H, W, 3) uint8 each."""
+
+    def table(self, step: int, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take a table by name; all rows have the same keys, unknown values are None."""
 
     def best(self, step: int, path: Path, metadata: Mapping[str, Any]) -> None:
         """Take the best checkpoint: ``path`` and the JSON file beside it."""
@@ -61,6 +64,16 @@ class WandbTracker(NoTracker):
         images = {name: wandb.Image(picture) for name, picture in pictures.items()}
         self._run.log(images, step=step)
 
+    def table(self, step: int, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Log a table by name."""
+        import wandb
+
+        columns: list[str | int] = list(rows[0]) if rows else []
+        content = [list(row.values()) for row in rows]
+        # Text and unknown numbers may share a column.
+        table = wandb.Table(columns=columns, data=content, allow_mixed_types=True)
+        self._run.log({name: table}, step=step)
+
     def best(self, step: int, path: Path, metadata: Mapping[str, Any]) -> None:
         """Log the checkpoint as an artifact of type ``model``, alias ``best``.
 
@@ -86,7 +99,13 @@ class WandbTracker(NoTracker):
             )
 
 
-def open_tracker(mode: str, project: str, folder: Path, config: Mapping[str, Any]) -> NoTracker:
+def open_tracker(
+    mode: str,
+    project: str,
+    folder: Path,
+    config: Mapping[str, Any],
+    option: str = "--log.wandb",
+) -> NoTracker:
     """Start tracking.
 
     A folder that was tracked before goes on with the same W&B run. Under ``wandb agent`` project,
@@ -98,6 +117,7 @@ def open_tracker(mode: str, project: str, folder: Path, config: Mapping[str, Any
         project: W&B project.
         folder: Of the run; W&B keeps its files there.
         config: The resolved configuration; ``git_commit`` and ``git_dirty`` are added.
+        option: Of the command line, that sets ``mode``; for messages.
 
     Raises:
         InputError: W&B refuses the credentials or the project's name, or cannot be reached
@@ -113,12 +133,12 @@ def open_tracker(mode: str, project: str, folder: Path, config: Mapping[str, Any
     import wandb
 
     if mode == "auto":
-        mode = "online" if _logged_in() else "offline"
+        mode = "online" if _logged_in(option) else "offline"
         if mode == "offline":
             log.info(
                 "Weights & Biases: nobody is logged in, the run is kept in %s/wandb "
-                "(`wandb sync` uploads it, `wandb login` or --log.wandb disabled end this line)",
-                folder,
+                "(`wandb sync` uploads it, `wandb login` or %s disabled end this line)",
+                *(folder, option),
             )
     state = {f"git_{key}": value for key, value in git_state().items()}
     try:
@@ -130,7 +150,7 @@ def open_tracker(mode: str, project: str, folder: Path, config: Mapping[str, Any
             settings=wandb.Settings(console="off", silent=True),
         )
     except wandb.Error as error:
-        raise _refused(error) from error
+        raise _refused(error, option) from error
     with whole_file(folder / RUN_ID_FILE) as partial:
         partial.write_text(run.id)
     return WandbTracker(run)
@@ -151,7 +171,7 @@ def _identity(project: str, folder: Path, online: bool) -> dict[str, Any]:
     return identity
 
 
-def _logged_in() -> bool:
+def _logged_in(option: str = "--log.wandb") -> bool:
     """Whether W&B finds credentials here (environment or .netrc); asks no one, nor the network."""
     import wandb
 
@@ -161,11 +181,10 @@ def _logged_in() -> bool:
     try:
         return bool(wandb.login(prompt=False, verify=False))
     except wandb.Error as error:
-        raise _refused(error) from error
+        raise _refused(error, option) from error
 
 
-def _refused(error: Exception) -> InputError:
+def _refused(error: Exception, option: str) -> InputError:
     return InputError(
-        f"Weights & Biases: {one_line(error)}; mend that, or train with "
-        "--log.wandb offline or disabled"
+        f"Weights & Biases: {one_line(error)}; mend that, or give {option} offline or disabled"
     )

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from sss.spectral.affinities import matting_affinity
+from sss.spectral.clustering import cluster_pixels
 from sss.spectral.constrained import SAMPLED_PIXELS, constrained_components
 from sss.spectral.eigenvectors import smallest_eigenvectors
-from sss.spectral.grouping import cluster_pixels
 from sss.spectral.laplacian import graph_laplacian
 
 EIGENVECTORS = 50

@@ -228,6 +228,30 @@ def test_unknown_split(root: Path) -> None:
         CocoInstances(root, "test")
 
 
+def test_a_sample_keeps_every_tenth_photo_for_validation(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    numbers = [7 * k % 41 for k in range(1, 25)]  # in no order
+    for number in numbers:
+        photo = np.full((*SIZE, 3), 90, np.uint8)
+        imsave(tmp_path / "images" / f"{number}.jpg", photo, check_contrast=False)
+    content = {
+        "images": [{"id": n, "file_name": f"{n}.jpg"} for n in numbers],
+        "annotations": [annotation([polygon(0, 0, 10, 10)], 100, photo=n) for n in numbers],
+    }
+    (tmp_path / "instances_train.json").write_text(json.dumps(content))
+    kept = CocoInstances(tmp_path, "val", min_instances=1).numbers
+    assert sorted(kept) == [sorted(numbers)[9], sorted(numbers)[19]]
+    rest = CocoInstances(tmp_path, "train", min_instances=1).numbers
+    assert sorted(kept + rest) == sorted(numbers)
+
+
+def test_a_sample_with_its_own_val_file_is_not_parted(root: Path) -> None:
+    before = CocoInstances(root, "train", min_instances=0).numbers
+    (root / "instances_val.json").write_text(json.dumps(CONTENT))
+    assert CocoInstances(root, "train", min_instances=0).numbers == before
+    assert CocoInstances(root, "val", min_instances=0).numbers == before
+
+
 @pytest.mark.reference
 def test_the_real_sample(reference: Path) -> None:
     dataset = CocoInstances(reference / "coco_sample", "train")

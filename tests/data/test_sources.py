@@ -43,7 +43,7 @@ def test_all_names_are_tested() -> None:
 
 @pytest.mark.parametrize("name", FETCHED)
 def test_data_on_disk_needs_a_root(name: str) -> None:
-    with pytest.raises(InputError, match=rf"'{name}' needs .*data\.root.*SSS_DATA.*smoke\.yaml"):
+    with pytest.raises(InputError, match=rf"'{name}' needs .*SSS_DATA.*data\.root.*scenes"):
         open_source(name, None, "train")
 
 
@@ -63,7 +63,7 @@ def test_missing_data_can_be_fetched(name: str, folder_there: bool, tmp_path: Pa
     command = f"python -m data.prepare {fetch} --root {shlex.quote(str(root))};"
     assert command in message
     assert size in message
-    assert "--config smoke.yaml" in message
+    assert "the data set scenes needs none" in message
     assert "\n" not in message
 
 

@@ -1,9 +1,11 @@
+from itertools import combinations
 from math import comb
 
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score, cohen_kappa_score
 
-from sss.evaluation.clustering import cluster_agreement
+from sss.evaluation.clustering import Clustering, cluster_agreement, cluster_like
 
 
 def blobs(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -83,3 +85,74 @@ def test_seeded() -> None:
 @pytest.mark.parametrize("labels", [[], [-1, -1, -1], [4, 4, 4], [4, 4, -1]])
 def test_no_two_segments_is_nan(labels: list[int]) -> None:
     assert np.isnan(cluster_agreement(np.ones((len(labels), 2)), np.array([labels], int)))
+
+
+def partitions(seed: int, points: int = 60) -> Clustering:
+    """Segments and clusters that know of each other; some points are unlabelled."""
+    rng = np.random.default_rng(seed)
+    segments = rng.integers(-1, 5, points)
+    clusters = np.where(rng.random(points) < 0.6, segments + 1, rng.integers(6, size=points))
+    return Clustering(segments, clusters)
+
+
+def all_pairs(points: int) -> np.ndarray:
+    return ~np.eye(points, dtype=bool)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ari_over_all_pairs_equals_scikit_learn(seed: int) -> None:
+    one = partitions(seed)
+    known = one.segments >= 0
+    expected = adjusted_rand_score(one.segments[known], one.clusters[known])
+    assert 0.1 < expected < 0.9
+    assert one.ari_among(all_pairs(60)) == pytest.approx(expected, abs=1e-12)
+    assert one.ari() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ari_among_some_pairs_is_the_kappa_of_scikit_learn(seed: int) -> None:
+    one = partitions(seed)
+    chosen = np.triu(np.random.default_rng(seed).random((60, 60)) < 0.2, 1)
+    decisions = [
+        (one.segments[a] == one.segments[b], one.clusters[a] == one.clusters[b])
+        for a, b in combinations(range(60), 2)
+        if chosen[a, b] and one.segments[a] >= 0 and one.segments[b] >= 0
+    ]
+    expected = cohen_kappa_score(*zip(*decisions, strict=True))
+    assert one.ari_among(chosen | chosen.T) == pytest.approx(expected, abs=1e-12)
+    assert abs(expected - one.ari()) > 1e-4
+
+
+def test_ari_among_pairs_by_hand() -> None:
+    one = Clustering(np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1]))
+    # Of (0,1), (0,2), (2,3) the segments say yes, no, yes, the clusters yes, yes, no: they agree
+    # in 1/3, by chance in 2/3·2/3 + 1/3·1/3 = 5/9.
+    pairs = np.zeros((4, 4), bool)
+    pairs[[0, 0, 2], [1, 2, 3]] = True
+    assert one.ari_among(pairs | pairs.T) == pytest.approx((1 / 3 - 5 / 9) / (4 / 9))
+    # One cluster agrees with nothing.
+    constant = Clustering(one.segments, np.zeros(4, int))
+    assert constant.ari_among(all_pairs(4)) == pytest.approx(0)
+    assert Clustering(one.segments, 1 - one.segments).ari_among(all_pairs(4)) == 1.0
+
+
+def test_pairs_of_one_kind_have_no_ari() -> None:
+    one = Clustering(np.array([0, 0, 1, -1]), np.array([0, 1, 1, 1]))
+    pairs = np.zeros((4, 4), bool)
+    assert np.isnan(one.ari_among(pairs))
+    pairs[2, 3] = pairs[3, 2] = True  # nobody knows whether these are of one segment
+    assert np.isnan(one.ari_among(pairs))
+    pairs[0, 2] = pairs[2, 0] = True
+    assert np.isnan(one.ari_among(pairs))
+    pairs[0, 1] = pairs[1, 0] = True  # now both kinds, and the clusters part both
+    assert one.ari_among(pairs) == 0.0
+
+
+def test_one_clustering_serves_all_annotators_with_as_many_segments() -> None:
+    points, labels = blobs()
+    other = np.random.default_rng(0).permutation(labels)
+    found = cluster_like(points, np.stack([labels, other, np.zeros_like(labels)]))
+    assert len(found) == 2
+    assert found[0].clusters is found[1].clusters
+    assert found[0].ari() == found[0].ami() == 1.0
+    assert found[1].ari() == pytest.approx(0, abs=0.1)

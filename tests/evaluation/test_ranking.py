@@ -15,15 +15,19 @@ def sample(seed: int, points: int = 60, segments: int = 5) -> tuple[np.ndarray, 
     return rng.normal(size=(points, 4)) + 0.2 * labels[:, None], labels
 
 
-def by_hand(points: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+def by_hand(
+    points: np.ndarray, labels: np.ndarray, gallery: np.ndarray | None = None
+) -> tuple[float, float]:
     """Precision@1 and R-precision, query by query."""
     first, share = [], []
     for query in range(len(points)):
         if labels[query] < 0:
             continue
         others = [i for i in range(len(points)) if i != query and labels[i] >= 0]
+        if gallery is not None:
+            others = [i for i in others if gallery[query, i]]
         relevant = sum(labels[i] == labels[query] for i in others)
-        if not relevant:
+        if relevant in (0, len(others)):
             continue
         others.sort(key=lambda i: np.linalg.norm(points[i] - points[query]))
         same = [labels[i] == labels[query] for i in others]
@@ -41,6 +45,40 @@ def test_equals_loops(seed: int, hidden: float) -> None:
     found = ranking_scores(neighbour_order(points), labels)
     assert 0.1 < found[1] < 0.9
     assert found == pytest.approx(by_hand(points, labels), abs=1e-12)
+
+
+@pytest.mark.parametrize("hidden", [0.0, 0.4])
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.6])
+def test_galleries_equal_loops(share: float, hidden: float) -> None:
+    points, labels = sample(1)
+    rng = np.random.default_rng(2)
+    labels[rng.random(len(labels)) < hidden] = -1
+    gallery = rng.random((len(labels), len(labels))) < share
+    found = ranking_scores(neighbour_order(points), labels, gallery)
+    assert found == pytest.approx(by_hand(points, labels, gallery), abs=1e-12)
+    assert found != ranking_scores(neighbour_order(points), labels)
+
+
+def test_a_gallery_of_all_is_none() -> None:
+    points, labels = sample(3)
+    labels[:9] = -1
+    order = neighbour_order(points)
+    everything = np.ones((len(labels), len(labels)), bool)
+    assert ranking_scores(order, labels, everything) == ranking_scores(order, labels)
+
+
+def test_queries_that_cannot_be_right_or_cannot_be_wrong_are_left_out() -> None:
+    points = np.array([[0.0], [1.0], [2.0], [3.0]])
+    labels = np.array([0, 0, 1, 1])
+    gallery = np.zeros((4, 4), bool)
+    gallery[0, 1] = True  # its own segment only
+    gallery[3, :2] = True  # strangers only
+    order = neighbour_order(points)
+    assert np.isnan(ranking_scores(order, labels, gallery)).all()
+    gallery[1, [0, 2]] = True  # both, equally near; the first in the sample is its mate
+    assert ranking_scores(order, labels, gallery) == (1.0, 1.0)
+    gallery[2] = True  # 1 and 3 are equally near, and 1, a stranger, stands first
+    assert ranking_scores(order, labels, gallery) == (0.5, 0.5)
 
 
 @pytest.mark.parametrize("seed", range(3))

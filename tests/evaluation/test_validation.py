@@ -95,13 +95,13 @@ def test_shares_together_are_the_whole(processes: int) -> None:
     assert summarise(together) == summarise(alone)
 
 
-def scene(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """(24, 30, 5) features and the labels of two annotators who see different segments."""
+def scene(seed: int = 0, height: int = 24, width: int = 30) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W, 5) features and the labels of two annotators who see different segments."""
     rng = np.random.default_rng(seed)
-    rows, columns = np.mgrid[:24, :30]
-    first = 2 * (rows > 9) + (columns > 17)
-    second = (columns > 11).astype(int)
-    return rng.normal(size=(24, 30, 5)) + first[..., None], np.stack([first, second])
+    rows, columns = np.mgrid[:height, :width]
+    first = 2 * (rows > 0.4 * height - 0.6) + (columns > 0.6 * width - 1)
+    second = (columns > 0.4 * width - 1).astype(int)
+    return rng.normal(size=(height, width, 5)) + first[..., None], np.stack([first, second])
 
 
 def test_pair_auc_is_what_it_was() -> None:
@@ -110,6 +110,13 @@ def test_pair_auc_is_what_it_was() -> None:
     assert scores["pair_auc"] == pair_auc(features, labels, seed=4)
     # Checkpoints are compared by this number: it must not move.
     assert scores["pair_auc"] == pytest.approx(0.6706687, abs=1e-6)
+
+
+def test_metrics_of_a_sample_are_what_they_were() -> None:
+    scores = photo_scores(*scene(height=60, width=80), seed=4)  # more pixels than are sampled
+    expected = {"pair_auc": 0.6664433, "precision_at_1": 0.643}
+    expected |= {"r_precision": 0.5467960, "ami": 0.2583422}
+    assert scores == pytest.approx(expected, abs=1e-6)
 
 
 def test_annotators_are_averaged() -> None:

@@ -427,7 +427,7 @@ BAD = [
     (
         ["--data.sources", "[{name: cocostuff}]", "--data.root", "here", "--dry-run"],
         "fetch it (21 GB, 20 of them photos) with: python -m data.prepare cocostuff --root here; "
-        "--config smoke.yaml runs without any",
+        "the data set scenes needs none",
     ),
     (["--loss.name", "TripletMarginLos"], "did you mean TripletMarginLoss?"),
     (["--optim.batch", "5", "--optim.accumulate", "2"], "does not split evenly into 1 processes"),

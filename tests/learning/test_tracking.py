@@ -1,3 +1,4 @@
+import json
 import os
 import socket
 import subprocess
@@ -28,6 +29,8 @@ tracker = open_tracker("auto", "tests", folder, {"optim": {"lr": 0.0625}})
 tracker.log(0, {"loss": 0.5})
 tracker.log(0, {"val_pair_auc": 0.75})
 tracker.pictures(0, {"features 7": np.full((20, 30, 3), (9, 99, 199), np.uint8)})
+tracker.table(0, "regions", [{"entry": "sss", "pri": 0.5}, {"entry": "fh", "pri": None}])
+tracker.table(0, "nothing", [])
 tracker.log(1, {"loss": 0.25})
 (folder / "best.safetensors").write_bytes(b"the weights")
 (folder / "best.json").write_text("the side file")
@@ -95,6 +98,7 @@ def test_disabled_does_nothing(tmp_path: Path) -> None:
     assert type(tracker) is NoTracker
     tracker.log(1, {"loss": 0.5})
     tracker.pictures(1, {"photo": np.zeros((2, 2, 3), np.uint8)})
+    tracker.table(1, "regions", [{"entry": "sss"}])
     tracker.best(1, tmp_path / "best.safetensors", {})
     tracker.finish()
     assert list(tmp_path.iterdir()) == []
@@ -121,8 +125,12 @@ def test_auto_without_login_is_offline_and_quiet(tmp_path: Path, network: Networ
         assert commit.encode() in stored
     (picture,) = (run / "files" / "media" / "images").glob("features 7*.png")
     assert Image.open(picture).getpixel((29, 19)) == (9, 99, 199)
+    (table,) = (run / "files" / "media" / "table").glob("regions*.json")
+    content = json.loads(table.read_text())
+    assert content["columns"] == ["entry", "pri"]
+    assert content["data"] == [["sss", 0.5], ["fh", None]]
     staged = (tmp_path / ".local/share/wandb/artifacts/staging").iterdir()
-    assert {file.read_bytes() for file in staged} == {b"the weights", b"the side file"}
+    assert {file.read_bytes() for file in staged} >= {b"the weights", b"the side file"}
     assert not network.was_used()
 
 
@@ -132,7 +140,7 @@ def test_online_without_network_ends_with_one_line(tmp_path: Path, network: Netw
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.splitlines()
     assert "Weights & Biases: " in line
-    assert "train with --log.wandb offline or disabled" in line
+    assert "give --log.wandb offline or disabled" in line
     assert network.was_used()
 
 

@@ -242,13 +242,13 @@ def test_sampled_components_group_to_the_same_layers_at_320(
     large: Golden, large_eigenpairs: tuple[np.ndarray, np.ndarray]
 ) -> None:
     components = constrained_components(*large_eigenpairs, large.start)
-    grouped = group_components(components, large.features)
+    grouped = group_components(components, large.features, grouping="kmeans")
     assert agreement(grouped, large.grouped) >= 0.97
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_grouping_at_320(large: Golden, seed: int) -> None:
-    grouped = group_components(large.components, large.features, seed=seed)
+    grouped = group_components(large.components, large.features, grouping="kmeans", seed=seed)
     assert grouped.shape == large.grouped.shape
     assert mean_difference(grouped, large.grouped) < 1e-3
 
@@ -273,13 +273,13 @@ def test_relaxed_layers(golden: Golden) -> None:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_coarse_solver(large: Golden, seed: int) -> None:
-    layers = SoftSegmenter(seed=seed)(large.photo, large.features).raw
+    layers = SoftSegmenter(seed=seed, grouping="kmeans")(large.photo, large.features).raw
     assert agreement(layers, large.final) >= 0.97
 
 
 @pytest.mark.timeout(900)  # the components from all pixels take minutes
 def test_exact_solver(large: Golden) -> None:
-    layers = SoftSegmenter(solver="exact")(large.photo, large.features).raw
+    layers = SoftSegmenter(solver="exact", grouping="kmeans")(large.photo, large.features).raw
     assert agreement(layers, large.final) >= 0.97
 
 

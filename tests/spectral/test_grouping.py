@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from scipy.cluster.hierarchy import linkage
+from scipy.spatial.distance import pdist, squareform
 
+from sss.errors import InputError
 from sss.spectral import grouping
-from sss.spectral.grouping import cluster_pixels, group_components
+from sss.spectral.grouping import average_linkage, group_components
 
 CORNERS = np.array([[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]], dtype=float)
 
@@ -32,10 +35,13 @@ def groups_of(layers: np.ndarray, components: np.ndarray) -> list[set[int]]:
 
 
 @pytest.mark.parametrize("groups", [2, 3, 4, 5, 6])
-@pytest.mark.parametrize("automatic", [False, True])
-def test_components_of_like_features_form_a_layer(groups: int, automatic: bool) -> None:
+@pytest.mark.parametrize("way", ["linkage", "kmeans", "automatic"])
+def test_components_of_like_features_form_a_layer(groups: int, way: str) -> None:
     components, features, group = planted(groups, seed=groups)
-    layers = group_components(components, features, None if automatic else groups)
+    if way == "automatic":
+        layers = group_components(components, features, None)
+    else:
+        layers = group_components(components, features, groups, way)
     assert layers.shape == (*features.shape[:2], groups)
     expected = [set(np.flatnonzero(group == g).tolist()) for g in range(groups)]
     assert sorted(map(sorted, groups_of(layers, components))) == sorted(map(sorted, expected))
@@ -65,12 +71,12 @@ def test_layers_are_sorted_by_area() -> None:
     np.testing.assert_array_equal(layers[..., 0].ravel(), components[:, 1])
 
 
-def test_grouping_is_the_same_from_seed_to_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kmeans_is_the_same_from_seed_to_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     # No planted groups: a cloud of two dozen points with many local optima.
     components, features = striped(np.random.default_rng(7).random((24, 3)), np.full(24, 3))
 
     def found(seed: int) -> tuple[tuple[int, ...], ...]:
-        groups = groups_of(group_components(components, features, 5, seed), components)
+        groups = groups_of(group_components(components, features, 5, "kmeans", seed), components)
         return tuple(sorted(tuple(sorted(group)) for group in groups))
 
     assert len({found(seed) for seed in range(10)}) == 1
@@ -106,24 +112,56 @@ def test_empty_component_does_no_harm() -> None:
     np.testing.assert_allclose(layers.sum(axis=2), 1)
 
 
-def test_pixel_clusters_are_those_planted() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.integers(0, 6, (15, 20))
-    features = CORNERS[truth] + rng.uniform(-0.02, 0.02, (15, 20, 3))
-    labels = cluster_pixels(features, 6)
-    assert labels.shape == (300,)
-    assert len({(a, b) for a, b in zip(labels, truth.ravel(), strict=True)}) == 6
+def test_a_scrap_takes_no_layer_from_the_rest() -> None:
+    # Two halves of a photo that are alike, and a stripe of one column unlike both.
+    means = np.array([[0.0, 0, 0], [0.2, 0, 0], [0.3, 0.25, 0], [1, 1, 1]])
+    components, features = striped(means, np.array([30, 1, 1, 30]))
+    assert groups_of(group_components(components, features, 2), components) == [{0, 1, 2}, {3}]
 
 
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("different", [1, 2, 5])
-def test_fewer_different_features_give_fewer_clusters(different: int) -> None:
-    truth = np.arange(60).reshape(6, 10) % different
-    labels = cluster_pixels(CORNERS[truth], 40)
-    assert set(labels.tolist()) == set(range(different))
-    assert len({(a, b) for a, b in zip(labels, truth.ravel(), strict=True)}) == different
+def test_area_decides_which_groups_are_near() -> None:
+    # From 3.0 the group {0, 1} is 2.0 or 2.9 away, as point 0 or 1 has more of its area.
+    means = np.array([[1.0], [0.0], [3.0], [5.4]])
+    for widths, expected in (([20, 1, 5, 5], {0, 1, 2}), ([1, 20, 5, 5], {2, 3})):
+        components, features = striped(means, np.array(widths))
+        assert expected in groups_of(group_components(components, features, 2), components)
 
 
-def test_fewer_pixels_than_clusters() -> None:
-    labels = cluster_pixels(np.random.default_rng(0).random((3, 4, 3)), 40)
-    assert sorted(labels.tolist()) == list(range(12))
+@pytest.mark.parametrize("seed", range(4))
+def test_average_linkage_is_scipys_on_repeated_points(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    points, weights = rng.random((9, 3)), rng.integers(1, 6, 9)
+    merges, heights = average_linkage(squareform(pdist(points)), weights)
+    expected = linkage(pdist(np.repeat(points, weights, axis=0)), "average")
+    # Copies of a point merge first, at distance zero.
+    np.testing.assert_allclose(heights, expected[-8:, 2])
+    sizes = weights.astype(float)
+    for (into, merged), row in zip(merges, expected[-8:], strict=True):
+        sizes[into] += sizes[merged]
+        assert sizes[into] == row[3]
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_automatic_number_keeps_apart_what_is_far_apart(share: float) -> None:
+    means = np.array([[0.0], [0.06], [1.0], [1.3], [4.0]])
+    components, features = striped(means, np.full(5, 8))
+    layers = group_components(components, features, None, share=share)
+    # Merging heights, with equal areas: 0.06, 0.3, about 1.1 and 3.4.
+    expected = {0.2: 3, 0.5: 2, 0.9: 2}[share]
+    assert layers.shape[2] == expected
+
+
+def test_automatic_number_has_bounds() -> None:
+    means = 10 * np.eye(12)
+    components, features = striped(means, np.full(12, 3))
+    assert group_components(components, features, None).shape[2] == 8
+    components, features = striped(np.array([[0.0], [0.1], [9.0]]), np.full(3, 4))
+    assert group_components(components, features, None, share=5.0).shape[2] == 2
+
+
+def test_unknown_grouping() -> None:
+    components, features = striped(CORNERS[:3], np.array([4, 9, 6]))
+    with pytest.raises(InputError, match=r"unknown grouping 'magic'; expected linkage or kmeans"):
+        group_components(components, features, 2, "magic")
+    with pytest.raises(InputError, match="needs a number of layers"):
+        group_components(components, features, None, "kmeans")

@@ -1,0 +1,106 @@
+"""alphamatting.com: photos with the true matte of one object.
+
+C. Rhemann, C. Rother, J. Wang, M. Gelautz, P. Kohli, P. Rott, *A Perceptually Motivated Online
+Benchmark for Image Matting*, CVPR 2009.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from data.photos import read_photo
+from data.regions import MissingDataError, names_in, some_names
+from sss.errors import InputError, one_line
+
+_LAYOUTS = (
+    ("images", "alpha", "trimap1"),
+    ("input_training_lowres", "gt_training_lowres", "trimap_training_lowres/Trimap1"),
+)
+"""Folders of the photos, the mattes and the trimaps; the second is that of the official archives,
+each unpacked in the same folder."""
+
+TRIMAP_VALUES = (0, 128, 255)
+"""Background, unknown, object."""
+
+
+class AlphaMatting:
+    """Photos, true alphas and trimaps of the benchmark's training set.
+
+    Layouts found in ``root``: ``images``, ``alpha`` and ``trimap1``, or ``input_training_lowres``,
+    ``gt_training_lowres`` and ``trimap_training_lowres/Trimap1``; in each of them PNGs of the same
+    names.
+
+    Args:
+        root: Folder of the data set.
+        split: ``train``; the mattes of the benchmark's test photos are not public.
+
+    Raises:
+        InputError: The folder is not there, or photos, mattes and trimaps do not pair up.
+    """
+
+    def __init__(self, root: Path, split: str = "train") -> None:
+        if split != "train":
+            raise InputError(
+                f"alphamatting has the split train, not '{split}': no other mattes are public"
+            )
+        folders = [tuple(root / name for name in layout) for layout in _LAYOUTS]
+        photos, alphas, trimaps = next((f for f in folders if f[0].is_dir()), folders[0])
+        names = names_in(photos, (".png",))
+        if not names:
+            raise MissingDataError(f"no alphamatting photos in {photos}")
+        for folder, kind in ((alphas, "true matte"), (trimaps, "trimap")):
+            there = set(names_in(folder, (".png",)))
+            if missing := [name for name in names if name not in there]:
+                raise MissingDataError(
+                    f"{len(missing)} of {len(names)} photos in {photos} have no {kind} in "
+                    f"{folder} ({some_names(missing)})"
+                )
+        self.photos = [photos / name for name in names]
+        self.alphas = [alphas / name for name in names]
+        self.trimaps = [trimaps / name for name in names]
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Photo (H, W, 3) uint8, alpha (H, W) float32 in [0, 1], trimap (H, W) uint8.
+
+        The trimap is 0 for background, 255 for the object and 128 where unknown.
+        """
+        photo = read_photo(self.photos[index])
+        alpha = _read_grey(self.alphas[index], "true matte")
+        trimap = _read_grey(self.trimaps[index], "trimap")
+        for values, path in ((alpha, self.alphas[index]), (trimap, self.trimaps[index])):
+            if values.shape != photo.shape[:2]:
+                raise InputError(
+                    f"{path} has {values.shape[0]} × {values.shape[1]} pixels, but its photo has "
+                    f"{photo.shape[0]} × {photo.shape[1]}; fetch both anew"
+                )
+        if others := sorted(set(np.unique(trimap).tolist()) - set(TRIMAP_VALUES)):
+            raise InputError(
+                f"{self.trimaps[index]} has the values {some_names([str(v) for v in others])}, "
+                "expected a trimap of 0, 128 and 255 alone; fetch it anew"
+            )
+        return photo, (alpha / 255.0).astype(np.float32), trimap
+
+
+def _read_grey(path: Path, kind: str) -> np.ndarray:
+    """A picture of 8 bits whose channels are all alike as (H, W) uint8."""
+    try:
+        with Image.open(path) as image:
+            mode = image.mode
+            channels = np.array(image.convert("RGB"))  # (H, W, 3); looks up palettes
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow's for damaged files
+        reason = one_line(error)
+        raise InputError(f"cannot read the {kind} {path} ({reason}); fetch it anew") from error
+    # Of a picture of 16 or 32 bits Pillow would keep no more than the values up to 255.
+    grey = mode in ("1", "L", "LA", "P", "RGB", "RGBA") and not np.ptp(channels, axis=-1).any()
+    if not grey:
+        raise InputError(
+            f"{path} is a picture of mode {mode}, expected a {kind} in grey, 8 bits; store it so "
+            "or fetch it anew"
+        )
+    return channels[..., 0]

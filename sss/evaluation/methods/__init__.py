@@ -1,0 +1,1 @@
+"""Methods of segmentation that can be compared: ours, its ablations, and the baselines."""

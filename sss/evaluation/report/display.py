@@ -1,0 +1,257 @@
+"""The tables for people, before they become HTML or Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sss.evaluation.records import METRICS
+from sss.evaluation.scores import Comparison, Estimate, Score
+from sss.evaluation.summary import GroupSummary
+
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers.
+
+    Attributes:
+        title: Of the metric, for people.
+        part: ``ODS`` or the like below the title; empty if the metric has one column only.
+        higher: Whether more is better; None where neither is.
+    """
+
+    title: str
+    part: str = ""
+    higher: bool | None = None
+
+    @property
+    def arrow(self) -> str:
+        """Which way is better, as a sign."""
+        return {True: "↑", False: "↓", None: ""}[self.higher]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number as shown, with its interval below; ``value`` None where there is none."""
+
+    text: str = MISSING
+    interval: str = ""
+    value: float | None = None
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """An entry and a cell for every column."""
+
+    entry: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Entries by columns."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+    def spans(self) -> list[tuple[Column, int]]:
+        """The upper row of headings: neighbours of the same title share one."""
+        spans: list[tuple[Column, int]] = []
+        for column in self.columns:
+            if column.part and spans and spans[-1][0].title == column.title:
+                spans[-1] = (spans[-1][0], spans[-1][1] + 1)
+            else:
+                spans.append((column, 1))
+        return spans
+
+
+def score_table(
+    summary: GroupSummary, metrics: Sequence[str], parts: Sequence[str] = ("ODS", "OIS")
+) -> Table:
+    """One row per entry, per metric the value at the data set's and at each photo's best scale.
+
+    Without any entry that has several scales there is one column per metric. The main table, the
+    one that begins with the main metric's ODS, ends with scale, layers and seconds there.
+    """
+    several = any(len(entry.scales) > 1 for entry in summary.entries)
+    columns: list[Column] = []
+    cells: list[list[Cell]] = []  # by column
+    for name in metrics:
+        scores = [summary.scores.get((name, entry.entry)) for entry in summary.entries]
+        digits = decimals(score.ods.value for score in scores if score is not None)
+        for part in parts if several else parts[:1]:
+            columns.append(Column(METRICS[name].title, part if several else "", _higher(name)))
+            estimates = [_estimate(score, part) for score in scores]
+            cells.append(_with_best([_cell(e, digits) for e in estimates], _higher(name)))
+    if metrics and metrics[0] == summary.main and "ODS" in parts:
+        for column, values in _extras(summary):
+            columns.append(column)
+            cells.append(values)
+    rows = [
+        Row(entry.entry, tuple(column[index] for column in cells))
+        for index, entry in enumerate(summary.entries)
+    ]
+    return Table(tuple(columns), tuple(rows))
+
+
+def paired_table(summary: GroupSummary, reference: str) -> Table:
+    """Every other entry against ``reference`` by the headline metrics: difference and p."""
+    found = {(c.metric, c.entry): c for c in summary.comparisons if c.reference == reference}
+    names = [name for name in summary.headlines if any(name == metric for metric, _ in found)]
+    others = [entry.entry for entry in summary.entries if entry.entry != reference]
+    columns: list[Column] = []
+    for name in names:
+        title = METRICS[name].title
+        columns += [Column(title, "difference", _higher(name)), Column(title, "p", False)]
+    rows = []
+    for entry in others:
+        cells: list[Cell] = []
+        for name in names:
+            cells += _test_cells(found.get((name, entry)), metric_decimals(summary, name))
+        rows.append(Row(entry, tuple(cells)))
+    return Table(tuple(columns), tuple(rows))
+
+
+def metric_decimals(summary: GroupSummary, metric: str) -> int:
+    """Decimals that show the group's values of a metric with three figures or so."""
+    return decimals(
+        score.ods.value for (name, _), score in summary.scores.items() if name == metric
+    )
+
+
+def decimals(values: Iterable[float]) -> int:
+    """Decimals for a column of numbers, by the largest of them."""
+    known = [abs(value) for value in values if math.isfinite(value)]
+    largest = max(known, default=0.0)
+    for bound, digits in ((0.002, 6), (0.02, 5), (0.1, 4), (10, 3), (100, 2), (1000, 1)):
+        if largest < bound:
+            return digits if largest else 3
+    return 0
+
+
+def number(value: float, digits: int, signed: bool = False) -> str:
+    """A number with a true minus sign; the sign of missing if it is not finite."""
+    if not math.isfinite(value):
+        return MISSING
+    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    if not float(text):
+        text = text.lstrip("+-")  # no signed zero
+    return text.replace("-", "−")
+
+
+def interval_text(estimate: Estimate, digits: int, signed: bool = False) -> str:
+    """``0.48 – 0.53``; empty if unknown."""
+    if not (math.isfinite(estimate.low) and math.isfinite(estimate.high)):
+        return ""
+    low, high = (number(end, digits, signed) for end in (estimate.low, estimate.high))
+    return f"{low} … {high}" if signed else f"{low}–{high}"
+
+
+def p_text(p: float) -> str:
+    """Three decimals, or less than a thousandth."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def scale_text(value: float) -> str:
+    """A scale without needless zeros."""
+    return f"{value:.4g}".replace("-", "−")
+
+
+def _higher(name: str) -> bool:
+    return METRICS[name].higher
+
+
+def _estimate(score: Score | None, part: str) -> Estimate | None:
+    if score is None:
+        return None
+    # With a single scale the data set's best is each photo's best.
+    return score.ods if part == "ODS" or score.ois is None else score.ois
+
+
+def _cell(estimate: Estimate | None, digits: int) -> Cell:
+    if estimate is None or not math.isfinite(estimate.value):
+        return Cell()
+    value = estimate.value
+    return Cell(number(value, digits), interval_text(estimate, digits), value)
+
+
+def _with_best(cells: list[Cell], higher: bool) -> list[Cell]:
+    """Mark what reads as the best, ties too, where there is something to choose from."""
+    known = [cell for cell in cells if cell.value is not None]
+    if len(known) < 2:
+        return cells
+    pick: Callable[..., Cell] = max if higher else min
+    best = pick(known, key=lambda cell: cell.value).text
+    return [replace(cell, best=cell.text == best) for cell in cells]
+
+
+def _extras(summary: GroupSummary) -> list[tuple[Column, list[Cell]]]:
+    """Scale, layers and median seconds at the main metric's best scale; what is not known, not."""
+    scales, layers, seconds = [], [], []
+    for entry in summary.entries:
+        place = summary.shown_scale(entry.entry)
+        single = len(entry.scales) < 2
+        scales.append(Cell() if single else _plain(entry.scales[place], scale_text))
+        layers.append(_plain(_known_mean(entry.layers[:, place]), lambda v: number(v, 1)))
+        seconds.append(_plain(median_seconds(entry.seconds[:, place]), seconds_text))
+    extras = [(Column("scale"), scales), (Column("layers"), layers)]
+    if summary.group == "features":
+        extras = []
+    extras.append((Column("seconds", higher=False), seconds))
+    return [(c, cells) for c, cells in extras if any(cell.value is not None for cell in cells)]
+
+
+def seconds_text(value: float) -> str:
+    """Two or three figures."""
+    return number(value, 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.1 else 3)
+
+
+def median_seconds(seconds: np.ndarray) -> float:
+    """Median of those that are known; NaN if none is."""
+    known = seconds[np.isfinite(seconds)]
+    return float(np.median(known)) if len(known) else float("nan")
+
+
+def _known_mean(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _plain(value: float, text: Callable[[float], str]) -> Cell:
+    return Cell(text(value), "", float(value)) if math.isfinite(value) else Cell()
+
+
+def _test_cells(comparison: Comparison | None, digits: int) -> list[Cell]:
+    if comparison is None:
+        return [Cell(), Cell()]
+    estimate = comparison.difference
+    shown = number(estimate.value, digits, signed=True)
+    difference = Cell(
+        shown,
+        interval_text(estimate, digits, signed=True),
+        estimate.value,
+        best=comparison.p_holm < 0.05,
+    )
+    return [difference, Cell(p_text(comparison.p_holm), "", comparison.p_holm)]
+
+
+def describe_photos(summary: GroupSummary, planned: int) -> str:
+    """How many photos the figures are of, and which entries have more or fewer."""
+    count = len(summary.photos)
+    text = f"{count} photo{'' if count == 1 else 's'}"
+    if len(summary.available) > 1:
+        text += f" that {'both' if len(summary.entries) == 2 else 'all'} entries have"
+    uneven = {name: n for name, n in summary.available.items() if n != count}
+    if count != planned:
+        text += f", of {planned} planned"
+    if uneven:
+        text += "; " + ", ".join(f"{name} has {n}" for name, n in uneven.items())
+    if summary.left_out:
+        text += f"; left out, for they share no photo: {', '.join(summary.left_out)}"
+    return text

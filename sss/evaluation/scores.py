@@ -1,0 +1,303 @@
+"""Scores of one entry by one metric, and of one entry against another.
+
+ODS and OIS as in P. Arbeláez, M. Maire, C. Fowlkes, J. Malik, *Contour Detection and Hierarchical
+Image Segmentation*, TPAMI 33(5), 2011, sec. 3.1: the best scale for the data set, and each photo
+at its own best scale.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from sss.errors import InputError
+from sss.evaluation.records import METRICS, Figure, Group, Metric, Record
+from sss.evaluation.resampling import percentile_interval, ratio, swap_test
+
+# The parts of an F-measure are told at the F-measure's best scale: alone, recall is best with the
+# most boundaries and precision with the fewest.
+_CHOSEN_BY = {part: metric.name for metric in METRICS.values() for part in metric.parts}
+
+_logger = logging.getLogger(__name__)
+
+
+class Estimate(NamedTuple):
+    """A value and its 95 % bootstrap interval; NaN where one photo is all there is."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class EntryFigures:
+    """All figures of one entry as arrays over P photos and S scales.
+
+    Attributes:
+        entry: Its name.
+        kind: ``features`` or ``layers``.
+        photos: P names.
+        scales: S values of the method's own scale.
+        sums: Metric → (P, S, 2) total and weight, or (P, S, 4) those of an F-measure's two parts;
+            weight 0 where a photo does not have the metric.
+        layers: (P, S) regions or layers found, NaN where unknown.
+        seconds: (P, S) wall seconds, NaN where unknown.
+        keys: P names of the records' files in the cache.
+    """
+
+    entry: str
+    kind: str
+    photos: tuple[str, ...]
+    scales: tuple[float, ...]
+    sums: dict[str, np.ndarray]
+    layers: np.ndarray
+    seconds: np.ndarray
+    keys: tuple[str, ...]
+
+    def on(self, photos: Sequence[str]) -> EntryFigures:
+        """The same of these photos only, in their order."""
+        place = {photo: index for index, photo in enumerate(self.photos)}
+        rows = [place[photo] for photo in photos]
+        return EntryFigures(
+            self.entry,
+            self.kind,
+            tuple(photos),
+            self.scales,
+            {name: sums[rows] for name, sums in self.sums.items()},
+            self.layers[rows],
+            self.seconds[rows],
+            tuple(self.keys[row] for row in rows),
+        )
+
+    def photos_of(self, group: Group) -> set[str]:
+        """Names of the photos that have a metric of the group."""
+        known = np.zeros(len(self.photos), bool)
+        for name, sums in self.sums.items():
+            if METRICS[name].group == group:
+                known |= has_weight(sums).any(axis=1)
+        return {photo for photo, has in zip(self.photos, known, strict=True) if has}
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric of one entry over P photos.
+
+    Attributes:
+        ods: At the best scale for the data set.
+        ois: With each photo at its own best scale; None where there is a single scale.
+        scale: The best scale's place among the entry's scales.
+        curve: (S,) value over all photos at each scale.
+        per_photo: (P,) each photo's value at the best scale; NaN where it has none.
+        photos: How many have one.
+        draws: (R,) bootstrap values of ``ods``.
+    """
+
+    ods: Estimate
+    ois: Estimate | None
+    scale: int
+    curve: np.ndarray
+    per_photo: np.ndarray
+    photos: int
+    draws: np.ndarray = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Entry against reference on the photos that both have, each at its best scale.
+
+    Attributes:
+        difference: Entry − reference, with its bootstrap interval.
+        p: Of the paired permutation test, two-sided.
+        p_holm: Corrected for all entries compared with this reference by this metric.
+        photos: How many were compared.
+        better: On how many of them the entry is better; ``worse`` alike.
+    """
+
+    metric: str
+    reference: str
+    entry: str
+    difference: Estimate
+    p: float
+    p_holm: float
+    photos: int
+    better: int
+    worse: int
+
+    def turned(self) -> Comparison:
+        """The same with reference and entry exchanged."""
+        value, low, high = self.difference
+        return Comparison(
+            self.metric,
+            self.entry,
+            self.reference,
+            Estimate(-value, -high, -low),
+            self.p,
+            self.p_holm,
+            self.photos,
+            self.worse,
+            self.better,
+        )
+
+
+def collect(records: Iterable[Record], order: Sequence[str] = ()) -> list[EntryFigures]:
+    """Put the records of each entry into arrays; of two for the same photo the later counts.
+
+    Raises:
+        InputError: Two records of an entry differ in their scales.
+    """
+    entries: dict[str, dict[str, Record]] = {}
+    for record in records:
+        entries.setdefault(record.entry, {})[record.photo] = record
+    names = [name for name in dict.fromkeys(order) if name in entries]
+    names += [name for name in entries if name not in names]
+    return [_collect_entry(name, list(entries[name].values())) for name in names]
+
+
+def best_scale(sums: np.ndarray, higher: bool) -> np.ndarray:
+    """(…, S, C) sums → (…) place of the best scale; the first of equals, 0 if none is known."""
+    values = ratio(sums)
+    return np.argmax(np.where(np.isnan(values), -np.inf, values if higher else -values), axis=-1)
+
+
+def score_metric(
+    entry: EntryFigures, metric: Metric, counts: np.ndarray | None, scale: int | None = None
+) -> Score:
+    """Score one metric of one entry.
+
+    Args:
+        entry: Figures of P photos.
+        metric: Which; the entry must have it.
+        counts: (R, P) resamples; None for no interval.
+        scale: Keep to this scale's place, in resamples too, instead of the best.
+    """
+    sums = entry.sums[metric.name]  # (P, S, C)
+    judge = METRICS[_CHOSEN_BY.get(metric.name, metric.name)]
+    judged = entry.sums.get(judge.name, sums)  # an F-measure's choice holds for its parts
+    curve = ratio(sums.sum(axis=0))
+    if scale is None:
+        scale = int(best_scale(judged.sum(axis=0), judge.higher))
+    per_photo = ratio(sums[:, scale])
+    known = int(has_weight(sums).any(axis=1).sum())
+    draws = np.zeros(0)
+    if counts is not None and known > 1:
+        values = ratio(np.tensordot(counts, sums, 1))  # (R, S)
+        chosen = best_scale(np.tensordot(counts, judged, 1), judge.higher)  # (R,)
+        draws = np.take_along_axis(values, chosen[:, None], axis=1)[:, 0]
+    ois = None
+    if len(entry.scales) > 1:
+        own = best_scale(judged, judge.higher)  # (P,)
+        picked = sums[np.arange(len(sums)), own]  # (P, C)
+        repeated = ratio(counts @ picked) if counts is not None and known > 1 else draws
+        ois = Estimate(float(ratio(picked.sum(axis=0))), *percentile_interval(repeated))
+    ods = Estimate(float(curve[scale]), *percentile_interval(draws))
+    return Score(ods, ois, scale, curve, per_photo, known, draws)
+
+
+def compare(
+    reference: EntryFigures,
+    entry: EntryFigures,
+    metric: Metric,
+    counts: np.ndarray,
+    patterns: np.ndarray,
+    scores: tuple[Score, Score],
+) -> Comparison | None:
+    """Compare two entries by one metric; ``p_holm`` is still ``p``.
+
+    Args:
+        reference: Figures of P photos.
+        entry: Figures of the same photos.
+        metric: Which both must have.
+        counts: (R, P) resamples.
+        patterns: (F, P) of :func:`sss.evaluation.resampling.swap_patterns`.
+        scores: The reference's and the entry's; their scales are kept in the test, while the
+            interval chooses them anew in every resample.
+
+    Returns:
+        None if no photo has the metric in both.
+    """
+    sums = [side.sums[metric.name] for side in (reference, entry)]
+    at_scale = [part[:, score.scale] for part, score in zip(sums, scores, strict=True)]
+    known = [has_weight(part) for part in at_scale]
+    both = known[0] & known[1]  # (P,)
+    if not both.any():
+        return None
+    if not (both == (known[0] | known[1])).all():
+        # The scores rest on different photos: start again from those that both have.
+        shared = [photo for photo, has in zip(reference.photos, both, strict=True) if has]
+        again = [
+            score_metric(side.on(shared), metric, counts[:, both]) for side in (reference, entry)
+        ]
+        scores = (again[0], again[1])
+        at_scale = [part[both][:, score.scale] for part, score in zip(sums, scores, strict=True)]
+        patterns = patterns[:, both]
+    ours, theirs = scores[1], scores[0]
+    interval = (float("nan"), float("nan"))
+    if both.sum() > 1:
+        interval = percentile_interval(ours.draws - theirs.draws)
+    p = swap_test(at_scale[0], at_scale[1], patterns)
+    gains = (ours.per_photo - theirs.per_photo) * (1 if metric.higher else -1)
+    return Comparison(
+        metric.name,
+        reference.entry,
+        entry.entry,
+        Estimate(ours.ods.value - theirs.ods.value, *interval),
+        p,
+        p,
+        int(both.sum()),
+        int((gains > 0).sum()),
+        int((gains < 0).sum()),
+    )
+
+
+def has_weight(sums: np.ndarray) -> np.ndarray:
+    """(…, C) sums → (…) bool: whether there is anything to tell."""
+    return np.asarray((sums[..., 1::2] > 0).any(axis=-1))
+
+
+def _collect_entry(name: str, records: Sequence[Record]) -> EntryFigures:
+    first = records[0]
+    for record in records:
+        if record.scales != first.scales:
+            raise InputError(
+                f"{name} has scales {record.scales} on {record.photo} but {first.scales} on "
+                f"{first.photo}; evaluate it anew with the same settings on all photos"
+            )
+    names = [metric for metric in METRICS if any(metric in r.figures for r in records)]
+    plain = {metric: _sums(name, metric, records) for metric in names}
+    sums = dict(plain)
+    for metric in METRICS.values():
+        if metric.parts and all(part in plain for part in metric.parts):
+            sums[metric.name] = np.concatenate([plain[part] for part in metric.parts], axis=-1)
+    return EntryFigures(
+        name,
+        first.kind,
+        tuple(record.photo for record in records),
+        tuple(first.scales),
+        sums,
+        _per_scale([record.layers for record in records], len(first.scales)),
+        _per_scale([record.seconds for record in records], len(first.scales)),
+        tuple(record.key for record in records),
+    )
+
+
+def _sums(name: str, metric: str, records: Sequence[Record]) -> np.ndarray:
+    """(P, S, 2) totals and weights, zeros where a photo does not have the metric."""
+    nothing: list[Figure] = [(0.0, 0.0)] * len(records[0].scales)
+    sums = np.array([record.figures.get(metric, nothing) for record in records], float)
+    broken = ~np.isfinite(sums).all(axis=-1)  # (P, S)
+    if (broken & ~(sums[..., 1] == 0)).any():
+        photos = [record.photo for record, bad in zip(records, broken, strict=True) if bad.any()]
+        _logger.warning(
+            "%s of %s is not finite on %d photos (%s, …); they are passed over",
+            *(metric, name, len(photos), photos[0]),
+        )
+    return np.where(broken[..., None], 0.0, sums)
+
+
+def _per_scale(rows: Sequence[Sequence[float]], scales: int) -> np.ndarray:
+    """(P, S); a photo that does not say is NaN."""
+    return np.array([row if len(row) == scales else [np.nan] * scales for row in rows], float)

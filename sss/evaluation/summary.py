@@ -1,0 +1,179 @@
+"""From the figures of single photos to those of the data set, a summary per group of metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations
+from typing import get_args
+
+import numpy as np
+
+from sss.evaluation.records import METRICS, Group, Metric, Record
+from sss.evaluation.resampling import RESAMPLES, bootstrap_counts, holm, swap_patterns
+from sss.evaluation.scores import Comparison, EntryFigures, Score, collect, compare, score_metric
+
+HEADLINES: dict[Group, tuple[str, ...]] = {
+    "features": ("pair_auc", "eer", "precision_at_1", "r_precision", "ami", "ari"),
+    "regions": ("covering", "pri", "vi", "boundary_f", "soft_covering"),
+    "instances": ("instance_iou", "instance_soft_iou", "recall_50", "recall_75"),
+    "mattes": (
+        "matte_mse",
+        "matte_sad",
+        "matte_gradient",
+        "matte_connectivity",
+        "matte_soft_iou",
+    ),
+}
+"""Metrics of the main tables and of the paired tests. The first one of a group that was measured
+is its main metric: it orders the gallery and chooses the scale of pictures and times."""
+
+
+@dataclass(frozen=True)
+class GroupSummary:
+    """All that is said of one group of metrics.
+
+    Attributes:
+        group: Which.
+        photos: Those that all entries have; all figures below are of these.
+        entries: In the order of the tables, with the figures on ``photos``.
+        available: Entry → how many photos it has, entries that were left out among them.
+        left_out: Entries left out because they share no photo with the others.
+        metrics: Names in the order of the tables.
+        scores: (metric, entry) → score; entries without a metric have none.
+        comparisons: For all ordered pairs of entries and the group's headline metrics.
+    """
+
+    group: Group
+    photos: tuple[str, ...]
+    entries: tuple[EntryFigures, ...]
+    available: dict[str, int]
+    left_out: tuple[str, ...]
+    metrics: tuple[str, ...]
+    scores: dict[tuple[str, str], Score]
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def headlines(self) -> tuple[str, ...]:
+        """Metrics of the main table that were measured."""
+        return tuple(name for name in HEADLINES[self.group] if name in self.metrics)
+
+    @property
+    def main(self) -> str:
+        """The metric that decides orders and scales."""
+        return (*self.headlines, *self.metrics)[0]
+
+    def shown_scale(self, entry: str) -> int:
+        """Place of the scale whose pictures and times are shown: the main metric's best."""
+        score = self.scores.get((self.main, entry))
+        return 0 if score is None else score.scale
+
+
+def summarise(
+    records: Iterable[Record],
+    order: Sequence[str] = (),
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> list[GroupSummary]:
+    """Scores, intervals and paired tests of every group of metrics that was measured.
+
+    Args:
+        records: Of all entries and photos that there are; runs may have been interrupted.
+        order: Names of entries to be told first; the others follow as they come.
+        seed: Of the resamples.
+        resamples: Of the bootstrap.
+
+    Raises:
+        InputError: Two records of an entry differ in their scales.
+    """
+    figures = collect(records, order)
+    summaries = []
+    for group in get_args(Group):
+        members = [entry for entry in figures if entry.photos_of(group)]
+        if members:
+            summaries.append(_summarise_group(group, members, seed, resamples))
+    return summaries
+
+
+def _summarise_group(
+    group: Group, members: list[EntryFigures], seed: int, resamples: int
+) -> GroupSummary:
+    available = {entry.entry: len(entry.photos_of(group)) for entry in members}
+    photos, left_out = _common_photos(group, members)
+    entries = [entry.on(photos) for entry in members if entry.entry not in left_out]
+    metrics = [
+        metric
+        for metric in METRICS.values()
+        if metric.group == group and any(_measured(entry, metric) for entry in entries)
+    ]
+    counts = bootstrap_counts(len(photos), resamples, seed)
+    scores = {
+        (metric.name, entry.entry): score_metric(entry, metric, counts)
+        for metric in metrics
+        for entry in entries
+        if _measured(entry, metric)
+    }
+    names = tuple(metric.name for metric in metrics)
+    headlines = [METRICS[name] for name in HEADLINES[group] if name in names]
+    patterns = swap_patterns(len(photos), seed=seed)
+    comparisons = [
+        comparison
+        for metric in headlines
+        for comparison in _compare_all(entries, metric, counts, patterns, scores)
+    ]
+    return GroupSummary(
+        group,
+        tuple(photos),
+        tuple(entries),
+        available,
+        left_out,
+        names,
+        scores,
+        tuple(comparisons),
+    )
+
+
+def _common_photos(
+    group: Group, members: Sequence[EntryFigures]
+) -> tuple[list[str], tuple[str, ...]]:
+    """Photos that all entries have, and the entries to leave out lest there be none."""
+    common: set[str] = set()
+    left_out = []
+    # Those with the most photos first: a run that has only begun must not push out the others.
+    for entry in sorted(members, key=lambda entry: -len(entry.photos_of(group))):
+        shared = entry.photos_of(group) & common if common else entry.photos_of(group)
+        if shared:
+            common = shared
+        else:
+            left_out.append(entry.entry)
+    names = dict.fromkeys(photo for entry in members for photo in entry.photos)
+    return [photo for photo in names if photo in common], tuple(left_out)
+
+
+def _measured(entry: EntryFigures, metric: Metric) -> bool:
+    return metric.name in entry.sums and bool((entry.sums[metric.name][..., 1::2] > 0).any())
+
+
+def _compare_all(
+    entries: Sequence[EntryFigures],
+    metric: Metric,
+    counts: np.ndarray,
+    patterns: np.ndarray,
+    scores: Mapping[tuple[str, str], Score],
+) -> Iterator[Comparison]:
+    """Every entry against every other; each reference's comparisons are one family for Holm."""
+    measured = [entry for entry in entries if (metric.name, entry.entry) in scores]
+    found: dict[tuple[str, str], Comparison] = {}
+    for reference, entry in permutations(measured, 2):
+        turned = found.get((entry.entry, reference.entry))
+        if turned is not None:
+            found[reference.entry, entry.entry] = turned.turned()
+            continue
+        pair = (scores[metric.name, reference.entry], scores[metric.name, entry.entry])
+        comparison = compare(reference, entry, metric, counts, patterns, pair)
+        if comparison is not None:
+            found[reference.entry, entry.entry] = comparison
+    for reference in measured:
+        family = [one for (name, _), one in found.items() if name == reference.entry]
+        for one, p in zip(family, holm([one.p for one in family]), strict=True):
+            yield replace(one, p_holm=p)

@@ -1,0 +1,91 @@
+"""The results of an evaluation at Weights & Biases."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from sss.evaluation.records import Record
+from sss.evaluation.report.context import ReportContext
+from sss.evaluation.report.tables import tables
+from sss.evaluation.summary import GroupSummary
+from sss.learning.tracking import RUN_ID_FILE, NoTracker, open_tracker
+
+
+def track(
+    mode: str,
+    project: str,
+    folder: Path,
+    context: ReportContext,
+    records: Sequence[Record],
+    summaries: Sequence[GroupSummary],
+) -> None:
+    """Log figures, tables and plots of a written report, if tracking is on.
+
+    Every call makes a run of its own, since a report holds the figures of one evaluation.
+
+    Args:
+        mode: See :func:`sss.learning.tracking.open_tracker`.
+        project: W&B project.
+        folder: Of the report.
+        context: Becomes the run's config.
+        records: All figures.
+        summaries: Of the same records.
+
+    Raises:
+        InputError: W&B refuses the credentials, or cannot be reached.
+    """
+    (folder / RUN_ID_FILE).unlink(missing_ok=True)
+    tracker = open_tracker(mode, project, folder, context.as_dict(), option="--wandb")
+    if type(tracker) is NoTracker:
+        return
+    tracker.log(0, headline_figures(summaries))
+    for name, rows in tables(records, context.order, context.seed).items():
+        tracker.table(0, name, rows)
+    for summary in summaries:
+        tracker.table(0, f"{summary.group}_photos", photo_rows(summary))
+    tracker.pictures(0, plots_in(folder))
+    tracker.finish()
+
+
+def headline_figures(summaries: Sequence[GroupSummary]) -> dict[str, float]:
+    """``METRIC/ENTRY`` → value at the best scale, ``METRIC_ois/ENTRY`` → each photo at its own."""
+    figures = {}
+    for summary in summaries:
+        for metric in summary.headlines:
+            for entry in summary.entries:
+                score = summary.scores.get((metric, entry.entry))
+                if score is None:
+                    continue
+                figures[f"{metric}/{entry.entry}"] = score.ods.value
+                if score.ois is not None:
+                    figures[f"{metric}_ois/{entry.entry}"] = score.ois.value
+    return {name: value for name, value in figures.items() if math.isfinite(value)}
+
+
+def photo_rows(summary: GroupSummary) -> list[dict[str, Any]]:
+    """A row per photo and entry: the headline metrics, each at the entry's best scale for it."""
+    rows = []
+    for entry in summary.entries:
+        for place, photo in enumerate(summary.photos):
+            row: dict[str, Any] = {"photo": photo, "entry": entry.entry}
+            for metric in summary.headlines:
+                score = summary.scores.get((metric, entry.entry))
+                value = math.nan if score is None else float(score.per_photo[place])
+                row[metric] = value if math.isfinite(value) else None
+            rows.append(row)
+    return rows
+
+
+def plots_in(folder: Path) -> dict[str, np.ndarray]:
+    """The report's plots by name, (h, w, 3) uint8 each."""
+    pictures = {}
+    for path in sorted((folder / "plots").glob("*.png")):
+        with Image.open(path) as picture:
+            pictures[path.stem] = np.array(picture.convert("RGB"))
+    return pictures

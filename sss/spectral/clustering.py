@@ -1,0 +1,38 @@
+"""k-means, of pixels and of components."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+
+START_RESTARTS = 3
+
+
+def cluster_pixels(features: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
+    """Hard clusters of the pixels' features: the start of the constrained step.
+
+    Args:
+        features: (..., D).
+        count: Clusters; fewer come out if there are fewer different features.
+        seed: Of k-means.
+
+    Returns:
+        (N,) integers 0 … C−1, all present, N the number of pixels.
+    """
+    points = features.reshape(-1, features.shape[-1])
+    labels = best_kmeans(points, count, START_RESTARTS, seed).labels_
+    return np.unique(labels, return_inverse=True)[1]
+
+
+def best_kmeans(points: np.ndarray, count: int, restarts: int, seed: int) -> KMeans:
+    """The best of ``restarts`` runs of k-means on (N, D) points.
+
+    Fewer different points than clusters are no reason to complain.
+    """
+    model = KMeans(min(count, len(points)), n_init=restarts, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(points)

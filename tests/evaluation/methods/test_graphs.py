@@ -1,0 +1,168 @@
+import json
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.ndimage import label as connected
+from skimage.data import astronaut
+from skimage.graph import cut_normalized, rag_mean_color
+from skimage.segmentation import felzenszwalb
+from sklearn.metrics import adjusted_rand_score
+
+from sss.evaluation.methods.base import Case
+from sss.evaluation.methods.clusters import contiguous, lab_colour
+from sss.evaluation.methods.graphs import (
+    LEAST_WEIGHT,
+    CutSequence,
+    Felzenszwalb,
+    NormalisedCuts,
+    best_normalised_cut,
+    similarity_graph,
+)
+from sss.spectral.superpixels import build_graph, compute_superpixels
+
+METHODS = [Felzenszwalb(min_size=200), NormalisedCuts(superpixels=100)]
+COLOURS = np.array([[0.8, 0.1, 0.1], [0.1, 0.6, 0.2], [0.2, 0.2, 0.9], [0.9, 0.9, 0.2]])
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+class TestEveryMethod:
+    def test_labels_are_contiguous_and_take_time(self, method) -> None:
+        results = list(method.segment(Case(astronaut()[::6, ::5] / 255)))
+        assert len(results) == len(method.scales) == 11
+        for result in results:
+            assert result.labels.shape == (86, 103)
+            assert set(result.labels.ravel()) == set(range(result.labels.max() + 1))
+            assert result.alpha is None
+            assert result.seconds > 0
+
+    def test_regions_are_in_one_piece(self, method) -> None:
+        for result in method.segment(Case(astronaut()[100:200, 100:200] / 255)):
+            for region in range(result.labels.max() + 1):
+                assert connected(result.labels == region, np.ones((3, 3)))[1] == 1
+
+    def test_bands_are_found(self, method) -> None:
+        truth = np.broadcast_to(np.arange(80) // 20, (60, 80))
+        noise = np.random.default_rng(0).normal(scale=0.01, size=(60, 80, 3))
+        results = list(method.segment(Case(np.clip(COLOURS[truth] + noise, 0, 1))))
+        found = next(r.labels for r in results if r.labels.max() == 3)
+        assert adjusted_rand_score(truth.ravel(), found.ravel()) > 0.97
+
+    def test_the_same_twice(self, method) -> None:
+        photo = astronaut()[::9, ::9] / 255
+        first, again = ([r.labels for r in method.segment(Case(photo))] for _ in range(2))
+        assert all((a == b).all() for a, b in zip(first, again, strict=True))
+
+    @pytest.mark.parametrize("size", [(16, 16), (3, 50)])
+    def test_one_colour_and_tiny_photos_pass(self, method, size: tuple[int, int]) -> None:
+        for photo in (np.full((*size, 3), 0.5), np.random.default_rng(0).random((*size, 3))):
+            for result in method.segment(Case(photo)):
+                assert result.labels.shape == size
+                assert result.labels.min() == 0
+
+    def test_settings_tell_every_field(self, method) -> None:
+        settings = method.settings()
+        assert json.loads(json.dumps(settings)) == settings
+        assert settings["scales"] == list(method.scales)
+        for name, value in settings.items():
+            other = (2, 3) if name == "scales" else value + 1
+            assert replace(method, **{name: other}).settings() != settings
+
+
+def test_felzenszwalb_is_scikit_images() -> None:
+    photo = astronaut()[::4, ::4]
+    scales = (60, 300)
+    results = Felzenszwalb(scales).segment(Case(photo / 255))
+    for scale, result in zip(scales, results, strict=True):
+        expected = felzenszwalb(photo, scale=scale, sigma=0.8, min_size=1000)
+        assert adjusted_rand_score(expected.ravel(), result.labels.ravel()) == 1
+
+
+def test_regions_of_felzenszwalb_grow_with_k() -> None:
+    photo = astronaut()[::4, ::4] / 255
+    counts = [r.labels.max() + 1 for r in Felzenszwalb(min_size=20).segment(Case(photo))]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > 3 * counts[-1] > 3
+
+
+def test_as_many_regions_as_asked_for_each_series_finer_than_the_last() -> None:
+    results = list(NormalisedCuts().segment(Case(astronaut()[::4, ::4] / 255)))
+    assert [r.labels.max() + 1 for r in results] == list(NormalisedCuts().scales)
+    for coarse, fine in pairwise(results):
+        pairs = np.unique(np.stack([fine.labels.ravel(), coarse.labels.ravel()]), axis=1)
+        assert pairs.shape[1] == fine.labels.max() + 1
+        assert fine.seconds >= coarse.seconds
+
+
+def test_similarity_graph_is_scikit_images() -> None:
+    photo = astronaut()[::8, ::8] / 255
+    colour = lab_colour(photo).astype(float)
+    graph = compute_superpixels(photo, 80)
+    expected = rag_mean_color(colour, graph.labels, mode="similarity", sigma=200.0)
+    found = similarity_graph(graph, colour, 200.0)
+    edges = np.zeros_like(found)
+    for a, b, data in expected.edges(data=True):
+        edges[a, b] = edges[b, a] = max(data["weight"], LEAST_WEIGHT)
+    np.testing.assert_allclose(found, edges + np.eye(len(found)), atol=1e-12)
+
+
+@pytest.mark.parametrize("threshold", [0.02, 0.04])
+def test_cuts_are_those_of_scikit_image(threshold: float) -> None:
+    photo = astronaut()[::4, ::4] / 255
+    colour = lab_colour(photo).astype(float)
+    graph = compute_superpixels(photo, 300)
+    rag = rag_mean_color(colour, graph.labels, mode="similarity", sigma=200.0)
+    expected = cut_normalized(graph.labels, rag, threshold, rng=0)
+    count = len(np.unique(expected))
+    assert count > 3
+    cuts = CutSequence(similarity_graph(graph, colour, 200.0), 10)
+    found = cuts.regions(count)[graph.labels]
+    assert adjusted_rand_score(expected.ravel(), found.ravel()) == pytest.approx(1, abs=0.02)
+
+
+def ncut_by_hand(weights: np.ndarray, side: np.ndarray) -> float:
+    cut, first, second = 0.0, 0.0, 0.0
+    for i in range(len(weights)):
+        for j in range(len(weights)):
+            cut += weights[i, j] * (side[i] and not side[j])
+            first += weights[i, j] * side[i]
+            second += weights[i, j] * (not side[i])
+    return cut / first + cut / second
+
+
+def test_cost_is_shi_and_maliks() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.random((9, 9))
+    weights += weights.T
+    cost, side = best_normalised_cut(weights, 10)
+    assert 0 < side.sum() < 9
+    assert cost == pytest.approx(ncut_by_hand(weights, side))
+
+
+def test_two_groups_are_cut_apart_at_the_cheapest_place() -> None:
+    weights = np.full((7, 7), 0.01)
+    weights[:3, :3] = weights[3:, 3:] = 1
+    cost, side = best_normalised_cut(weights, 10)
+    assert side.tolist() in ([True] * 3 + [False] * 4, [False] * 3 + [True] * 4)
+    sides = [np.array([bit == "1" for bit in f"{number:07b}"]) for number in range(1, 127)]
+    assert cost == pytest.approx(min(ncut_by_hand(weights, one) for one in sides))
+
+
+def test_nothing_to_cut_leaves_the_graph_whole() -> None:
+    for size in (1, 2):
+        cost, side = best_normalised_cut(np.ones((size, size)), 10)
+        assert cost == np.inf
+        assert side.all()
+    assert CutSequence(np.ones((2, 2)), 10).regions(5).tolist() == [0, 0]
+
+
+def test_neighbours_of_unlike_colours_stay_connected() -> None:
+    labels = np.repeat([[0, 1, 2]], 3, axis=0)
+    colour = np.array([0.0, 1.0, 1000.0])[labels][..., None]
+    expected = [[1, np.exp(-0.5), 0], [np.exp(-0.5), 1, LEAST_WEIGHT], [0, LEAST_WEIGHT, 1]]
+    np.testing.assert_allclose(similarity_graph(build_graph(labels), colour, 2.0), expected)
+
+
+def test_contiguous_keeps_the_order() -> None:
+    assert contiguous(np.array([[7, 3], [3, 9]])).tolist() == [[1, 0], [0, 2]]

@@ -1,0 +1,105 @@
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from sss.errors import InputError
+from sss.evaluation.records import METRICS, Record
+from sss.evaluation.report.context import ReportContext
+from sss.evaluation.report.glossary import GROUP_TEXTS, explain
+from sss.evaluation.report.write import write_report
+from sss.evaluation.summary import HEADLINES
+
+Make = Callable[..., list[Record]]
+AWKWARD = "<b>&'\".jpg"
+
+
+class Page(HTMLParser):
+    """Checks that tags close in order; gathers ids, links and text."""
+
+    VOID = frozenset({"meta", "link", "img", "br"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.stack: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        assert not self.stack
+
+    def handle_starttag(self, tag: str, attributes: list) -> None:
+        if tag not in self.VOID:
+            self.stack.append(tag)
+        for name, value in attributes:
+            if name == "id":
+                self.ids.append(value)
+            if name in {"href", "src", "xlink:href"}:
+                self.links.append(value)
+
+    def handle_startendtag(self, tag: str, attributes: list) -> None:
+        self.handle_starttag(tag, attributes)
+        self.stack.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data.strip())
+
+
+@pytest.mark.parametrize(
+    ("entries", "photos", "groups"),
+    [
+        (["a", "b"], ["x", "y"], ("regions", "mattes")),
+        (["only"], ["x"], ("regions",)),
+        (["features"], ["x", "y"], ("features",)),
+    ],
+)
+def test_report_of_any_mix_is_whole_and_needs_nothing_else(
+    entries: list[str],
+    photos: list[str],
+    groups: tuple[str, ...],
+    make_records: Make,
+    make_cache: Callable,
+    context: ReportContext,
+    tmp_path: Path,
+) -> None:
+    records = make_records(entries, photos, groups)
+    make_cache(tmp_path, records)
+    write_report(tmp_path / "report", records, tmp_path, context)
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    assert names == {"index.html", "results.csv", "results.json", "table.md", "plots"}
+    text = (tmp_path / "report/index.html").read_text()
+    assert "http:" not in text
+    assert "https:" not in text
+    page = Page(text)
+    assert len(page.ids) == len(set(page.ids))
+    for link in page.links:
+        assert link.startswith("data:") or link.removeprefix("#") in page.ids
+    for group in groups:
+        assert any(GROUP_TEXTS[group] in line for line in page.texts)  # type: ignore[index]
+    assert context.command in page.texts
+
+
+def test_names_are_shown_as_they_are(
+    make_records: Make, make_cache: Callable, context: ReportContext, tmp_path: Path
+) -> None:
+    records = make_records(["</script>&lt;", "b"], [AWKWARD, "y"])
+    make_cache(tmp_path, [record for record in records if record.photo == "y"])
+    write_report(tmp_path / "report", records, tmp_path, context)
+    page = Page((tmp_path / "report/index.html").read_text())
+    assert "</script>&lt;" in page.texts
+    assert AWKWARD in page.texts
+
+
+def test_nothing_to_report_is_said_in_one_line(context: ReportContext, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the 0 results hold no figures"):
+        write_report(tmp_path, [], tmp_path, context)
+
+
+def test_every_metric_of_the_main_tables_is_explained() -> None:
+    for group, names in HEADLINES.items():
+        assert all(METRICS[name].group == group for name in names)
+        assert len(explain(names)) == len(names)
