@@ -25,7 +25,14 @@ METRICS_VERSION = 1
 """Raised with every change of metrics, methods or features that changes figures: what was computed
 before is then computed anew."""
 
-PACKAGES = ("numpy", "scipy", "scikit-image", "scikit-learn", "pymatting")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "scikit-learn",
+    "opencv-python-headless",
+    "pymatting",
+)
 """Their versions can change the layers."""
 
 STALE_SECONDS = 24 * 3600

@@ -4,9 +4,9 @@ import pytest
 from data.scenes import generate_scene
 from sss.spectral import constrained
 from sss.spectral.affinities import matting_affinity
+from sss.spectral.clustering import cluster_pixels
 from sss.spectral.constrained import _solve_coupled, constrained_components, sparsity_weight
 from sss.spectral.eigenvectors import smallest_eigenvectors
-from sss.spectral.clustering import cluster_pixels
 from sss.spectral.laplacian import graph_laplacian, soft_segmentation_laplacian
 from sss.spectral.superpixels import compute_superpixels
 

@@ -59,30 +59,32 @@ class Segmentation:
 
 
 class Method(Protocol):
-    """A way to segment photos, at a series of scales.
-
-    Attributes:
-        name: On the command line.
-        title: For people, one line.
-        needs: ``photo`` alone, ``features`` of a network, or the true ``trimap``.
-        scale_name: What the scale is, for people: ``layers``, ``threshold``, …
-        scales: The values that it goes through.
-    """
+    """A way to segment photos, at a series of scales."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """On the command line."""
+        ...
 
     @property
-    def title(self) -> str: ...
+    def title(self) -> str:
+        """For people, one line."""
+        ...
 
     @property
-    def needs(self) -> Literal["photo", "features", "trimap"]: ...
+    def needs(self) -> Literal["photo", "features", "trimap"]:
+        """``photo`` alone, ``features`` of a network, or the true ``trimap``."""
+        ...
 
     @property
-    def scale_name(self) -> str: ...
+    def scale_name(self) -> str:
+        """What the scale is, for people, such as ``layers`` or ``threshold``."""
+        ...
 
     @property
-    def scales(self) -> Sequence[float]: ...
+    def scales(self) -> Sequence[float]:
+        """The values that it goes through."""
+        ...
 
     def settings(self) -> dict[str, Any]:
         """All its own numbers that the result depends on, JSON types only."""
