@@ -21,7 +21,12 @@ from sss.spectral.laplacian import (
     SEMANTIC_WEIGHT,
     soft_segmentation_laplacian,
 )
-from sss.spectral.relaxed import gradient_magnitude, relaxed_layers
+from sss.spectral.relaxed import (
+    LOOSE_TOLERANCE,
+    TOLERANCE,
+    gradient_magnitude,
+    relaxed_layers,
+)
 from sss.spectral.superpixels import compute_superpixels
 
 SOLVERS = ("coarse", "exact")
@@ -187,6 +192,7 @@ class SoftSegmenter:
                     raw,
                     parts.gradient,
                     lambda share: clock.report("relaxed", share),
+                    TOLERANCE if self.solver == "exact" else LOOSE_TOLERANCE,
                 )
         alpha = valid_alpha(raw)
         order = np.argsort(-alpha.sum(axis=(0, 1), dtype=np.float64), kind="stable")

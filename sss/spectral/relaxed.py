@@ -28,6 +28,12 @@ LOW, HIGH = 0.1, 0.9
 REWEIGHTING_FLOOR = 0.01
 ITERATIONS = 20
 TOLERANCE = 1e-6
+"""Of the conjugate gradients: the residual's norm, relative to that of the right-hand side."""
+
+LOOSE_TOLERANCE = 1e-4
+"""Enough for the reweighted rounds, which start from each other, if the last solve is exact: 2.5
+times faster, the strongest layer of 1 pixel in 5000 changes."""
+
 MAXIMUM_CG_STEPS = 500
 
 SMOOTHING = np.array([7, 71, 374, 1126, 2119, 2605, 2119, 1126, 374, 71, 7]) / 1e4
@@ -40,6 +46,7 @@ def relaxed_layers(
     layers: np.ndarray,
     gradient: np.ndarray,
     progress: Callable[[float], None] | None = None,
+    tolerance: float = TOLERANCE,
 ) -> np.ndarray:
     """Sparsify layers at full size.
 
@@ -48,6 +55,7 @@ def relaxed_layers(
         layers: (H, W, K) grouped layers, summing to about one.
         gradient: (H, W) image gradient, see :func:`gradient_magnitude`.
         progress: Called with the finished share, 0 to 1.
+        tolerance: Of the reweighted rounds; the last solve is to ``TOLERANCE`` in any case.
 
     Returns:
         (H, W, K), summing to one to about 1e-5. As in the reference nothing clips: values may
@@ -60,11 +68,10 @@ def relaxed_layers(
     exponent = (SPARSITY + np.minimum(gradient, GRADIENT_LIMIT)).reshape(-1, 1) - 2
     start = alpha.copy()
     for iteration in range(ITERATIONS):
-        to_zero = np.maximum(np.abs(alpha), REWEIGHTING_FLOOR) ** exponent
-        to_one = np.maximum(np.abs(alpha - 1), REWEIGHTING_FLOOR) ** exponent
-        alpha = solve_layers(
-            laplacian, to_zero + to_one + 1, to_one + start + SUM_WEIGHT, start=alpha
-        )
+        to_zero = sparsity_weight(alpha, exponent)
+        to_one = sparsity_weight(alpha - 1, exponent)
+        diagonal = to_zero + to_one + 1
+        alpha = solve_layers(laplacian, diagonal, to_one + start + SUM_WEIGHT, alpha, tolerance)
         if progress:
             progress((iteration + 1) / (ITERATIONS + 1))
     # The last solve has no sparsity and stays near what the others found: it undoes the plateau
@@ -83,6 +90,19 @@ def threshold_layers(alpha: np.ndarray) -> np.ndarray:
     nothing_left = total == 0
     snapped = np.where(nothing_left, np.maximum(alpha, 0) + 1e-12, snapped)
     return snapped / snapped.sum(axis=1, keepdims=True)
+
+
+def sparsity_weight(deviation: np.ndarray, exponent: np.ndarray) -> np.ndarray:
+    """``max(|deviation|, floor)^exponent``, to single precision: powers are slow in double.
+
+    Args:
+        deviation: (N, K), of the alphas from 0 or 1.
+        exponent: (N, 1).
+    """
+    weight = np.maximum(np.abs(deviation), REWEIGHTING_FLOOR).astype(np.float32)
+    np.log(weight, out=weight)
+    weight *= exponent.astype(np.float32)
+    return np.exp(weight, out=weight).astype(np.float64)
 
 
 def gradient_magnitude(photo: np.ndarray) -> np.ndarray:
@@ -122,31 +142,42 @@ def solve_layers(
     Returns:
         (N, K).
     """
-    block = diagonal + laplacian.diagonal()[:, None]  # positive: entries of L's are
-    inverse = 1 / block
-    share = SUM_WEIGHT / (1 + SUM_WEIGHT * inverse.sum(axis=1, keepdims=True))
+    # Sums over K numbers per pixel as products with ones, and no temporary arrays: both are most
+    # of what the products with the Laplacian leave of the time.
+    count = diagonal.shape[1]
+    ones, coupling = np.ones(count), np.full((count, count), SUM_WEIGHT)
+    inverse = 1 / (diagonal + laplacian.diagonal()[:, None])  # positive: entries of L's are
+    share = SUM_WEIGHT / (1 + SUM_WEIGHT * (inverse @ ones))
+    scratch, conditioned = np.empty_like(side), np.empty_like(side)
 
     def apply(alpha: np.ndarray) -> np.ndarray:
-        return laplacian @ alpha + diagonal * alpha + SUM_WEIGHT * alpha.sum(axis=1, keepdims=True)
+        applied = laplacian @ alpha
+        applied += np.multiply(diagonal, alpha, out=scratch)
+        applied += np.matmul(alpha, coupling, out=scratch)
+        return applied
 
     def precondition(residual: np.ndarray) -> np.ndarray:
-        scaled = inverse * residual
-        return scaled - inverse * (share * scaled.sum(axis=1, keepdims=True))
+        np.multiply(inverse, residual, out=conditioned)
+        both = share * (conditioned @ ones)
+        return np.subtract(
+            conditioned, np.multiply(inverse, both[:, None], out=scratch), out=conditioned
+        )
 
     alpha = start.copy()
     residual = side - apply(alpha)
     goal = tolerance * np.linalg.norm(side)
     direction = np.zeros_like(alpha)
-    previous = 1.0
-    for step in range(MAXIMUM_CG_STEPS):
-        if np.linalg.norm(residual) <= goal:
+    previous = np.inf
+    for _ in range(MAXIMUM_CG_STEPS):
+        if np.sqrt(np.vdot(residual, residual)) <= goal:
             break
-        conditioned = precondition(residual)
-        current = float(np.vdot(residual, conditioned))
-        direction = conditioned + (current / previous if step else 0.0) * direction
+        current = float(np.vdot(residual, precondition(residual)))
+        direction *= current / previous
+        direction += conditioned
         previous = current
         applied = apply(direction)
         length = current / float(np.vdot(direction, applied))
-        alpha += length * direction
-        residual -= length * applied
+        alpha += np.multiply(direction, length, out=scratch)
+        applied *= length
+        residual -= applied
     return alpha
