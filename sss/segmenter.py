@@ -23,6 +23,7 @@ from sss.spectral.laplacian import (
 )
 from sss.spectral.relaxed import (
     LOOSE_TOLERANCE,
+    REWEIGHTING_FLOOR,
     TOLERANCE,
     gradient_magnitude,
     relaxed_layers,
@@ -194,7 +195,7 @@ class SoftSegmenter:
                     lambda share: clock.report("relaxed", share),
                     TOLERANCE if self.solver == "exact" else LOOSE_TOLERANCE,
                 )
-        alpha = valid_alpha(raw)
+        alpha = valid_alpha(raw, REWEIGHTING_FLOOR if self.relaxed else 0.0)
         order = np.argsort(-alpha.sum(axis=(0, 1), dtype=np.float64), kind="stable")
         count = parts.components.shape[2]
         return SoftLayers(alpha[..., order], raw[..., order], count, clock.seconds)
@@ -256,8 +257,15 @@ def resize_linearly(picture: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     return resize(picture, size, order=1, mode="edge", anti_aliasing=shrinks)
 
 
-def valid_alpha(raw: np.ndarray) -> np.ndarray:
-    """Clip layers to [0, 1] and scale them to sum to one; float32."""
-    alpha = np.clip(raw, 0, 1)
+def valid_alpha(raw: np.ndarray, floor: float = 0.0) -> np.ndarray:
+    """Layers in [0, 1] that sum to one per pixel; float32.
+
+    Args:
+        raw: (H, W, K), summing to about one.
+        floor: Alpha that counts as none. The relaxed step leaves about 0.006 of every layer
+            everywhere, since it cannot tell less than its reweighting's floor of 0.01 from zero:
+            a haze that grows with the number of layers.
+    """
+    alpha = np.clip(raw - floor, 0, 1)
     alpha /= np.maximum(alpha.sum(axis=2, keepdims=True), 1e-12)
     return alpha.astype(np.float32)

@@ -226,3 +226,17 @@ def test_alpha_is_clipped_and_scaled() -> None:
     np.testing.assert_allclose(alpha, expected, atol=1e-7)
     assert alpha.dtype == np.float32
     assert raw[0, 0, 0] == 1.05
+
+
+def test_alpha_below_the_floor_is_none() -> None:
+    raw = np.array([[[0.006, 0.974, 0.006, 0.014], [0.3, 0.7, -0.01, 0.01]]])
+    alpha = valid_alpha(raw, floor=0.01)
+    np.testing.assert_allclose(alpha[0, 0], [0, 0.964 / 0.968, 0, 0.004 / 0.968], rtol=1e-6)
+    np.testing.assert_allclose(alpha[0, 1], [0.29 / 0.98, 0.69 / 0.98, 0, 0], rtol=1e-6)
+
+
+def test_no_haze_inside_regions(scene: Scene, result: SoftLayers) -> None:
+    inside = scene.alphas.max(axis=2) > 0.999
+    strongest = result.alpha.max(axis=2)
+    assert np.median(strongest[inside]) == 1
+    assert np.median(result.raw.max(axis=2)[inside]) < 0.999  # what the relaxed step leaves

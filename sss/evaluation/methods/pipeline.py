@@ -14,6 +14,7 @@ from sss.evaluation.methods.base import LAYER_COUNTS, Case, Segmentation
 from sss.segmenter import COARSE_PIXELS, Components, SoftSegmenter
 from sss.spectral.constrained import COMPONENTS
 from sss.spectral.eigenvectors import EIGENVECTORS
+from sss.spectral.relaxed import REWEIGHTING_FLOOR
 
 AUTO_SHARES = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8)
 """What the automatic number of layers goes through in place of the numbers."""
@@ -51,6 +52,7 @@ class SoftSegmentation:
             "coarse_pixels": COARSE_PIXELS,
             "eigenvectors": EIGENVECTORS,
             "components": COMPONENTS,
+            "alpha_floor": REWEIGHTING_FLOOR,
         }
 
     def segment(self, case: Case) -> Iterator[Segmentation]:
