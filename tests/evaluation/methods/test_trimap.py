@@ -134,7 +134,7 @@ def test_what_the_library_prints_and_warns_is_kept_away(
 
     stand_in(monkeypatch, loud)
     photo, matte = blend()
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG, logger="sss"):
         only("closed-form", Case(photo, mattes=(matte,)))
     assert capsys.readouterr() == ("", "")
     assert "closed-form: PERFORMANCE WARNING" in caplog.text
