@@ -1,15 +1,29 @@
-"""What the scripts share: running ``main`` with clear errors, and the log."""
+"""What the scripts share: running ``main`` with clear errors, options, and the log."""
 
 from __future__ import annotations
 
+import argparse
 import logging
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from sss.errors import InputError
 
 CLEAR_LINE = "\r\x1b[K"
 """Takes a progress line off the screen."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Argument errors become the project's one-line errors."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print.
+
+        Raises:
+            InputError: Always.
+        """
+        raise InputError(f"{message} (--help lists the options)")
 
 
 def set_up_logging() -> None:

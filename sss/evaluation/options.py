@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from sss.cli import Parser
 from sss.errors import InputError
 
 MIN_SIDE = 16
@@ -46,13 +47,6 @@ class Options:
     project: str
 
 
-class _Parser(argparse.ArgumentParser):
-    """Argument errors become the project's one-line errors."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message} (--help lists the options)")
-
-
 class _Methods(argparse.Action):
     """``--help``, whose list of methods takes seconds to import."""
 
@@ -89,7 +83,7 @@ def parse_options(arguments: list[str] | None = None) -> Options:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="evaluate.py",
         description="Run models and methods over labelled photos; measure features and layers, "
         "and write OUT/index.html with tables, pictures and plots.",

@@ -6,8 +6,9 @@ import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from sss.cli import Parser
 from sss.errors import InputError
 from sss.layers.photo import MIN_SIDE
 from sss.segmenter import GROUPINGS, SOLVERS
@@ -36,13 +37,6 @@ class Options:
     jobs: int
 
 
-class _Parser(argparse.ArgumentParser):
-    """Argument errors become the project's one-line errors."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message} (--help lists the options)")
-
-
 def parse_options(arguments: list[str] | None = None) -> Options:
     """Read the command line.
 
@@ -63,7 +57,7 @@ def parse_options(arguments: list[str] | None = None) -> Options:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="infer.py",
         description="Split photos into soft layers. For each photo, OUT/NAME gets layers.npz, a "
         "transparent PNG per layer, overview.png and report.json.",
