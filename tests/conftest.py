@@ -1,6 +1,11 @@
 """What the tests of several folders share."""
 
 import os
+import signal
+
+# A job that a shell runs in the background ignores Ctrl-C, and so would all that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Many small matrix products: more threads than one cost more than they bring, and very much more
 # when the cores are busy. Set before NumPy and torch are imported.
