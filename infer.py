@@ -4,13 +4,13 @@
     python infer.py photos/ -o layers --layers auto -j 2
     python infer.py photo.jpg --checkpoint runs/mine --solver exact
     python infer.py photo.jpg --features features.npy
+    torchrun --nproc-per-node 2 --max-restarts 3 infer.py photos/ -o layers
 
 Each photo gets a folder for its layers; --help lists the options.
 """
 
 from __future__ import annotations
 
-import sys
 import time
 
 STARTED = time.perf_counter()
@@ -31,4 +31,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_main(main))
+    from sss.processes import end_process
+
+    end_process(run_main(main))

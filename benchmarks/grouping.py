@@ -29,7 +29,8 @@ from sss.evaluation.validation import spread_evenly
 from sss.features.checkpoints import DEFAULT_CHECKPOINT
 from sss.features.extractor import FeatureExtractor
 from sss.features.reduction import reduce_features
-from sss.segmenter import SoftSegmenter, resize_linearly
+from sss.segmenter import SoftSegmenter
+from sss.spectral.grids import resize_linearly
 from sss.spectral.grouping import group_components
 
 Groups = Callable[[np.ndarray, np.ndarray, np.ndarray], list[np.ndarray]]

@@ -9,17 +9,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.sparse import csr_array
-from skimage.transform import resize
+from threadpoolctl import threadpool_limits
 
 from sss.errors import InputError
-from sss.spectral.clustering import cluster_pixels
-from sss.spectral.constrained import COMPONENTS, SAMPLED_PIXELS, constrained_components
+from sss.spectral.clustering import clusters_from
+from sss.spectral.constrained import COMPONENTS, constrained_components, sample_pixels
 from sss.spectral.eigenvectors import EIGENVECTORS, smallest_eigenvectors
+from sss.spectral.grids import coarse_size, refinement_sizes, resize_linearly
 from sss.spectral.grouping import AUTO_SHARE, GROUPINGS, LAYERS, group_components
 from sss.spectral.laplacian import (
     COLOUR_WEIGHT,
     SEMANTIC_WEIGHT,
-    soft_segmentation_laplacian,
+    matting_laplacian,
+    superpixel_laplacian,
 )
 from sss.spectral.relaxed import (
     LOOSE_TOLERANCE,
@@ -28,14 +30,28 @@ from sss.spectral.relaxed import (
     gradient_magnitude,
     relaxed_layers,
 )
+from sss.spectral.stencil import matting_stencil
 from sss.spectral.superpixels import compute_superpixels
 
 SOLVERS = ("coarse", "exact")
-COARSE_PIXELS = 25_600
-"""Size of the coarse grid (160×160): eigenvectors and components are computed on it."""
+SAMPLED_PIXELS = {"coarse": 4000, "exact": 20_000}
+"""Pixels whose equations the components are found from."""
 
 Progress = Callable[[str, float], None]
 """Called with the stage's name and its finished share, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """What the refinement needs of the photo at one size.
+
+    Attributes:
+        stencil: Matting Laplacian, see :func:`sss.spectral.stencil.matting_stencil`.
+        gradient: (H, W), see :func:`sss.spectral.relaxed.gradient_magnitude`.
+    """
+
+    stencil: np.ndarray
+    gradient: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -45,15 +61,15 @@ class Components:
     Attributes:
         components: (h, w, C) on the solver's grid, summing to one; may leave [0, 1].
         features: (h, w, D) what they are grouped by, on the same grid.
-        laplacian: Of the photo at full size.
-        gradient: (H, W), see :func:`sss.spectral.relaxed.gradient_magnitude`.
+        levels: From the first size at which layers are refined to the photo's own.
+        links: Semantic and colour Laplacian, if the solver's grid is the photo's.
         seconds: Wall seconds of each stage.
     """
 
     components: np.ndarray
     features: np.ndarray
-    laplacian: csr_array
-    gradient: np.ndarray
+    levels: list[Level]
+    links: csr_array | None
     seconds: dict[str, float]
 
 
@@ -63,7 +79,7 @@ class SoftLayers:
 
     Attributes:
         alpha: (H, W, K) float32 in [0, 1], summing to one per pixel, largest layer first.
-        raw: (H, W, K) float64 as the solver left it: outside [0, 1] by up to 0.1.
+        raw: (H, W, K) float32 as the solver left it: outside [0, 1] by up to 0.1.
         components: Number of soft components before the grouping.
         seconds: Wall seconds of each stage.
     """
@@ -81,9 +97,9 @@ class SoftSegmenter:
     Args:
         layers: Layers per photo, 1 or more; None chooses 2 to 8 from the data, see
             :func:`sss.spectral.grouping.group_components`.
-        solver: ``exact`` does every step on all pixels, as the reference. ``coarse`` finds the
-            components on a grid of 25 600 pixels and only refines the layers on all pixels; on
-            photos of that size or less the two differ in the sampled equations alone.
+        solver: ``exact`` takes the eigenvectors of all pixels, as the reference. ``coarse`` finds
+            the components on a grid of 25 600 pixels, in single precision, and only refines the
+            layers on all pixels.
         seed: Of k-means, of the eigensolver's start and of the sampled pixels.
         grouping: How components become layers: ``linkage``, or ``kmeans`` as in the reference.
         auto_share: Of the automatic number of layers; larger gives fewer.
@@ -125,13 +141,14 @@ class SoftSegmenter:
         Args:
             photo: (H, W, 3) float in [0, 1].
             features: (H, W, 3) float, channels in [0, 1], as
-                :func:`sss.features.reduction.reduce_features` gives them: the graph's.
+                :func:`sss.features.reduction.reduce_features` gives them: the graph's. They may
+                be smaller than the photo, of the same shape.
             embedding: (H, W, D) features before that reduction, by which components are grouped;
                 None groups them by ``features``, as the reference does.
             progress: Called as the stages go on.
 
         Raises:
-            InputError: The photo is smaller than 3×3, or the features differ from it in size.
+            InputError: The photo is smaller than 3×3, or the features do not fit it.
         """
         parts = self.decompose(photo, features, embedding, progress)
         clock = _Clock(progress)
@@ -150,28 +167,58 @@ class SoftSegmenter:
     ) -> Components:
         """The part that does not depend on the number of layers; arguments as for a call."""
         _check_sizes(photo, features, embedding)
-        # In double precision: the matting affinity's ε is below what float32 resolves.
-        photo, features = photo.astype(np.float64), features.astype(np.float64)
-        if embedding is None:
-            embedding = features
+        # Threads are given whole pieces of work; on small matrices BLAS's own only cost.
+        with threadpool_limits(1, user_api="blas"):
+            return self._decompose(photo, features, embedding, progress)
+
+    def _decompose(
+        self,
+        photo: np.ndarray,
+        features: np.ndarray,
+        embedding: np.ndarray | None,
+        progress: Progress | None,
+    ) -> Components:
+        full = photo.shape[:2]
+        coarse = coarse_size(full)
+        size = full if self.solver == "exact" else coarse
         clock = _Clock(progress)
         with clock.stage("graph"):
-            laplacian = self._laplacian(photo, features)
-        gradient = gradient_magnitude(photo)
-        full = laplacian
-        size = photo.shape[:2] if self.solver == "exact" else coarse_size(photo.shape[:2])
-        if size != photo.shape[:2]:
-            with clock.stage("coarse_graph"):
-                photo, features = resize_linearly(photo, size), resize_linearly(features, size)
-                embedding = resize_linearly(embedding, size)
-                laplacian = self._laplacian(photo, features)
+            # In double precision: the matting affinity's ε is below what float32 resolves.
+            small = resize_linearly(photo, size).astype(np.float64)
+            # The clusters that both solvers start from are those of the coarse grid.
+            examples = resize_linearly(features, coarse).reshape(-1, features.shape[2])
+            features = resize_linearly(features, size).astype(np.float64)
+            embedding = features if embedding is None else resize_linearly(embedding, size)
+            links = superpixel_laplacian(
+                small,
+                features,
+                compute_superpixels(small),
+                self.semantic_weight,
+                self.colour_weight,
+            )
+            laplacian = matting_laplacian(small) + links
         with clock.stage("eigenvectors"):
-            values, vectors = smallest_eigenvectors(laplacian, EIGENVECTORS, self.seed)
+            values, vectors = smallest_eigenvectors(
+                laplacian, size, EIGENVECTORS, self.seed, rough=self.solver == "coarse"
+            )
         with clock.stage("components"):
-            start = cluster_pixels(features, COMPONENTS, self.seed)
-            sampled = SAMPLED_PIXELS if self.solver == "coarse" else None
-            found = constrained_components(values, vectors, start, sampled, self.seed)
-        return Components(found.reshape(*size, -1), embedding, full, gradient, clock.seconds)
+            count = SAMPLED_PIXELS[self.solver]
+            pixels = sample_pixels(size, count, self.seed)
+            examples = examples[sample_pixels(coarse, SAMPLED_PIXELS["coarse"], self.seed)]
+            points = features.reshape(-1, features.shape[2])[pixels]
+            start = clusters_from(examples, points, COMPONENTS, self.seed)
+            found = constrained_components(
+                values, vectors, start, pixels, single=self.solver == "coarse"
+            )
+        with clock.stage("matting"):
+            levels = [_level(photo, level) for level in refinement_sizes(size, full)]
+        return Components(
+            found.reshape(*size, -1),
+            embedding,
+            levels,
+            links if size == full else None,
+            clock.seconds,
+        )
 
     def group(self, parts: Components) -> np.ndarray:
         """Layers (h, w, K) on the solver's grid, before they are refined."""
@@ -186,28 +233,28 @@ class SoftSegmenter:
         """Bring grouped layers to full size and make them sparse there."""
         clock = _Clock(progress)
         with clock.stage("relaxed"):
-            raw = resize_linearly(grouped, parts.gradient.shape)
-            if self.relaxed:
-                raw = relaxed_layers(
-                    parts.laplacian,
-                    raw,
-                    parts.gradient,
-                    lambda share: clock.report("relaxed", share),
-                    TOLERANCE if self.solver == "exact" else LOOSE_TOLERANCE,
-                )
+            raw = grouped.astype(np.float32)
+            last = len(parts.levels) - 1
+            for number, level in enumerate(parts.levels):
+                raw = resize_linearly(raw, level.gradient.shape)
+                if self.relaxed:
+                    raw = relaxed_layers(
+                        level.stencil,
+                        raw,
+                        level.gradient,
+                        (lambda share: clock.report("relaxed", share)) if number == last else None,
+                        TOLERANCE if self.solver == "exact" else LOOSE_TOLERANCE,
+                        parts.links,
+                    )
         alpha = valid_alpha(raw, REWEIGHTING_FLOOR if self.relaxed else 0.0)
         order = np.argsort(-alpha.sum(axis=(0, 1), dtype=np.float64), kind="stable")
         count = parts.components.shape[2]
         return SoftLayers(alpha[..., order], raw[..., order], count, clock.seconds)
 
-    def _laplacian(self, photo: np.ndarray, features: np.ndarray) -> csr_array:
-        return soft_segmentation_laplacian(
-            photo,
-            features,
-            compute_superpixels(photo),
-            self.semantic_weight,
-            self.colour_weight,
-        )
+
+def _level(photo: np.ndarray, size: tuple[int, int]) -> Level:
+    picture = resize_linearly(photo, size).astype(np.float32)
+    return Level(matting_stencil(picture), gradient_magnitude(picture))
 
 
 class _Clock:
@@ -235,26 +282,15 @@ def _check_sizes(photo: np.ndarray, features: np.ndarray, embedding: np.ndarray 
     if min(height, width) < 3:
         raise InputError(f"photo is {height}×{width} pixels; give one of 3×3 or more")
     for array in (features, embedding):
-        if array is not None and array.shape[:2] != (height, width):
+        if array is None or array.shape[:2] == (height, width):
+            continue
+        h, w = array.shape[:2]
+        # Sides are rounded, so the shapes may differ by that.
+        if not (h < height and w < width and abs(h * width - w * height) <= (height + width) / 2):
             raise InputError(
-                f"features are {array.shape[0]}×{array.shape[1]}, the photo is "
-                f"{height}×{width}; give features of the photo's size"
+                f"features are {h}×{w}, the photo is {height}×{width}; give features of the "
+                "photo's size"
             )
-
-
-def coarse_size(size: tuple[int, ...]) -> tuple[int, int]:
-    """(h, w) of the coarse grid: ``COARSE_PIXELS`` at most, the photo's shape, 3 at least."""
-    height, width = size
-    scale = min(1.0, (COARSE_PIXELS / (height * width)) ** 0.5)
-    return max(3, round(height * scale)), max(3, round(width * scale))
-
-
-def resize_linearly(picture: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Resample (H, W, C) linearly, averaging when it shrinks."""
-    if picture.shape[:2] == tuple(size):
-        return picture
-    shrinks = size[0] < picture.shape[0] or size[1] < picture.shape[1]
-    return resize(picture, size, order=1, mode="edge", anti_aliasing=shrinks)
 
 
 def valid_alpha(raw: np.ndarray, floor: float = 0.0) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -11,6 +12,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _count: int | None = None
+_pool: ThreadPoolExecutor | None = None
+_inside = threading.local()
 
 
 def thread_count() -> int:
@@ -27,8 +30,11 @@ def set_thread_count(count: int | None) -> None:
 
     Processes that work side by side share the cores, so each is given its part.
     """
-    global _count
+    global _count, _pool
     _count = count
+    if _pool is not None:
+        _pool.shutdown()
+        _pool = None
 
 
 def map_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
@@ -36,10 +42,18 @@ def map_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> li
 
     For functions that let go of Python's lock: NumPy, BLAS, Numba's ``nogil``, image codecs. Every
     item is worked on by one thread alone, so the number of threads does not show in the results.
+    Inside such a function, this is a plain loop.
     """
+    global _pool
     items = list(items)
-    count = min(thread_count(), len(items))
-    if count < 2:
+    count = thread_count()
+    if min(count, len(items)) < 2 or getattr(_inside, "pool", False):
         return [function(item) for item in items]
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(function, items))
+    if _pool is None:
+        _pool = ThreadPoolExecutor(count, initializer=_mark)
+    return list(_pool.map(function, items))
+
+
+def _mark() -> None:
+    """Tell a thread of the pool that it is one; waiting for its own pool it would wait for ever."""
+    _inside.pool = True

@@ -25,11 +25,11 @@ from sss.evaluation.plan import Plan
 from sss.evaluation.progress import Progress
 from sss.evaluation.records import Record
 from sss.evaluation.results_text import results_text
-from sss.evaluation.shares import own_share
 from sss.evaluation.summary import summarise
 from sss.evaluation.wandb_tables import track
 from sss.evaluation.work import Looked, Wanted
 from sss.inference.photos import check_writable
+from sss.shares import own_share
 
 log = logging.getLogger(__name__)
 

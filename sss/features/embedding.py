@@ -102,6 +102,24 @@ class ModelConfig:
         )
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where in a photo a part of it lies.
+
+    Attributes:
+        start: Row and column of its upper left corner.
+        whole: Height and width of the photo.
+    """
+
+    start: tuple[int, int]
+    whole: tuple[int, int]
+
+    def in_cells(self, cell: int) -> Place:
+        """The same in units of ``cell`` pixels, which all numbers are multiples of."""
+        (top, left), (height, width) = self.start, self.whole
+        return Place((top // cell, left // cell), (height // cell, width // cell))
+
+
 class EmbeddingNetwork(nn.Module):
     """Wraps a backbone into the contract of this module.
 
@@ -171,16 +189,16 @@ class EmbeddingNetwork(nn.Module):
                 "side; enlarge it"
             )
         if self.training or self.scales == [1.0]:
-            return self._embed(photos)
+            return self.embed(photos)
         views = []
         for scale in self.scales:
             size = [max(MIN_SIDE, round(side * scale)) for side in (height, width)]
-            view = self._embed(_resize(photos, size))
+            view = self.embed(_resize(photos, size))
             views.append(_resize(view, [height, width]))
         return torch.stack(views).mean(0)
 
-    def _embed(self, photos: Tensor) -> Tensor:
-        """Embed photos at their own scale."""
+    def embed(self, photos: Tensor) -> Tensor:
+        """Embed photos at their own scale, whatever ``scales``; as :meth:`forward` else."""
         height, width = photos.shape[-2:]
         padded, top, left = self._prepare(photos)
         embeddings: Tensor = self.backbone(padded)

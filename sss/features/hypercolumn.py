@@ -17,11 +17,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sss.errors import InputError
-from sss.features.embedding import EmbeddingNetwork, ModelConfig
+from sss.features.embedding import EmbeddingNetwork, ModelConfig, Place
 from sss.features.smp_encoder import input_scale, start_from_file, with_weights
 
 COLOUR_STRIDES = (2, 8, 32)
 """Cells in pixels over which a pixel's surrounding colour is averaged."""
+
+BAND = 4
+"""Rows of quarter size whose hidden layer is computed at a time in inference; few enough for the
+caches of a processor."""
 
 
 class Standardise(nn.Module):
@@ -67,6 +71,9 @@ class Hypercolumn(nn.Module):
         radius: Length that every embedding is scaled to; 0 leaves them as they are.
     """
 
+    cell = 2
+    """Pixels per side of what is embedded; the pixels themselves are interpolated from that."""
+
     def __init__(
         self, encoder: Any, hidden: int, dim: int, dropout: float, radius: float = 0.0
     ) -> None:
@@ -89,17 +96,63 @@ class Hypercolumn(nn.Module):
 
     def forward(self, photos: Tensor) -> Tensor:
         """Embed normalised photos (B, 3, h, w), h and w multiples of the stride."""
-        hidden = None
-        for values, scale, project in reversed(
-            list(zip(self._columns(photos), self.scales, self.project, strict=True))
-        ):
-            part = project(scale(values))
+        return _resize(self.embed_cells(photos), photos)
+
+    def embed_cells(self, photos: Tensor, place: Place | None = None) -> Tensor:
+        """Embed cells of ``cell``×``cell`` pixels, (B, dim, h / cell, w / cell).
+
+        Args:
+            photos: As for a call.
+            place: Where in a photo they lie; None: they are whole.
+        """
+        columns = [
+            scale(values)
+            for scale, values in zip(self.scales, self._columns(photos, place), strict=True)
+        ]
+        hidden: Tensor | None = None
+        for project, values in reversed(list(zip(self.project[1:], columns[1:], strict=True))):
+            part = project(values)
             hidden = part if hidden is None else part + _resize(hidden, part)
-        assert hidden is not None  # (B, hidden, h/2, w/2)
-        embeddings = self.head(self.dropout(F.relu(hidden)))
+        assert hidden is not None  # (B, hidden, h/4, w/4)
+        if self.training or torch.is_grad_enabled():
+            finest = self.project[0](columns[0])
+            return self._embedding(finest + _resize(hidden, finest))
+        # The hidden layer is the largest by far: a band of it is held at a time.
+        rows = hidden.shape[2]
+        bands = [
+            self._band(columns[0], hidden, row, min(row + BAND, rows))
+            for row in range(0, rows, BAND)
+        ]
+        return torch.cat(bands, dim=2)
+
+    def fold_statistics(self) -> None:
+        """Make the fixed statistics a part of the layers that follow them; for inference."""
+        for scale, (standardise, project) in enumerate(
+            zip(self.scales, self.project, strict=True)
+        ):
+            assert isinstance(standardise, Standardise)
+            assert isinstance(project, nn.Conv2d)
+            weight = project.weight.detach() / standardise.std
+            shift = (weight * standardise.mean).sum((1, 2, 3))
+            project.bias = nn.Parameter((0 if project.bias is None else project.bias) - shift)
+            project.weight = nn.Parameter(weight)
+            self.scales[scale] = nn.Identity()
+
+    def _band(self, column: Tensor, hidden: Tensor, top: int, end: int) -> Tensor:
+        """Embed the cells of some rows of ``hidden``: two rows of cells each."""
+        first, last = max(top - 1, 0), min(end + 1, hidden.shape[2])  # what interpolation looks at
+        size = (2 * (last - first), column.shape[3])
+        upsampled = F.interpolate(
+            hidden[:, :, first:last], size, mode="bilinear", align_corners=False
+        )
+        values = self.project[0](column[:, :, 2 * top : 2 * end])
+        return self._embedding(values + upsampled[:, :, 2 * (top - first) : 2 * (end - first)])
+
+    def _embedding(self, hidden: Tensor) -> Tensor:
+        embeddings: Tensor = self.head(self.dropout(F.relu(hidden, inplace=True)))
         if self.radius:
             embeddings = self.radius * F.normalize(embeddings, dim=1)
-        return _resize(embeddings, photos)
+        return embeddings
 
     @torch.no_grad()
     def calibrate(self, photos: Tensor) -> None:
@@ -108,23 +161,26 @@ class Hypercolumn(nn.Module):
             assert isinstance(scale, Standardise)
             scale.measure(values.float())
 
-    def _columns(self, photos: Tensor) -> list[Tensor]:
+    def _columns(self, photos: Tensor, place: Place | None = None) -> list[Tensor]:
         """What is known at each scale: features, some the colour, the finest position."""
         columns: list[Tensor] = self.encoder(photos)[1:]
         for scale, stride in enumerate(self.strides):
             if stride in COLOUR_STRIDES:
                 colours = F.avg_pool2d(photos, stride)
                 columns[scale] = torch.cat([columns[scale], colours], dim=1)
-        columns[0] = torch.cat([columns[0], _positions(columns[0])], dim=1)
+        positions = _positions(columns[0], place and place.in_cells(self.cell))
+        columns[0] = torch.cat([columns[0], positions], dim=1)
         return columns
 
 
-def _positions(like: Tensor) -> Tensor:
+def _positions(like: Tensor, place: Place | None = None) -> Tensor:
     """(B, 2, rows, columns) row and column from the centre, in units of the longer side."""
     sides = like.shape[-2:]
+    starts, whole = ((0, 0), tuple(sides)) if place is None else (place.start, place.whole)
     row, column = (
-        (torch.arange(n, device=like.device, dtype=like.dtype) - (n - 1) / 2) / max(sides)
-        for n in sides
+        (torch.arange(start, start + n, device=like.device, dtype=like.dtype) - (side - 1) / 2)
+        / max(whole)
+        for n, start, side in zip(sides, starts, whole, strict=True)
     )
     grid = torch.stack(torch.meshgrid(row, column, indexing="ij"))
     return grid.expand(len(like), -1, -1, -1)

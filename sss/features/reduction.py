@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 
-import cv2
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from sss.errors import InputError
+from sss.features.guided import GuidedFilter
+from sss.threads import map_threads
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +23,15 @@ FILTER_EPSILON = 0.01
 """Regularisation of the guided filter: MATLAB's default for photos in [0, 1]."""
 
 DIMENSIONS = 3
+
+BLOCK = 16
+"""Channels that are brought into planes at a time: those of one line of the cache."""
+
+STRIP = 4
+"""Rows of pixels that are brought into planes at a time: they stay in the cache meanwhile."""
+
+CHUNK = 16_384
+"""Pixels that are brought to double precision at a time."""
 
 FLAT = 1e-6
 """A reduced channel whose values span less than this share of the clipped range is constant."""
@@ -41,10 +52,9 @@ def reduce_features(features: np.ndarray, photo: np.ndarray) -> np.ndarray:
         InputError: Sizes differ, or features are not finite.
     """
     check_features(features, photo.shape[:2])
-    clipped = np.clip(features, -CLIP, CLIP).astype(np.float32)
-    filtered = guided_filter(photo.astype(np.float32), clipped)
-    projected = principal_components(filtered.reshape(-1, features.shape[2]), DIMENSIONS)
-    return stretch(projected.reshape(*photo.shape[:2], DIMENSIONS))
+    filtered = _filtered_planes(photo.astype(np.float32), features, CLIP)  # (D, H, W)
+    projected = _principal_components(filtered.reshape(len(filtered), -1), DIMENSIONS)
+    return stretch(projected.T.reshape(*photo.shape[:2], DIMENSIONS))
 
 
 def check_features(features: np.ndarray, size: tuple[int, ...]) -> None:
@@ -59,7 +69,9 @@ def check_features(features: np.ndarray, size: tuple[int, ...]) -> None:
             f"features are {shape}, expected {size[0]}×{size[1]}×D as the photo; compute them "
             "again at the photo's size (--max-side changes it)"
         )
-    if not np.isfinite(features).all():
+    step = 1 + CHUNK // features.shape[1]
+    strips = [features[row : row + step] for row in range(0, len(features), step)]
+    if not all(map_threads(lambda strip: bool(np.isfinite(strip).all()), strips)):
         raise InputError("features hold NaN or infinite values; compute them again")
 
 
@@ -77,27 +89,25 @@ def guided_filter(guide: np.ndarray, values: np.ndarray) -> np.ndarray:
     Returns:
         (H, W, D) float32: in each window an affine function of the guide.
     """
+    return np.ascontiguousarray(_filtered_planes(guide, values, np.inf).transpose(1, 2, 0))
 
-    def mean(picture: np.ndarray) -> np.ndarray:
-        window = (FILTER_WINDOW, FILTER_WINDOW)
-        return cv2.boxFilter(picture, -1, window, borderType=cv2.BORDER_REFLECT)
 
-    guide_mean = mean(guide)
-    products = [(i, j) for i in range(3) for j in range(i, 3)]
-    covariance = np.empty((*guide.shape[:2], 3, 3), np.float32)
-    for i, j in products:
-        entry = mean(guide[..., i] * guide[..., j]) - guide_mean[..., i] * guide_mean[..., j]
-        covariance[..., i, j] = covariance[..., j, i] = entry
-    covariance[..., range(3), range(3)] += FILTER_EPSILON
-    inverse = np.linalg.inv(covariance)
-    result = np.empty_like(values)
-    for channel in range(values.shape[2]):
-        value = values[..., channel]
-        value_mean = mean(value)
-        cross = mean(guide * value[..., None]) - guide_mean * value_mean[..., None]
-        slope = np.einsum("hwij,hwj->hwi", inverse, cross)
-        offset = value_mean - np.einsum("hwi,hwi->hw", slope, guide_mean)
-        result[..., channel] = np.einsum("hwi,hwi->hw", mean(slope), guide) + mean(offset)
+def _filtered_planes(guide: np.ndarray, values: np.ndarray, limit: float) -> np.ndarray:
+    """Filter (H, W, D) channels, clipped to ±``limit``; (D, H, W) float32."""
+    height, width, channels = values.shape
+    smooth = GuidedFilter(guide, FILTER_WINDOW, FILTER_EPSILON)
+    result = np.empty((channels, height, width), np.float32)
+
+    def filter_block(first: int) -> None:
+        source = values[..., first : first + BLOCK].transpose(2, 0, 1)
+        block = np.empty(source.shape, np.float32)
+        for row in range(0, height, STRIP):
+            block[:, row : row + STRIP] = source[:, row : row + STRIP]
+        np.clip(block, -limit, limit, out=block)
+        for offset, plane in enumerate(block):
+            smooth(plane, result[first + offset])
+
+    map_threads(filter_block, range(0, channels, BLOCK))
     return result
 
 
@@ -107,13 +117,33 @@ def principal_components(points: np.ndarray, count: int) -> np.ndarray:
     Directions are ordered by variance; their sign makes the largest entry positive. With D less
     than ``count`` the missing columns are zero.
     """
-    points = points.astype(np.float64)
-    points -= points.mean(axis=0)
-    _, directions = np.linalg.eigh(points.T @ points / len(points))
-    main = directions[:, ::-1][:, :count]
-    strongest = main[np.abs(main).argmax(axis=0), range(main.shape[1])]
-    projected = points @ (main * np.where(strongest < 0, -1, 1))
-    return np.pad(projected, ((0, 0), (0, count - projected.shape[1])))
+    return _principal_components(points.T, count).T
+
+
+def _principal_components(channels: np.ndarray, count: int) -> np.ndarray:
+    """(D, N) to (count, N); in chunks, since double precision of all would take twice the room."""
+    size = channels.shape[1]
+    mean = channels.mean(axis=1, dtype=np.float64, keepdims=True)
+
+    def scatter(first: int) -> np.ndarray:
+        centred = channels[:, first : first + CHUNK] - mean
+        return centred @ centred.T
+
+    starts = range(0, size, CHUNK)
+    with threadpool_limits(1, user_api="blas"):  # the threads are those of the chunks
+        covariance = sum(map_threads(scatter, starts)) / size
+        _, directions = np.linalg.eigh(covariance)
+        main = directions[:, ::-1][:, :count]
+        strongest = main[np.abs(main).argmax(axis=0), range(main.shape[1])]
+        main = (main * np.where(strongest < 0, -1, 1)).T  # (count, D)
+        weights, shift = main.astype(channels.dtype), main @ mean
+
+        def project(first: int) -> np.ndarray:
+            return weights @ channels[:, first : first + CHUNK] - shift
+
+        parts = map_threads(project, starts)
+    projected = np.concatenate(parts, axis=1)
+    return np.pad(projected, ((0, count - len(projected)), (0, 0)))
 
 
 def stretch(features: np.ndarray) -> np.ndarray:

@@ -11,9 +11,12 @@ from typing import Any
 from sss.cli import Parser
 from sss.errors import InputError
 from sss.layers.photo import MIN_SIDE
-from sss.segmenter import GROUPINGS, SOLVERS
 
 AUTO = "auto"
+SOLVERS = ("coarse", "exact")
+GROUPINGS = ("linkage", "kmeans")
+"""As the segmenter has them, which takes a second to import."""
+
 MOST_LAYERS = 40
 """More layers than components to group make no sense."""
 
@@ -115,7 +118,13 @@ def _parser() -> argparse.ArgumentParser:
     core.add_argument("--seed", type=int, default=0, help="of all random choices (default: 0)")
     core.add_argument("--max-side", type=int, metavar="PX", help="shrink larger photos first")
     core.add_argument(
-        "-j", "--jobs", type=int, default=1, metavar="N", help="photos done at once (default: 1)"
+        "-j",
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="photos done at once, each in a process of its own; from 2 on, the others are done "
+        "even if the system ends one for lack of memory (default: 1)",
     )
     return parser
 

@@ -5,20 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sss.files import remove_partial_files
 from sss.inference.options import Options
-from sss.inference.worker import PhotoWorker
 from sss.processes import KILLED, Processes
+from sss.threads import set_thread_count
+
+if TYPE_CHECKING:
+    from sss.inference.worker import PhotoWorker
 
 Task = tuple[Path, Path]
 """A photo, and the folder for its layers."""
 
 
 def run_parallel(
-    tasks: list[Task], options: Options, startup_seconds: Callable[[], float]
+    tasks: list[Task], options: Options, threads: int, startup_seconds: Callable[[], float]
 ) -> list[str | None]:
     """Do photos, ``options.jobs`` at once; what stopped each comes back, in order.
+
+    Args:
+        tasks: Photos and their folders.
+        options: Of the command line.
+        threads: That each of the processes may use.
+        startup_seconds: See :func:`sss.inference.photos.run`.
 
     Raises:
         InputError: The checkpoint or the device cannot be used.
@@ -32,7 +42,7 @@ def run_parallel(
         _do_task,
         lambda task: f"{task[0]}: {KILLED}",
         _start_process,
-        (options, startup_seconds),
+        (options, threads, startup_seconds),
         tidy,
     )
     return processes.run(tasks, options.jobs)
@@ -51,8 +61,9 @@ class _Process:
 _process: _Process | None = None
 
 
-def _start_process(options: Options, startup_seconds: Callable[[], float]) -> None:
+def _start_process(options: Options, threads: int, startup_seconds: Callable[[], float]) -> None:
     global _process
+    set_thread_count(threads)
     _process = _Process(options, startup_seconds)
 
 
@@ -60,7 +71,10 @@ def _do_task(task: Task) -> str | None:
     """What :meth:`PhotoWorker.try_photo` said."""
     assert _process is not None
     if _process.worker is None:
-        # Not in _start_process: an error there would break the pool and not reach the user.
+        # Not in _start_process: an error there would break the pool and not reach the user. Nor
+        # imported above: the process that only hands out the photos needs none of its libraries.
+        from sss.inference.worker import PhotoWorker
+
         _process.worker = PhotoWorker(_process.options)
         _process.startup = _process.startup_seconds()
     return _process.worker.try_photo(*task, _process.startup)

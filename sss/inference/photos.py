@@ -12,9 +12,11 @@ from pathlib import Path
 
 from sss.errors import InputError
 from sss.inference.options import Options
-from sss.inference.parallel import run_parallel
-from sss.inference.worker import PhotoWorker
+from sss.inference.parallel import Task, run_parallel
 from sss.layers.photo import find_photos
+from sss.processes import terminations_as_interrupts
+from sss.shares import Share, own_share
+from sss.threads import set_thread_count, thread_count
 
 
 def run(options: Options, startup_seconds: Callable[[], float]) -> int:
@@ -31,28 +33,44 @@ def run(options: Options, startup_seconds: Callable[[], float]) -> int:
     Raises:
         InputError: Nothing can be done at all.
     """
+    share = own_share()
     photos = list(dict.fromkeys(find_photos(options.photos)))
     if options.features is not None and len(photos) > 1:
         raise InputError(f"--features belongs to one photo, but {len(photos)} were given")
-    tasks, failures = _still_to_do(photos, options)
+    tasks, failures = _still_to_do(photos, options, share)
     if tasks:
         check_writable(options.out)
         # Libraries warn of what only their callers could mend.
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), terminations_as_interrupts():
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")
-            if options.jobs > 1 and len(tasks) > 1:
-                failures += run_parallel(tasks, options, startup_seconds)
-            else:
-                worker = PhotoWorker(options)
-                startup = startup_seconds()
-                failures += [worker.try_photo(*task, startup) for task in tasks]
-    failed = [failure for failure in failures if failure]
+            failures += _do(tasks, options, share, startup_seconds)
+    parts = share.gather([failure for failure in failures if failure])
+    if not share.first:
+        return 0  # else torchrun would end those that are still at work
+    failed = [failure for part in parts for failure in part]
     for failure in failed:
         print(f"error: {failure}", file=sys.stderr)
     if failed and len(photos) > 1:
         print(f"{len(failed)} of {len(photos)} photos could not be done", file=sys.stderr)
     return 2 if failed else 0
+
+
+def _do(
+    tasks: list[Task], options: Options, share: Share, startup_seconds: Callable[[], float]
+) -> list[str | None]:
+    """What stopped each photo, in order; all that work on this machine share its cores."""
+    jobs = min(options.jobs, len(tasks))
+    threads = max(1, thread_count() // (share.local_size * jobs))
+    if jobs > 1:
+        return run_parallel(tasks, options, threads, startup_seconds)
+    if share.local_size > 1:
+        set_thread_count(threads)
+    from sss.inference.worker import PhotoWorker  # takes long, so not where nothing is to be done
+
+    worker = PhotoWorker(options)
+    startup = startup_seconds()
+    return [worker.try_photo(*task, startup) for task in tasks]
 
 
 def output_folders(photos: list[Path], out: Path) -> list[Path]:
@@ -76,12 +94,14 @@ def output_folders(photos: list[Path], out: Path) -> list[Path]:
 
 
 def _still_to_do(
-    photos: list[Path], options: Options
-) -> tuple[list[tuple[Path, Path]], list[str | None]]:
-    """Photos and their folders, without those done already; and what forbids doing others."""
-    tasks: list[tuple[Path, Path]] = []
+    photos: list[Path], options: Options, share: Share
+) -> tuple[list[Task], list[str | None]]:
+    """This process's photos that are not done yet; and what forbids doing others."""
+    tasks: list[Task] = []
     failures: list[str | None] = []
-    for photo, folder in zip(photos, output_folders(photos, options.out), strict=True):
+    for photo, folder in share.of(
+        list(zip(photos, output_folders(photos, options.out), strict=True))
+    ):
         report = folder / "report.json"  # written last, so where it is all else is
         if options.overwrite or not report.is_file():
             tasks.append((photo, folder))

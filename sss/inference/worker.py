@@ -7,7 +7,8 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import numpy as np
 
 from sss import __version__
 from sss.errors import InputError
-from sss.files import whole_file
+from sss.files import remove_partial_files, whole_file
 from sss.inference.options import AUTO, Options
 from sss.inference.progress import StageClock
 from sss.layers.export import write_layers, write_report
@@ -24,6 +25,8 @@ from sss.layers.overview import write_overview
 from sss.layers.photo import read_photo
 from sss.processes import describe_failure, one_thread
 from sss.segmenter import SoftLayers, SoftSegmenter
+from sss.shares import own_share
+from sss.threads import thread_count
 
 if TYPE_CHECKING:
     from sss.features.extractor import FeatureExtractor
@@ -65,6 +68,7 @@ class PhotoWorker:
         """Do one photo; what stopped it comes back as one line."""
         clock = StageClock(photo)
         try:
+            remove_partial_files(folder)  # of a process that was killed
             with one_thread():
                 summary = self.do_photo(photo, folder, startup_seconds, clock)
         except Exception as error:  # of whatever kind: the other photos shall be done
@@ -131,6 +135,7 @@ class PhotoWorker:
             "seed": options.seed,
             "seconds": seconds,
             "peak_memory_mb": peak_memory_mb(),
+            "threads": thread_count(),
             "checkpoint": str(extractor.path) if extractor else None,
             "checkpoint_sha256": extractor.sha256 if extractor else None,
             "settings": {
@@ -152,10 +157,36 @@ class PhotoWorker:
 
 
 def _load_extractor(options: Options) -> FeatureExtractor:
-    from sss.features.checkpoints import DEFAULT_CHECKPOINT, pick_device
-    from sss.features.extractor import FeatureExtractor
+    with not_installed("wandb"):  # half a second, and only for the scripts of timm
+        from sss.features.checkpoints import DEFAULT_CHECKPOINT, pick_device
+        from sss.features.extractor import FeatureExtractor
 
-    return FeatureExtractor(options.checkpoint or DEFAULT_CHECKPOINT, pick_device(options.device))
+        device = pick_device(options.device)
+        if device.type == "cuda":
+            take_own_gpu()
+        return FeatureExtractor(options.checkpoint or DEFAULT_CHECKPOINT, device)
+
+
+@contextmanager
+def not_installed(library: str) -> Iterator[None]:
+    """Let a library look as if it were not there to those that would import it if it were."""
+    if library in sys.modules:
+        yield
+        return
+    sys.modules[library] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[library]
+
+
+def take_own_gpu() -> None:
+    """Under torchrun, let ``cuda`` mean another GPU for each process of this machine."""
+    import torch
+
+    share = own_share()
+    if share.local_size > 1:
+        torch.cuda.set_device(share.local_rank % torch.cuda.device_count())
 
 
 def _remove(path: Path) -> None:

@@ -214,10 +214,13 @@ def _over_white(pixels: np.ndarray, premultiplied: bool = False) -> Picture:
     full = _full(pixels)
     if pixels.shape[2] in (1, 3) or (pixels[..., -1] == full).all():
         return Picture(rgb, was_transparent=False)
-    alpha = pixels[..., -1:] / np.float64(full)
-    colour = rgb / np.float64(full)
-    opaque = (colour if premultiplied else alpha * colour) + (1 - alpha)
-    return Picture(np.clip(opaque, 0, 1), was_transparent=True)
+    # float32 holds all of 16 bits, and a float64 copy of a large photo is costly.
+    alpha = np.divide(pixels[..., -1:], full, dtype=np.float32)
+    opaque = np.divide(rgb, full, dtype=np.float32)
+    if not premultiplied:
+        opaque *= alpha
+    opaque += 1 - alpha
+    return Picture(np.clip(opaque, 0, 1, out=opaque), was_transparent=True)
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Finding and reading photos: every common format in, (H, W, 3) float64 sRGB out."""
+"""Finding and reading photos: every common format in, (H, W, 3) float32 sRGB out."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def read_photo(path: Path, max_side: int | None = None) -> np.ndarray:
         max_side: Scale down, with an antialiasing filter, to at most this longer side.
 
     Returns:
-        (H, W, 3) float64 in [0, 1], sRGB.
+        (H, W, 3) float32 in [0, 1], sRGB.
 
     Raises:
         InputError: The file is missing, unreadable, damaged, of another kind, or has a side
@@ -161,13 +161,14 @@ def _scaled(width: int, height: int, max_side: int | None) -> tuple[int, int]:
 
 
 def _to_unit_float(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W, 3) samples of any depth → float64 in [0, 1] at ``size`` (width, height)."""
-    full = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1.0
+    """(H, W, 3) samples of any depth → float32 in [0, 1] at ``size`` (width, height)."""
+    full = np.float32(np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
     height, width = pixels.shape[:2]
+    unit = np.empty((size[1], size[0], 3), np.float32)
     if (width, height) == size:
-        return pixels / np.float64(full)
-    scaled = np.empty((size[1], size[0], 3))
+        return np.divide(pixels, full, out=unit, dtype=np.float32, casting="same_kind")
     for channel in range(3):  # one at a time: a float copy of a large photo is costly
         image = Image.fromarray(pixels[..., channel].astype(np.float32))
-        scaled[..., channel] = np.asarray(image.resize(size, Image.Resampling.LANCZOS)) / full
-    return np.clip(scaled, 0.0, 1.0)  # Lanczos overshoots at edges
+        unit[..., channel] = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
+    unit /= full
+    return np.clip(unit, 0, 1, out=unit)  # Lanczos overshoots at edges

@@ -1,6 +1,6 @@
-"""The three affinities between pixels: matting, semantic, non-local colour.
+"""The affinities between superpixels, semantic and non-local colour.
 
-Each function gives a symmetric sparse (N, N) matrix, N = H·W (Aksoy et al. 2018, Sec. 3.1–3.3;
+Each function gives a symmetric sparse (N, N) matrix, N = H·W (Aksoy et al. 2018, Sec. 3.2 and 3.3;
 constants of the released code).
 """
 
@@ -13,98 +13,12 @@ from scipy.special import erf
 
 from sss.spectral.superpixels import SuperpixelGraph
 
-MATTING_EPSILON = 1e-7
-"""Regularisation of the colour covariance; divided by the window's 9 pixels."""
-
 SEMANTIC_STEEPNESS = 20.0
 SEMANTIC_CENTRE = 0.85
 COLOUR_STEEPNESS = 50.0
 COLOUR_CENTRE = 0.95
 COLOUR_RADIUS = 0.2
 """Of the non-local colour affinity, as a fraction of the photo's height and width."""
-
-WINDOW = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
-
-
-def matting_affinity(photo: np.ndarray, epsilon: float = MATTING_EPSILON) -> sp.csr_array:
-    """Matting affinity of Levin et al. (TPAMI 2008), the base of the graph.
-
-    For every 3×3 window inside the photo with colour mean μ and covariance Σ, each two of its
-    pixels gain ``(1 + (I_i − μ)ᵀ(Σ + ε/9·1)⁻¹(I_j − μ))/9``. Pixels interact up to two rows and
-    columns apart, so the matrix is a 5×5 stencil and is built offset by offset.
-
-    Args:
-        photo: (H, W, 3) float in [0, 1], H and W at least 3.
-        epsilon: Regularisation ε.
-
-    Returns:
-        (N, N), diagonal included; some entries are negative.
-
-    Raises:
-        ValueError: The photo is smaller than a window.
-    """
-    height, width = photo.shape[:2]
-    if min(height, width) < 3:
-        raise ValueError(f"photo is {height}×{width}, a matting window needs 3×3 or more")
-    stencil = np.zeros((5, 5, height, width))
-    deviations, inverse = _window_statistics(photo, epsilon / 9)
-    whitened = [np.einsum("hwij,hwj->hwi", inverse, deviation) for deviation in deviations]
-    for a, (row_a, column_a) in enumerate(WINDOW):
-        rows = slice(1 + row_a, height - 1 + row_a)
-        columns = slice(1 + column_a, width - 1 + column_a)
-        for b, (row_b, column_b) in enumerate(WINDOW):
-            affinity = np.einsum("hwi,hwi->hw", whitened[a], deviations[b])
-            affinity += 1
-            offset = stencil[row_b - row_a + 2, column_b - column_a + 2]
-            offset[rows, columns] += affinity
-    stencil /= 9
-    return stencil_matrix(stencil)
-
-
-def _window_statistics(
-    photo: np.ndarray, regularisation: float
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """Per inner pixel: deviations of the window's nine colours from their mean, and (Σ + r)⁻¹.
-
-    Returns:
-        Nine arrays (H−2, W−2, 3), in the order of ``WINDOW``, and (H−2, W−2, 3, 3).
-    """
-    height, width = photo.shape[:2]
-    colours = [photo[1 + r : height - 1 + r, 1 + c : width - 1 + c] for r, c in WINDOW]
-    mean = sum(colours[1:], start=colours[0]) / 9
-    deviations = [colour - mean for colour in colours]
-    covariance = np.zeros((*mean.shape, 3))
-    for deviation in deviations:
-        covariance += deviation[..., :, None] * deviation[..., None, :] / 9
-    covariance += regularisation * np.eye(3)
-    return deviations, np.linalg.inv(covariance)
-
-
-def stencil_matrix(stencil: np.ndarray) -> sp.csr_array:
-    """Sparse matrix of a stencil that varies from pixel to pixel.
-
-    Args:
-        stencil: (2r+1, 2r+1, H, W); ``stencil[r + dr, r + dc, row, column]`` couples the pixel
-            (row, column) to (row + dr, column + dc). Entries that point outside are dropped.
-
-    Returns:
-        (N, N) with sorted column indices.
-    """
-    radius = stencil.shape[0] // 2
-    height, width = stencil.shape[2:]
-    row, column = np.indices((height, width), dtype=np.int32)
-    columns, inside = [], []
-    for row_offset in range(-radius, radius + 1):
-        for column_offset in range(-radius, radius + 1):
-            r, c = row + row_offset, column + column_offset
-            inside.append(((r >= 0) & (r < height) & (c >= 0) & (c < width)).ravel())
-            columns.append((r * width + c).ravel())
-    keep = np.stack(inside, axis=1)  # (N, (2r+1)²)
-    values = stencil.reshape(len(inside), -1).T[keep]
-    pointers = np.concatenate([[0], np.cumsum(keep.sum(axis=1))])
-    indices = np.stack(columns, axis=1)[keep]
-    size = height * width
-    return sp.csr_array((values, indices, pointers.astype(np.int32)), shape=(size, size))
 
 
 def semantic_affinity(graph: SuperpixelGraph, features: np.ndarray) -> sp.csr_array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
@@ -12,7 +13,7 @@ START_RESTARTS = 3
 
 
 def cluster_pixels(features: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
-    """Hard clusters of the pixels' features: the start of the constrained step.
+    """Hard clusters of pixels' features: the start of the constrained step.
 
     Args:
         features: (..., D).
@@ -25,6 +26,24 @@ def cluster_pixels(features: np.ndarray, count: int, seed: int = 0) -> np.ndarra
     points = features.reshape(-1, features.shape[-1])
     labels = best_kmeans(points, count, START_RESTARTS, seed).labels_
     return np.unique(labels, return_inverse=True)[1]
+
+
+def clusters_from(
+    examples: np.ndarray, points: np.ndarray, count: int, seed: int = 0
+) -> np.ndarray:
+    """Hard clusters of ``points`` by the centres that k-means finds for ``examples``.
+
+    Args:
+        examples: (N, D).
+        points: (P, D).
+        count: Clusters of the examples; fewer come out if there are fewer different ones.
+        seed: Of k-means.
+
+    Returns:
+        (P,) integers 0 … C−1, all present.
+    """
+    centres = best_kmeans(examples, count, START_RESTARTS, seed).cluster_centers_
+    return np.unique(cdist(points, centres).argmin(axis=1), return_inverse=True)[1]
 
 
 def best_kmeans(points: np.ndarray, count: int, restarts: int, seed: int) -> KMeans:

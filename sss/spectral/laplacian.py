@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from sss.spectral.affinities import colour_affinity, matting_affinity, semantic_affinity
+from sss.spectral.affinities import colour_affinity, semantic_affinity
+from sss.spectral.stencil import MATTING_EPSILON, matting_stencil, stencil_matrix
 from sss.spectral.superpixels import SuperpixelGraph
 
 SEMANTIC_WEIGHT = 0.01
@@ -25,14 +26,14 @@ def graph_laplacian(affinity: sp.csr_array) -> sp.csr_array:
     return (sp.dia_array((degree[None], [0]), shape=affinity.shape) - affinity).tocsr()
 
 
-def soft_segmentation_laplacian(
+def superpixel_laplacian(
     photo: np.ndarray,
     features: np.ndarray,
     graph: SuperpixelGraph,
     semantic_weight: float = SEMANTIC_WEIGHT,
     colour_weight: float = COLOUR_WEIGHT,
 ) -> sp.csr_array:
-    """Laplacian of matting + semantic + non-local colour affinity.
+    """Laplacian of the semantic and the non-local colour affinity.
 
     Args:
         photo: (H, W, 3) float in [0, 1].
@@ -40,6 +41,9 @@ def soft_segmentation_laplacian(
         graph: Superpixels of the photo.
         semantic_weight: Weight of the semantic affinity; 0 leaves it out.
         colour_weight: Weight of the non-local colour affinity; 0 leaves it out.
+
+    Returns:
+        Sparse (N, N), whose rows are empty but for the superpixels' centroid pixels.
 
     Raises:
         ValueError: Photo, features and superpixels differ in size.
@@ -49,9 +53,29 @@ def soft_segmentation_laplacian(
             f"photo {photo.shape[:2]}, features {features.shape[:2]} and superpixels "
             f"{graph.labels.shape} must have one size"
         )
-    affinity = matting_affinity(photo)
+    affinity = sp.csr_array((graph.labels.size, graph.labels.size))
     if semantic_weight:
         affinity = affinity + semantic_weight * semantic_affinity(graph, features)
     if colour_weight:
         affinity = affinity + colour_weight * colour_affinity(graph, photo)
     return graph_laplacian(affinity)
+
+
+def soft_segmentation_laplacian(
+    photo: np.ndarray,
+    features: np.ndarray,
+    graph: SuperpixelGraph,
+    semantic_weight: float = SEMANTIC_WEIGHT,
+    colour_weight: float = COLOUR_WEIGHT,
+) -> sp.csr_array:
+    """Laplacian of matting + semantic + non-local colour affinity.
+
+    Arguments and errors as of :func:`superpixel_laplacian`.
+    """
+    links = superpixel_laplacian(photo, features, graph, semantic_weight, colour_weight)
+    return matting_laplacian(photo) + links
+
+
+def matting_laplacian(photo: np.ndarray, epsilon: float = MATTING_EPSILON) -> sp.csr_array:
+    """:func:`sss.spectral.stencil.matting_stencil` as a sparse (N, N) matrix."""
+    return stencil_matrix(matting_stencil(photo.astype(np.float64), epsilon))

@@ -21,9 +21,9 @@ from sss.evaluation.plan import Plan, jobs_of
 from sss.evaluation.progress import EVERY, Progress
 from sss.evaluation.runner import Failure, collect, do_share
 from sss.evaluation.samples import Matte, Sample
-from sss.evaluation.shares import Share, own_share
 from sss.evaluation.shrinking import shrink
 from sss.evaluation.work import PhotoWork, Wanted
+from sss.shares import Share, own_share
 
 SIZE = (24, 30)
 LAB = ColourModel("lab", "lab")

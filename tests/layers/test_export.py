@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import sss.layers.export as export
 from sss.errors import InputError
 from sss.layers.export import alpha_levels, write_layers, write_report
 from sss.layers.foreground import foreground_colours
+from sss.threads import set_thread_count
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,34 @@ def test_two_runs_give_the_same_bytes(tmp_path, result):
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_threads_do_not_show_in_the_files(tmp_path, result, count):
+    write_layers(tmp_path / "a", *result)
+    set_thread_count(count)
+    try:
+        write_layers(tmp_path / "b", *result)
+    finally:
+        set_thread_count(None)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_writing_takes_little_memory_beside_its_arrays(tmp_path):
+    height, width, count = 1000, 1000, 6
+    photo = np.full((height, width, 3), 0.5, np.float32)
+    alpha = np.full((height, width, count), 1 / count, np.float32)
+    colours = np.broadcast_to(photo, (count, *photo.shape))
+    set_thread_count(2)
+    tracemalloc.start()
+    try:
+        write_layers(tmp_path, photo, alpha, colours)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        set_thread_count(None)
+    # The levels of all layers, the pictures of two, 16 MB of the stack being packed, some rows.
+    assert peak < (count + 2 * 4) * height * width + 24e6
+
+
 def test_alpha_levels_sum_to_255_and_stay_close():
     alpha = np.random.default_rng(0).dirichlet([0.3] * 7, size=(40, 50))
     alpha[:5, :, 2] += alpha[:5, :, 3]
@@ -102,13 +132,28 @@ def test_a_failing_write_leaves_the_old_result_whole(tmp_path, result, monkeypat
     def save(self, path, *args, **kwargs):
         saved.append(path)
         Path(path).write_bytes(b"half a pict")
-        if len(saved) == int(fails_at[6]) + 1:
+        if len(saved) > int(fails_at[6]):
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", save)
     with pytest.raises(InputError, match="No space left"):
         write_layers(tmp_path, photo, alpha, colours)
     assert contents(tmp_path) == before
+
+
+def test_the_file_that_could_not_be_written_is_named(tmp_path, result, monkeypatch):
+    save = Image.Image.save
+
+    def fails_once(self, path, *args, **kwargs):
+        if Path(path).suffix == ".png" and (np.asarray(self)[..., 3] == levels[..., 1]).all():
+            raise OSError(28, "No space left on device")
+        save(self, path, *args, **kwargs)
+
+    levels = alpha_levels(result[1])
+    monkeypatch.setattr(Image.Image, "save", fails_once)
+    with pytest.raises(InputError, match=r"cannot write .*/layer_1\.png: No space left"):
+        write_layers(tmp_path, *result)
+    assert contents(tmp_path) == {}
 
 
 def test_folder_that_cannot_be_made(tmp_path, result):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import sss.layers.overview as overview
 from sss.errors import InputError
 from sss.layers.overview import layer_palette, overview_picture, write_overview
 
@@ -87,6 +88,50 @@ def test_large_photos_are_scaled_down():
     assert small.shape == large.shape
 
 
+def ramps(height: int, width: int):
+    """A photo, features and two layers that look alike at every size."""
+    y, x = ((np.arange(side) + 0.5) / side for side in (height, width))
+    down, right = np.meshgrid(y, x, indexing="ij")
+    photo = np.dstack([down, right, (down + right) / 2])
+    return photo, photo[..., ::-1], np.dstack([right, 1 - right])
+
+
+def test_leaving_out_rows_and_columns_of_large_photos_moves_nothing():
+    whole = overview_picture(*ramps(440, 660)).astype(int)  # too small to leave any out
+    thinned = overview_picture(*ramps(1500, 2250)).astype(int)
+    moved = overview_picture(*(np.roll(p, 5, axis=1) for p in ramps(440, 660))).astype(int)
+    assert np.abs(thinned - whole).mean() < 0.3
+    assert np.abs(moved - whole).mean() > 1
+
+
+def test_left_out_rows_and_columns_lie_around_those_kept():
+    photo = ramps(300, 450)[0]
+    kept = overview._thinned(photo, (75, 50))  # every third, the middle of three
+    np.testing.assert_allclose(kept, ramps(100, 150)[0], atol=1e-6)
+
+
+def test_fine_stripes_of_large_photos_are_averaged():
+    stripes = np.zeros((700, 1000, 3))
+    stripes[:, ::2] = 1
+    alpha = np.ones((700, 1000, 1))
+    found = overview_picture(stripes, stripes, alpha).astype(int)
+    expected = overview_picture(np.full_like(stripes, 0.5), np.full_like(stripes, 0.5), alpha)
+    assert np.abs(found - expected).mean() < 4
+
+
+def test_features_may_be_coarser_than_the_photo():
+    photo, features, alpha = flat_scene(40, 60, 2)
+    expected = overview_picture(photo, features, alpha)
+    np.testing.assert_array_equal(overview_picture(photo, features[::3, ::4], alpha), expected)
+
+
+def test_single_precision_gives_the_same_picture(scene):
+    photo, alpha = scene
+    double = overview_picture(photo, photo, alpha)
+    single = overview_picture(*(p.astype(np.float32) for p in (photo, photo, alpha)))
+    np.testing.assert_array_equal(single, double)
+
+
 @pytest.mark.parametrize(("height", "width"), [(16, 320), (320, 16)])
 def test_strips_keep_room_for_captions(height, width):
     picture = overview_picture(*flat_scene(height, width, 3))
@@ -126,7 +171,7 @@ def test_a_failing_write_leaves_the_old_picture(tmp_path, monkeypatch):
 def test_wrong_arrays():
     photo, features, alpha = flat_scene(30, 40, 2)
     with pytest.raises(ValueError, match="features3 has shape"):
-        overview_picture(photo, features[:-1], alpha)
+        overview_picture(photo, features[..., :2], alpha)
     with pytest.raises(ValueError, match="features3 has values from"):
         overview_picture(photo, features * 5, alpha)
     with pytest.raises(ValueError, match="alpha has shape"):

@@ -11,9 +11,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from sss.evaluation.methods.base import LAYER_COUNTS, Case, Segmentation
-from sss.segmenter import coarse_size, resize_linearly, valid_alpha
-from sss.spectral.affinities import matting_affinity
-from sss.spectral.laplacian import graph_laplacian
+from sss.segmenter import valid_alpha
+from sss.spectral.grids import coarse_size, resize_linearly
+from sss.spectral.laplacian import matting_laplacian
 from sss.spectral.spectral_matting import (
     COMPONENTS,
     EIGENVECTORS,
@@ -83,7 +83,7 @@ def matting_energies(components: np.ndarray, photo: np.ndarray) -> np.ndarray:
         (C, C), symmetric. Rows sum to zero where components sum to one.
     """
     flat = components.reshape(-1, components.shape[2])
-    return flat.T @ (graph_laplacian(matting_affinity(photo)) @ flat)
+    return flat.T @ (matting_laplacian(photo) @ flat)
 
 
 def merge_order(components: np.ndarray, energies: np.ndarray) -> list[tuple[int, int]]:

@@ -11,9 +11,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from sss.evaluation.methods.base import LAYER_COUNTS, Case, Segmentation
-from sss.segmenter import COARSE_PIXELS, Components, SoftSegmenter
+from sss.segmenter import Components, SoftSegmenter
 from sss.spectral.constrained import COMPONENTS
 from sss.spectral.eigenvectors import EIGENVECTORS
+from sss.spectral.grids import COARSE_PIXELS
 from sss.spectral.relaxed import REWEIGHTING_FLOOR
 
 AUTO_SHARES = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8)

@@ -18,8 +18,7 @@ from sss.evaluation.methods import trimap as module
 from sss.evaluation.methods.base import Case, Method, Segmentation
 from sss.evaluation.methods.trimap import TrimapMatting, estimate_alpha
 from sss.evaluation.samples import Matte
-from sss.spectral.affinities import matting_affinity
-from sss.spectral.laplacian import graph_laplacian
+from sss.spectral.laplacian import matting_laplacian
 
 NAMES = ("closed-form", "knn")
 
@@ -81,7 +80,7 @@ def test_several_mattes_give_a_layer_each(name: str) -> None:
 def test_closed_form_solves_its_equations() -> None:
     """On the unknown pixels L α = 0, with the project's own matting Laplacian."""
     photo, matte = blend(1)
-    laplacian = graph_laplacian(matting_affinity(photo)).tocsr()
+    laplacian = matting_laplacian(photo).tocsr()
     unknown = (matte.trimap == 128).ravel()
     known = np.where(matte.trimap == 255, 1.0, 0.0).ravel()
     expected = known.copy()

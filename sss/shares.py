@@ -18,10 +18,16 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Share:
-    """One process's place among ``size``."""
+    """One process's place among ``size``, of which ``local_size`` are on this machine.
+
+    Which photos a process does follows from its place alone, so nothing has to be agreed on: a
+    process that died and was started again goes on with what is missing of its own photos.
+    """
 
     rank: int = 0
     size: int = 1
+    local_rank: int = 0
+    local_size: int = 1
 
     @property
     def first(self) -> bool:
@@ -29,7 +35,11 @@ class Share:
         return self.rank == 0
 
     def of(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Every ``size``-th of the items: neighbours, often alike, go to different processes."""
+        """Every ``size``-th of the items: neighbours, often alike, go to different processes.
+
+        For the same split in all processes, at all times, give them the same items: all, not those
+        that are not done yet.
+        """
         return items[self.rank :: self.size]
 
     def gather(self, part: Any) -> list[Any]:
@@ -65,7 +75,13 @@ def own_share() -> Share:
     Raises:
         InputError: It makes no sense.
     """
-    rank, size = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+    return Share(*_place("RANK", "WORLD_SIZE"), *_place("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
+
+
+def _place(rank_name: str, size_name: str) -> tuple[int, int]:
+    rank, size = os.environ.get(rank_name, "0"), os.environ.get(size_name, "1")
     if not (rank.isdecimal() and size.isdecimal() and int(rank) < int(size)):
-        raise InputError(f"RANK is '{rank}' and WORLD_SIZE '{size}'; start this with torchrun")
-    return Share(int(rank), int(size))
+        raise InputError(
+            f"{rank_name} is '{rank}' and {size_name} '{size}'; start this with torchrun"
+        )
+    return int(rank), int(size)

@@ -1,0 +1,316 @@
+"""Factors of a photo's Laplacian by nested dissection, for solving with it again and again.
+
+The matting Laplacian couples pixels up to two rows and columns apart, so a strip two pixels wide
+cuts a photo into halves that do not know of each other (George, *Nested Dissection of a Regular
+Finite Element Mesh*, SIAM J. Numer. Anal. 10, 1973). Halving again and again, pixels are eliminated
+from the smallest boxes upwards, and all arithmetic is on small dense matrices (the multifrontal
+method: Duff and Reid, ACM TOMS 9, 1983): an order of magnitude faster than a general sparse LU.
+
+The pixels that carry semantic and colour affinities couple over any distance. They are kept to the
+end and make one dense matrix. Without them the shifted Laplacian is positive definite: all other
+factors are Cholesky's, and nothing needs pivoting though the whole is indefinite.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numba
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+
+from sss.threads import map_threads
+
+REACH = 2
+"""Pixels further apart in rows or columns are not coupled by the stencil."""
+
+LEAF_SIDE = 10
+"""Boxes are halved until no side is longer."""
+
+Span = tuple[int, int]
+"""First index and end."""
+
+
+@dataclass(frozen=True)
+class Front:
+    """The pixels of one box that are eliminated together, and those they couple by that.
+
+    Attributes:
+        rows, columns: The box with the frame of two pixels around it.
+        pivots: (k,) pixels to eliminate: a smallest box's all, else the strip between two halves.
+        boundary: (b,) pixels: the frame, and the kept ones inside the box.
+        halves: Indices of the halves in the level before.
+    """
+
+    rows: Span
+    columns: Span
+    pivots: np.ndarray
+    boundary: np.ndarray
+    halves: tuple[int, ...]
+
+
+def dissect(kept: np.ndarray) -> list[list[Front]]:
+    """Cut a photo into fronts.
+
+    Args:
+        kept: (H, W) bool: pixels that are not eliminated.
+
+    Returns:
+        Levels of fronts, the deepest first; the last level is the photo itself.
+    """
+    height, width = kept.shape
+    levels = []
+    boxes: list[tuple[Span, Span]] = [((0, height), (0, width))]
+    while boxes:
+        fronts: list[Front] = []
+        inner: list[tuple[Span, Span]] = []
+        for box in boxes:
+            strip, halves = _halve(*box)
+            indices = tuple(range(len(inner), len(inner) + len(halves)))
+            fronts.append(_front(kept, box, strip, indices))
+            inner += halves
+        levels.append(fronts)
+        boxes = inner
+    return levels[::-1]
+
+
+def _halve(rows: Span, columns: Span) -> tuple[tuple[Span, Span], list[tuple[Span, Span]]]:
+    """The strip that cuts a box, and the halves; a small box is all strip."""
+    tall = rows[1] - rows[0] > columns[1] - columns[0]
+    first, end = rows if tall else columns
+    if end - first <= LEAF_SIDE:
+        return (rows, columns), []
+    cut = first + (end - first - REACH) // 2
+    spans = (cut, cut + REACH), (first, cut), (cut + REACH, end)
+    strip, *halves = [(span, columns) if tall else (rows, span) for span in spans]
+    return strip, halves
+
+
+def _front(
+    kept: np.ndarray, box: tuple[Span, Span], strip: tuple[Span, Span], halves: tuple[int, ...]
+) -> Front:
+    height, width = kept.shape
+    rows, columns = (
+        (max(first - REACH, 0), min(end + REACH, side))
+        for (first, end), side in zip(box, (height, width), strict=True)
+    )
+    boundary = np.ones((rows[1] - rows[0], columns[1] - columns[0]), bool)
+    inside = kept[slice(*box[0]), slice(*box[1])]
+    down, right = box[0][0] - rows[0], box[1][0] - columns[0]
+    boundary[down : down + inside.shape[0], right : right + inside.shape[1]] = inside
+    pivots = _pixels(~kept[slice(*strip[0]), slice(*strip[1])], strip, width)
+    return Front(rows, columns, pivots, _pixels(boundary, (rows, columns), width), halves)
+
+
+def _pixels(mask: np.ndarray, corner: tuple[Span, ...], width: int) -> np.ndarray:
+    """Flat indices in the photo of the pixels marked in a box of it."""
+    row, column = np.nonzero(mask)
+    return ((row + corner[0][0]) * width + column + corner[1][0]).astype(np.int32)
+
+
+class Factors:
+    """``(L − shift)⁻¹`` for the Laplacian L of a photo.
+
+    Args:
+        laplacian: Symmetric (N, N), N = H·W: the matting Laplacian, positive semi-definite, and
+            any couplings between a few pixels.
+        size: (H, W).
+        shift: Negative, so that the matting part stays positive definite.
+        single: Keep the factors in single precision: half the memory, twice as fast.
+
+    Raises:
+        numpy.linalg.LinAlgError: The matrix is not of this kind, or not finite.
+    """
+
+    def __init__(
+        self, laplacian: sp.csr_array, size: tuple[int, int], shift: float, single: bool = False
+    ) -> None:
+        self.kept = far_pixels(laplacian, size[1])
+        mask = np.zeros(size, bool)
+        mask.flat[self.kept] = True
+        precision = np.float32 if single else np.float64
+        levels = dissect(mask)
+        fronts = [front for level in levels for front in level]
+        self._counts = np.array([(len(front.pivots), len(front.boundary)) for front in fronts])
+        self._pixels = np.concatenate(
+            [part for front in fronts for part in (front.pivots, front.boundary)]
+        )
+        self._numbers = np.empty(
+            int((self._counts[:, 0] * self._counts.sum(axis=1)).sum()), precision
+        )
+        update = self._eliminate(laplacian, levels, size[1], shift)
+        if len(self.kept):
+            inner = laplacian[self.kept][:, self.kept].toarray()
+            inner[np.diag_indices(len(inner))] -= shift
+            triangles, swaps = scipy.linalg.lu_factor(inner + update, overwrite_a=True)
+            self._root = triangles.astype(precision), swaps
+
+    def _eliminate(
+        self, laplacian: sp.csr_array, levels: list[list[Front]], width: int, shift: float
+    ) -> np.ndarray:
+        """Fill the factors in; returns what the elimination adds to the kept pixels' matrix."""
+        ends = list(accumulate(k * (k + b) for k, b in self._counts.tolist()))
+        updates: list[np.ndarray] = []
+        below: list[Front] = []
+        position = 0
+        for level in levels:
+            tasks = [
+                (front, end, [(below[i], updates[i]) for i in front.halves])
+                for front, end in zip(level, ends[position:], strict=False)
+            ]
+
+            def eliminate(task: tuple[Front, int, list[tuple[Front, np.ndarray]]]) -> np.ndarray:
+                front, end, halves = task
+                matrix = _front_matrix(laplacian, front, width, shift, halves)
+                return self._eliminate_pivots(matrix, len(front.pivots), end)
+
+            updates = map_threads(eliminate, tasks)
+            position += len(level)
+            below = level
+        return updates[0]
+
+    def _eliminate_pivots(self, matrix: np.ndarray, pivots: int, end: int) -> np.ndarray:
+        """Store the factors of a front before ``end``; returns the update of its boundary."""
+        if not pivots:
+            return matrix
+        triangle = np.linalg.inv(np.linalg.cholesky(matrix[:pivots, :pivots]))
+        coupling = triangle @ matrix[:pivots, pivots:]
+        start = end - pivots * len(matrix)
+        self._numbers[start : start + pivots**2] = triangle.ravel()
+        self._numbers[start + pivots**2 : end] = coupling.ravel()
+        matrix[pivots:, pivots:] -= coupling.T @ coupling
+        return matrix[pivots:, pivots:]
+
+    def solve(self, sides: np.ndarray) -> np.ndarray:
+        """Solve for (N, P) right-hand sides of the factors' precision, in C order."""
+        solution = sides.copy()
+        _forward(solution, self._pixels, self._counts, self._numbers)
+        if len(self.kept):
+            solution[self.kept] = scipy.linalg.lu_solve(
+                self._root, solution[self.kept], overwrite_b=True, check_finite=False
+            )
+        _backward(solution, self._pixels, self._counts, self._numbers)
+        return solution
+
+
+def far_pixels(laplacian: sp.csr_array, width: int) -> np.ndarray:
+    """Sorted pixels that are coupled to others beyond the stencil's reach."""
+    row = np.repeat(np.arange(laplacian.shape[0], dtype=np.int32), np.diff(laplacian.indptr))
+    column = laplacian.indices
+    # Two rows and two columns are 2W + 2 at most; what is nearer in the flat index may still
+    # be far in columns, around a photo's rim.
+    far = abs(row - column) > REACH * (width + 1)
+    near = ~far
+    far[near] = abs(row[near] % width - column[near] % width) > REACH
+    return np.unique(row[far])
+
+
+def _front_matrix(
+    laplacian: sp.csr_array,
+    front: Front,
+    width: int,
+    shift: float,
+    halves: list[tuple[Front, np.ndarray]],
+) -> np.ndarray:
+    """(k+b, k+b): couplings of the pivots, and what the elimination of the halves left."""
+    corner = front.rows[0], front.columns[0]
+    place = np.empty((front.rows[1] - corner[0], front.columns[1] - corner[1]), np.int32)
+    matrix = _own_couplings(
+        front.pivots,
+        front.boundary,
+        corner,
+        place,
+        width,
+        laplacian.indptr,
+        laplacian.indices,
+        laplacian.data,
+        shift,
+    )
+    for half, update in halves:
+        _add_update(matrix, half.boundary, corner, place, width, update)
+    return matrix
+
+
+@numba.njit(cache=True, nogil=True)
+def _own_couplings(
+    pivots: np.ndarray,
+    boundary: np.ndarray,
+    corner: tuple[int, int],
+    place: np.ndarray,
+    width: int,
+    pointers: np.ndarray,
+    indices: np.ndarray,
+    values: np.ndarray,
+    shift: float,
+) -> np.ndarray:
+    k, b = len(pivots), len(boundary)
+    place[:] = -1  # where in the front a pixel of the box stands
+    for i in range(k):
+        place[pivots[i] // width - corner[0], pivots[i] % width - corner[1]] = i
+    for i in range(b):
+        place[boundary[i] // width - corner[0], boundary[i] % width - corner[1]] = k + i
+    matrix = np.zeros((k + b, k + b))
+    for i in range(k):
+        for entry in range(pointers[pivots[i]], pointers[pivots[i] + 1]):
+            row, column = indices[entry] // width - corner[0], indices[entry] % width - corner[1]
+            j = place[row, column]  # a pivot couples to its box and the frame alone
+            if j >= 0:  # else it was eliminated before
+                matrix[i, j] += values[entry]
+                if j >= k:
+                    matrix[j, i] += values[entry]
+        matrix[i, i] -= shift
+    return matrix
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_update(
+    matrix: np.ndarray,
+    pixels: np.ndarray,
+    corner: tuple[int, int],
+    place: np.ndarray,
+    width: int,
+    update: np.ndarray,
+) -> None:
+    where = np.empty(len(pixels), np.int32)
+    for i in range(len(pixels)):
+        where[i] = place[pixels[i] // width - corner[0], pixels[i] % width - corner[1]]
+    for i in range(len(pixels)):
+        row = matrix[where[i]]
+        for j in range(len(pixels)):
+            row[where[j]] += update[i, j]
+
+
+@numba.njit(cache=True, nogil=True)
+def _forward(
+    sides: np.ndarray, pixels: np.ndarray, counts: np.ndarray, numbers: np.ndarray
+) -> None:
+    place, start = 0, 0
+    for k, b in counts:
+        pivots, boundary = pixels[place : place + k], pixels[place + k : place + k + b]
+        triangle = numbers[start : start + k * k].reshape(k, k)
+        coupling = numbers[start + k * k : start + k * (k + b)].reshape(k, b)
+        if k > 0:
+            solved = np.dot(triangle, sides[pivots])
+            sides[pivots] = solved
+            sides[boundary] -= np.dot(coupling.T, solved)
+        place += k + b
+        start += k * (k + b)
+
+
+@numba.njit(cache=True, nogil=True)
+def _backward(
+    sides: np.ndarray, pixels: np.ndarray, counts: np.ndarray, numbers: np.ndarray
+) -> None:
+    place, start = len(pixels), len(numbers)
+    for i in range(len(counts) - 1, -1, -1):
+        k, b = counts[i]
+        place -= k + b
+        start -= k * (k + b)
+        pivots, boundary = pixels[place : place + k], pixels[place + k : place + k + b]
+        triangle = numbers[start : start + k * k].reshape(k, k)
+        coupling = numbers[start + k * k : start + k * (k + b)].reshape(k, b)
+        if k > 0:
+            left = sides[pivots] - np.dot(coupling, sides[boundary])
+            sides[pivots] = np.dot(triangle.T, left)

@@ -1,0 +1,51 @@
+"""The sizes at which the steps work, and the way between them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from sss.threads import map_threads
+
+COARSE_PIXELS = 25_600
+"""Size of the coarse grid (160×160): eigenvectors and components are computed on it."""
+
+LARGEST_ENLARGEMENT = 4.0
+"""Of a side from one refinement to the next: what is soft over more pixels stays blurred."""
+
+
+def coarse_size(size: tuple[int, ...]) -> tuple[int, int]:
+    """(h, w) of the coarse grid: ``COARSE_PIXELS`` at most, the photo's shape, 3 at least."""
+    height, width = size
+    scale = min(1.0, (COARSE_PIXELS / (height * width)) ** 0.5)
+    return max(3, round(height * scale)), max(3, round(width * scale))
+
+
+def refinement_sizes(coarse: tuple[int, ...], full: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Sizes at which layers are refined on the way from ``coarse`` (excluded) to ``full``."""
+    enlargement = max(full[0] / coarse[0], full[1] / coarse[1])
+    steps = max(1, int(np.ceil(np.log(enlargement) / np.log(LARGEST_ENLARGEMENT) - 1e-9)))
+    shares = np.arange(1, steps) / steps
+    between = [
+        tuple(round(c * (f / c) ** share) for c, f in zip(coarse, full, strict=True))
+        for share in shares
+    ]
+    return [*between, (full[0], full[1])]
+
+
+def resize_linearly(picture: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Resample (H, W, C) float: averages where it shrinks, linear interpolation where it grows."""
+    if picture.shape[:2] == tuple(size):
+        return picture
+    shrinks = size[0] < picture.shape[0] or size[1] < picture.shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    result = np.empty((*size, picture.shape[2]), picture.dtype)
+
+    def resize(channels: slice) -> None:
+        part = np.ascontiguousarray(picture[..., channels])
+        resized = cv2.resize(part, (size[1], size[0]), interpolation=method)
+        result[..., channels] = resized.reshape(*size, -1)
+
+    # Four channels are the most that OpenCV averages at once.
+    map_threads(resize, [slice(c, c + 4) for c in range(0, picture.shape[2], 4)])
+    return result
