@@ -12,9 +12,11 @@ from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
 from sss.errors import InputError
+from sss.gpu.backend import NUMPY, Array, Backend
+from sss.gpu.backend import valid_alpha as valid_alpha
 from sss.spectral.clustering import clusters_from
-from sss.spectral.constrained import COMPONENTS, constrained_components, sample_pixels
-from sss.spectral.eigenvectors import EIGENVECTORS, smallest_eigenvectors
+from sss.spectral.constrained import COMPONENTS, sample_pixels
+from sss.spectral.eigenvectors import EIGENVECTORS
 from sss.spectral.grids import coarse_size, refinement_sizes, resize_linearly
 from sss.spectral.grouping import AUTO_SHARE, GROUPINGS, LAYERS, group_components
 from sss.spectral.laplacian import (
@@ -23,14 +25,7 @@ from sss.spectral.laplacian import (
     matting_laplacian,
     superpixel_laplacian,
 )
-from sss.spectral.relaxed import (
-    LOOSE_TOLERANCE,
-    REWEIGHTING_FLOOR,
-    TOLERANCE,
-    gradient_magnitude,
-    relaxed_layers,
-)
-from sss.spectral.stencil import matting_stencil
+from sss.spectral.relaxed import LOOSE_TOLERANCE, REWEIGHTING_FLOOR, TOLERANCE
 from sss.spectral.superpixels import compute_superpixels
 
 SOLVERS = ("coarse", "exact")
@@ -45,13 +40,15 @@ Progress = Callable[[str, float], None]
 class Level:
     """What the refinement needs of the photo at one size.
 
+    Arrays of the segmenter's backend.
+
     Attributes:
         stencil: Matting Laplacian, see :func:`sss.spectral.stencil.matting_stencil`.
         gradient: (H, W), see :func:`sss.spectral.relaxed.gradient_magnitude`.
     """
 
-    stencil: np.ndarray
-    gradient: np.ndarray
+    stencil: Array
+    gradient: Array
 
 
 @dataclass(frozen=True)
@@ -106,6 +103,7 @@ class SoftSegmenter:
         semantic_weight: Of the semantic affinity in the graph; 0 leaves it out.
         colour_weight: Of the non-local colour affinity; 0 leaves it out.
         relaxed: Whether layers are refined at full size; else they are only resized.
+        backend: Where the heavy steps run, see :func:`sss.gpu.backend.choose_backend`.
 
     Raises:
         InputError: Layers below 1, an unknown solver or grouping.
@@ -119,6 +117,7 @@ class SoftSegmenter:
     semantic_weight: float = SEMANTIC_WEIGHT
     colour_weight: float = COLOUR_WEIGHT
     relaxed: bool = True
+    backend: Backend = NUMPY
 
     def __post_init__(self) -> None:
         if self.layers is not None and self.layers < 1:
@@ -198,8 +197,13 @@ class SoftSegmenter:
             )
             laplacian = matting_laplacian(small) + links
         with clock.stage("eigenvectors"):
-            values, vectors = smallest_eigenvectors(
-                laplacian, size, EIGENVECTORS, self.seed, rough=self.solver == "coarse"
+            values, vectors = self.backend.smallest_eigenvectors(
+                laplacian,
+                size,
+                EIGENVECTORS,
+                self.seed,
+                rough=self.solver == "coarse",
+                linked=np.flatnonzero(np.diff(links.indptr)),
             )
         with clock.stage("components"):
             count = SAMPLED_PIXELS[self.solver]
@@ -207,11 +211,15 @@ class SoftSegmenter:
             examples = examples[sample_pixels(coarse, SAMPLED_PIXELS["coarse"], self.seed)]
             points = features.reshape(-1, features.shape[2])[pixels]
             start = clusters_from(examples, points, COMPONENTS, self.seed)
-            found = constrained_components(
-                values, vectors, start, pixels, single=self.solver == "coarse"
+            found = self.backend.download(
+                self.backend.constrained_components(
+                    values, vectors, start, pixels, single=self.solver == "coarse"
+                )
             )
         with clock.stage("matting"):
-            levels = [_level(photo, level) for level in refinement_sizes(size, full)]
+            picture = self.backend.upload(photo)
+            levels = [self._level(picture, level) for level in refinement_sizes(size, full)]
+            self.backend.wait()
         return Components(
             found.reshape(*size, -1),
             embedding,
@@ -233,12 +241,12 @@ class SoftSegmenter:
         """Bring grouped layers to full size and make them sparse there."""
         clock = _Clock(progress)
         with clock.stage("relaxed"):
-            raw = grouped.astype(np.float32)
+            raw = self.backend.upload(grouped.astype(np.float32))
             last = len(parts.levels) - 1
             for number, level in enumerate(parts.levels):
-                raw = resize_linearly(raw, level.gradient.shape)
+                raw = self.backend.resize_linearly(raw, level.gradient.shape)
                 if self.relaxed:
-                    raw = relaxed_layers(
+                    raw = self.backend.relaxed_layers(
                         level.stencil,
                         raw,
                         level.gradient,
@@ -246,15 +254,18 @@ class SoftSegmenter:
                         TOLERANCE if self.solver == "exact" else LOOSE_TOLERANCE,
                         parts.links,
                     )
-        alpha = valid_alpha(raw, REWEIGHTING_FLOOR if self.relaxed else 0.0)
-        order = np.argsort(-alpha.sum(axis=(0, 1), dtype=np.float64), kind="stable")
+            floor = REWEIGHTING_FLOOR if self.relaxed else 0.0
+            alpha, raw = self.backend.largest_first(raw, floor)
         count = parts.components.shape[2]
-        return SoftLayers(alpha[..., order], raw[..., order], count, clock.seconds)
+        return SoftLayers(alpha, raw, count, clock.seconds)
 
-
-def _level(photo: np.ndarray, size: tuple[int, int]) -> Level:
-    picture = resize_linearly(photo, size).astype(np.float32)
-    return Level(matting_stencil(picture), gradient_magnitude(picture))
+    def _level(self, photo: Array, size: tuple[int, int]) -> Level:
+        picture = self.backend.resize_linearly(photo, size)
+        if isinstance(picture, np.ndarray):
+            picture = picture.astype(np.float32)
+        return Level(
+            self.backend.matting_stencil(picture), self.backend.gradient_magnitude(picture)
+        )
 
 
 class _Clock:
@@ -282,7 +293,11 @@ def _check_sizes(photo: np.ndarray, features: np.ndarray, embedding: np.ndarray 
     if min(height, width) < 3:
         raise InputError(f"photo is {height}×{width} pixels; give one of 3×3 or more")
     for array in (features, embedding):
-        if array is None or array.shape[:2] == (height, width):
+        if array is None:
+            continue
+        if not np.isfinite(array).all():
+            raise InputError("features hold NaN or infinite values; give finite ones")
+        if array.shape[:2] == (height, width):
             continue
         h, w = array.shape[:2]
         # Sides are rounded, so the shapes may differ by that.
@@ -291,17 +306,3 @@ def _check_sizes(photo: np.ndarray, features: np.ndarray, embedding: np.ndarray 
                 f"features are {h}×{w}, the photo is {height}×{width}; give features of the "
                 "photo's size"
             )
-
-
-def valid_alpha(raw: np.ndarray, floor: float = 0.0) -> np.ndarray:
-    """Layers in [0, 1] that sum to one per pixel; float32.
-
-    Args:
-        raw: (H, W, K), summing to about one.
-        floor: Alpha that counts as none. The relaxed step leaves about 0.006 of every layer
-            everywhere, since it cannot tell less than its reweighting's floor of 0.01 from zero:
-            a haze that grows with the number of layers.
-    """
-    alpha = np.clip(raw - floor, 0, 1)
-    alpha /= np.maximum(alpha.sum(axis=2, keepdims=True), 1e-12)
-    return alpha.astype(np.float32)

@@ -1,18 +1,24 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
 from data.scenes import Scene, generate_scene
-from sss import segmenter
 from sss.errors import InputError
-from sss.segmenter import SoftLayers, SoftSegmenter, coarse_size, valid_alpha
+from sss.segmenter import SoftLayers, SoftSegmenter, valid_alpha
+from sss.spectral.grids import resize_linearly
+from sss.threads import set_thread_count
 
+STAGES = ["graph", "eigenvectors", "components", "matting", "grouping", "relaxed"]
 COLOURS = np.array([[0.1, 0.1, 0.9], [0.9, 0.2, 0.1], [0.2, 0.9, 0.3]])
 
 
-def ideal_features(scene: Scene) -> np.ndarray:
-    """What a perfect network would give: one feature per region."""
-    return scene.alphas @ COLOURS[: scene.alphas.shape[-1]]
+def ideal_features(scene: Scene, seed: int | None = None) -> np.ndarray:
+    """What a perfect network would give: one feature per region, random if there are many."""
+    count = scene.alphas.shape[-1]
+    colours = COLOURS if seed is None else np.random.default_rng(seed).random((count, 3))
+    return scene.alphas @ colours[:count]
 
 
 def recovered(alpha: np.ndarray, labels: np.ndarray) -> float:
@@ -29,14 +35,16 @@ def assert_valid(result: SoftLayers, size: tuple[int, int]) -> None:
     assert alpha.min() >= 0
     assert alpha.max() <= 1
     np.testing.assert_allclose(alpha.sum(axis=2), 1, atol=1e-6)
-    assert (np.diff(result.raw.sum(axis=(0, 1))) <= 0).all()
+    assert (np.diff(alpha.sum(axis=(0, 1), dtype=np.float64)) <= 0).all()
+    assert result.raw.shape == alpha.shape
+    assert np.isfinite(result.raw).all()
     np.testing.assert_allclose(result.raw.sum(axis=2), 1, atol=1e-4)
-    assert result.raw.dtype == np.float64
+    assert result.raw.dtype == np.float32
 
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    return generate_scene(1, (64, 80), regions=(2, 3))
+    return generate_scene(1, (40, 48), regions=(2, 3))
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +53,8 @@ def result(scene: Scene) -> SoftLayers:
 
 
 def test_layers_are_valid(scene: Scene, result: SoftLayers) -> None:
-    assert_valid(result, (64, 80))
-    assert set(result.seconds) == {"graph", "eigenvectors", "components", "grouping", "relaxed"}
+    assert_valid(result, (40, 48))
+    assert list(result.seconds) == STAGES
     assert result.components >= result.alpha.shape[2] >= scene.alphas.shape[2]
 
 
@@ -57,11 +65,12 @@ def test_layers_are_the_regions(scene: Scene, result: SoftLayers) -> None:
     assert abs(result.alpha[..., 0] - largest).mean() < 0.02
 
 
-@pytest.mark.parametrize("layers", [3, None])
-def test_three_regions(layers: int | None) -> None:
-    scene = generate_scene(5, (48, 60), regions=(3, 3))
-    result = SoftSegmenter(layers)(scene.photo, ideal_features(scene))
-    assert result.alpha.shape == (48, 60, 3)
+@pytest.mark.parametrize(("layers", "solver"), [(3, "coarse"), (3, "exact"), (None, "coarse")])
+def test_three_regions(layers: int | None, solver: str) -> None:
+    scene = generate_scene(5, (40, 50), regions=(3, 3))
+    result = SoftSegmenter(layers, solver)(scene.photo, ideal_features(scene))
+    assert_valid(result, (40, 50))
+    assert result.alpha.shape == (40, 50, 3)
     assert recovered(result.alpha, scene.labels) > 0.95
 
 
@@ -69,6 +78,19 @@ def test_same_seed_gives_the_same_bits(scene: Scene, result: SoftLayers) -> None
     again = SoftSegmenter()(scene.photo, ideal_features(scene))
     np.testing.assert_array_equal(again.raw, result.raw)
     np.testing.assert_array_equal(again.alpha, result.alpha)
+
+
+@pytest.mark.parametrize("solver", ["coarse", "exact"])
+def test_threads_do_not_show(solver: str) -> None:
+    scene = generate_scene(2, (34, 40))
+    found = []
+    try:
+        for count in (1, 2):
+            set_thread_count(count)
+            found.append(SoftSegmenter(4, solver)(scene.photo, ideal_features(scene, 5)).raw)
+    finally:
+        set_thread_count(None)
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 def test_single_precision_makes_no_difference() -> None:
@@ -91,11 +113,66 @@ def test_inputs_are_left_alone(scene: Scene) -> None:
 # --- odd photos --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [(3, 3), (16, 16), (16, 300), (120, 3)])
-def test_odd_sizes(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("solver", ["coarse", "exact"])
+@pytest.mark.parametrize("size", [(3, 3), (16, 16), (3, 450), (450, 3), (31, 43)])
+def test_odd_sizes(size: tuple[int, int], solver: str) -> None:
     rng = np.random.default_rng(0)
-    result = SoftSegmenter()(rng.random((*size, 3)), rng.random((*size, 3)))
+    result = SoftSegmenter(solver=solver)(rng.random((*size, 3)), rng.random((*size, 3)))
     assert_valid(result, size)
+
+
+@pytest.mark.parametrize("solver", ["coarse", "exact"])
+@pytest.mark.parametrize("term", ["semantic_weight", "colour_weight"])
+def test_either_term_may_be_left_out_of_noise(term: str, solver: str) -> None:
+    # Superpixels of a pixel each: their couplings lie within the matting Laplacian's reach.
+    rng = np.random.default_rng(0)
+    changed: dict[str, Any] = {term: 0.0}
+    segmenter = SoftSegmenter(solver=solver, **changed)
+    assert_valid(segmenter(rng.random((36, 40, 3)), rng.random((36, 40, 3))), (36, 40))
+
+
+@pytest.mark.parametrize("solver", ["coarse", "exact"])
+def test_flat_colours_without_superpixels(solver: str) -> None:
+    photo = np.full((40, 40, 3), 0.2)
+    photo[:, 20:] = (0.9, 0.3, 0.1)
+    result = SoftSegmenter(2, solver, semantic_weight=0, colour_weight=0)(photo, photo)
+    assert_valid(result, (40, 40))
+    assert (result.alpha[:, :20].argmax(axis=2) != result.alpha[0, 39].argmax()).all()
+    assert (result.alpha[:, 20:].argmax(axis=2) == result.alpha[0, 39].argmax()).all()
+
+
+@pytest.mark.parametrize("solver", ["coarse", "exact"])
+def test_dots_of_another_colour(solver: str) -> None:
+    dots = np.random.default_rng(0).random((40, 50)) < 0.01
+    photo = np.where(dots[..., None], (1.0, 0.0, 0.0), 0.5)
+    result = SoftSegmenter(solver=solver)(photo, photo)
+    assert_valid(result, (40, 50))
+    assert dots.sum() > 10
+    assert (result.alpha.argmax(axis=2) == dots).mean() > 0.998
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_thin_line_is_a_layer(width: int) -> None:
+    photo = np.full((30, 50, 3), 0.5)
+    photo[:, 24 : 24 + width] = (1, 0, 0)
+    result = SoftSegmenter()(photo, photo)
+    assert_valid(result, (30, 50))
+    expected = (np.arange(50) >= 24) & (np.arange(50) < 24 + width)
+    owner = result.alpha.argmax(axis=2)
+    np.testing.assert_array_equal(owner, np.broadcast_to(expected, owner.shape))
+
+
+@pytest.mark.parametrize("solver", ["coarse", "exact"])
+def test_ramp_of_greys(solver: str) -> None:
+    ramp = np.broadcast_to(np.linspace(0, 1, 45)[:, None], (30, 45, 3))
+    assert_valid(SoftSegmenter(3, solver)(ramp, ramp), (30, 45))
+
+
+def test_more_layers_than_components() -> None:
+    scene = generate_scene(2, (34, 40))
+    result = SoftSegmenter(1000)(scene.photo, ideal_features(scene, 5))
+    assert_valid(result, (34, 40))
+    assert result.alpha.shape[2] == result.components
 
 
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
@@ -144,73 +221,136 @@ def test_tiny_photo_is_refused() -> None:
         SoftSegmenter()(np.zeros((2, 40, 3)), np.zeros((2, 40, 3)))
 
 
-def test_features_of_another_size_are_refused() -> None:
-    with pytest.raises(InputError, match="features are 10×12, the photo is 10×13"):
-        SoftSegmenter()(np.zeros((10, 13, 3)), np.zeros((10, 12, 3)))
+@pytest.mark.parametrize(
+    "size", [(60, 79), (59, 80), (61, 81), (120, 160), (80, 60), (30, 42), (28, 40), (60, 40)]
+)
+def test_features_of_another_shape_are_refused(size: tuple[int, int]) -> None:
+    photo = np.zeros((60, 80, 3))
+    message = f"features are {size[0]}×{size[1]}, the photo is 60×80"
+    with pytest.raises(InputError, match=message):
+        SoftSegmenter()(photo, np.zeros((*size, 3)))
+    with pytest.raises(InputError, match=message):
+        SoftSegmenter()(photo, photo, np.zeros((*size, 9)))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_features_that_are_not_finite_are_refused(bad: float) -> None:
+    photo = np.random.default_rng(0).random((20, 24, 3))
+    features = photo.copy()
+    features[3, 4, 1] = bad
+    for arguments in ((features, None), (photo, features)):
+        with pytest.raises(InputError, match="features hold NaN or infinite values"):
+            SoftSegmenter()(photo, *arguments)
 
 
 # --- coarse grid -------------------------------------------------------------------------------
 
 
-def test_coarse_solver_agrees_with_the_exact_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segmenter, "COARSE_PIXELS", 1500)
-    scene = generate_scene(5, (72, 96), regions=(3, 3))
-    features = ideal_features(scene)
+@pytest.fixture
+def coarse_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A grid of 588 pixels: (21, 28) for the photo below."""
+    monkeypatch.setattr("sss.spectral.grids.COARSE_PIXELS", 588)
+
+
+@pytest.fixture(scope="module")
+def large() -> Scene:
+    return generate_scene(5, (42, 56), regions=(3, 3))
+
+
+@pytest.mark.usefixtures("coarse_grid")
+def test_coarse_solver_agrees_with_the_exact_one(large: Scene) -> None:
+    features = ideal_features(large)
     coarse, exact = (
-        SoftSegmenter(3, solver)(scene.photo, features) for solver in ("coarse", "exact")
+        SoftSegmenter(3, solver)(large.photo, features) for solver in ("coarse", "exact")
     )
-    assert "coarse_graph" in coarse.seconds
-    assert "coarse_graph" not in exact.seconds
-    assert_valid(coarse, (72, 96))
+    for result in (coarse, exact):
+        assert_valid(result, (42, 56))
+        assert list(result.seconds) == STAGES
     assert not np.array_equal(coarse.raw, exact.raw)
     assert recovered(coarse.alpha, exact.alpha.argmax(axis=2)) > 0.97
 
 
+@pytest.mark.usefixtures("coarse_grid")
+def test_components_are_on_the_solvers_grid(large: Scene) -> None:
+    features = ideal_features(large)
+    coarse, exact = (
+        SoftSegmenter(solver=solver).decompose(large.photo, features)
+        for solver in ("coarse", "exact")
+    )
+    assert coarse.components.shape[:2] == coarse.features.shape[:2] == (21, 28)
+    assert exact.components.shape[:2] == exact.features.shape[:2] == (42, 56)
+    assert coarse.links is None  # it would not fit the photo's pixels
+    assert exact.links is not None
+    for parts in (coarse, exact):
+        assert [level.gradient.shape for level in parts.levels] == [(42, 56)]
+        np.testing.assert_allclose(parts.components.sum(axis=2), 1, atol=1e-5)
+
+
+@pytest.mark.usefixtures("coarse_grid")
+def test_features_of_the_coarse_grid_are_as_good_as_the_photos(large: Scene) -> None:
+    features = ideal_features(large)
+    embedding = np.random.default_rng(0).random((*features.shape[:2], 7)).astype(np.float32)
+    small, small_embedding = (resize_linearly(array, (21, 28)) for array in (features, embedding))
+    expected = SoftSegmenter()(large.photo, features, embedding).raw
+    for given in ((small, small_embedding), (small, embedding), (features, small_embedding)):
+        np.testing.assert_array_equal(SoftSegmenter()(large.photo, *given).raw, expected)
+
+
+@pytest.mark.usefixtures("coarse_grid")
 @pytest.mark.parametrize(
-    ("size", "expected"),
-    [
-        ((160, 160), (160, 160)),
-        ((100, 200), (100, 200)),
-        ((320, 320), (160, 160)),
-        ((480, 640), (139, 185)),
-        ((4000, 6000), (131, 196)),
-        ((3, 100_000), (3, 29_212)),
-    ],
+    ("size", "solver"),
+    [((33, 44), "coarse"), ((18, 24), "coarse"), ((19, 25), "coarse"), ((18, 24), "exact")],
 )
-def test_coarse_size(size: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert coarse_size(size) == expected
+def test_smaller_features_lead_to_the_same_regions(
+    large: Scene, size: tuple[int, int], solver: str
+) -> None:
+    features = resize_linearly(ideal_features(large), size)
+    result = SoftSegmenter(3, solver)(large.photo, features)
+    assert_valid(result, (42, 56))
+    assert recovered(result.alpha, large.labels) > 0.95
 
 
-def test_narrow_photo_is_averaged_when_it_shrinks() -> None:
-    # One row in ten thousand columns: only the width can shrink.
-    stripes = np.broadcast_to(np.arange(9000) % 2, (3, 9000))[..., None].astype(float)
-    small = segmenter.resize_linearly(stripes, (3, 1000))
-    assert small.shape == (3, 1000, 1)
-    np.testing.assert_allclose(small, 0.5, atol=0.1)
+def test_large_photos_are_refined_at_two_sizes(
+    large: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sss.spectral.grids.COARSE_PIXELS", 108)
+    segmenter = SoftSegmenter(3)
+    parts = segmenter.decompose(large.photo, ideal_features(large))
+    assert parts.components.shape[:2] == (9, 12)
+    sizes = [level.gradient.shape for level in parts.levels]
+    assert sizes == [(19, 26), (42, 56)]
+    assert [level.stencil.shape for level in parts.levels] == [(13, 23, 30), (13, 46, 60)]
+    result = segmenter.refine(parts, segmenter.group(parts))
+    assert_valid(result, (42, 56))
+    assert recovered(result.alpha, large.labels) > 0.95
+
+
+@pytest.mark.usefixtures("coarse_grid")
+def test_without_refinement_layers_are_only_enlarged(large: Scene) -> None:
+    segmenter = SoftSegmenter(3, relaxed=False)
+    parts = segmenter.decompose(large.photo, ideal_features(large))
+    grouped = segmenter.group(parts)
+    raw = segmenter.refine(parts, grouped).raw
+    np.testing.assert_allclose(raw, resize_linearly(grouped, (42, 56)), atol=1e-6)
 
 
 # --- the rest ----------------------------------------------------------------------------------
 
 
-def test_progress_names_every_stage_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segmenter, "COARSE_PIXELS", 150)
+@pytest.mark.parametrize("coarse_pixels", [40, 150, 10_000])
+def test_progress_names_every_stage_in_turn(
+    coarse_pixels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sss.spectral.grids.COARSE_PIXELS", coarse_pixels)
     rng = np.random.default_rng(0)
     reports: list[tuple[str, float]] = []
     result = SoftSegmenter()(
-        rng.random((15, 18, 3)),
-        rng.random((15, 18, 3)),
+        rng.random((30, 36, 3)),
+        rng.random((30, 36, 3)),
         progress=lambda stage, share: reports.append((stage, share)),
     )
     stages = list(dict.fromkeys(stage for stage, _ in reports))
-    assert stages == [
-        "graph",
-        "coarse_graph",
-        "eigenvectors",
-        "components",
-        "grouping",
-        "relaxed",
-    ]
-    assert stages == list(result.seconds)
+    assert stages == STAGES == list(result.seconds)
     for stage in stages:
         shares = [share for name, share in reports if name == stage]
         assert shares[0] == 0.0

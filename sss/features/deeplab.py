@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from torchvision.models import ResNet, resnet101
 
 from sss.features.embedding import EmbeddingNetwork, ModelConfig
+from sss.features.pieces import in_pieces, uncut
 from sss.features.torchvision_encoders import check_encoder
 from sss.features.weights import start_torchvision
 
@@ -86,6 +87,8 @@ class HypercolumnHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor], size: torch.Size) -> Tensor:
         """The photo and the ResNet's features to (B, dim, *size)."""
+        if not (self.training or torch.is_grad_enabled()):
+            return self._infer(features, size)
         weights = self.down1.weight.split([outputs for _, outputs, _ in COLUMNS], dim=1)
         reduced: Tensor | None = None
         for layer, feature, weight in zip(self.columns, features, weights, strict=True):
@@ -98,6 +101,24 @@ class HypercolumnHead(nn.Module):
             for band in reduced.split(BAND, dim=2)
         ]
         return torch.cat(bands, dim=2)
+
+    def _infer(self, features: Sequence[Tensor], size: torch.Size) -> Tensor:
+        """All in bands of pixels; layers on the same values are computed as one."""
+        columns = [layer(part) for layer, part in zip(self.columns, features, strict=True)]
+        down2, embed = uncut(self.down2), uncut(self.embed)
+        assert embed.bias is not None
+        weight1, weight2 = embed.weight.split(HIDDEN, dim=1)
+        weights = torch.cat([down2.weight, weight1])
+        biases = F.pad(embed.bias, (RANK, 0))  # down2 has none
+
+        def mixed(top: int) -> Tensor:
+            rectified = [_band(column, top, size).relu_() for column in columns]
+            hidden1 = self.up1(self.down1(torch.cat(rectified, dim=1))).relu_()
+            both = F.conv2d(hidden1, weights, biases)
+            hidden2 = self.up2(both[:, :RANK]).relu_()
+            return both[:, RANK:] + F.conv2d(hidden2, weight2)
+
+        return torch.cat(in_pieces(mixed, range(0, size[0], OUTPUT_STRIDE)), dim=2)
 
     def _mix(self, reduced: Tensor, kept1: Tensor, kept2: Tensor) -> Tensor:
         """(B, 256, h, w) of the first layer's middle to (B, dim, h, w)."""
@@ -119,6 +140,18 @@ def _full_size_product(column: Tensor, weight: Tensor, size: torch.Size) -> Tens
     """A column resized to the photo and rectified, times its part of the first layer."""
     resized = F.interpolate(column, size, mode="bilinear", align_corners=False)
     return F.conv2d(F.relu(resized, inplace=True), weight)
+
+
+def _band(column: Tensor, top: int, size: torch.Size) -> Tensor:
+    """``OUTPUT_STRIDE`` rows, from ``top`` on, of a column resized to the photo."""
+    factor = size[0] // column.shape[2]
+    first, last = top // factor, (top + OUTPUT_STRIDE) // factor
+    start = max(first - 1, 0)  # with the rows next to it that interpolation looks at
+    near = column[:, :, start : last + 1]
+    if factor > 1:
+        full = (near.shape[2] * factor, size[1])
+        near = F.interpolate(near, full, mode="bilinear", align_corners=False)
+    return near[:, :, top - start * factor :][:, :, :OUTPUT_STRIDE]
 
 
 class HypercolumnDeepLab(nn.Module):

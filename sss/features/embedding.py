@@ -182,25 +182,33 @@ class EmbeddingNetwork(nn.Module):
         Raises:
             InputError: A side is shorter than 16 pixels.
         """
+        self.check_size(photos)
+        if self.training or self.scales == [1.0]:
+            return self.embed(photos)
+        size = photos.shape[-2:]
+        views = [
+            resize(self.embed(resize(photos, scaled_size(size, scale))), size)
+            for scale in self.scales
+        ]
+        return torch.stack(views).mean(0)
+
+    def check_size(self, photos: Tensor) -> None:
+        """Refuse photos (…, H, W) that are too small.
+
+        Raises:
+            InputError: A side is shorter than 16 pixels.
+        """
         height, width = photos.shape[-2:]
         if min(height, width) < MIN_SIDE:
             raise InputError(
                 f"the photo has {height} × {width} pixels, expected {MIN_SIDE} or more on each "
                 "side; enlarge it"
             )
-        if self.training or self.scales == [1.0]:
-            return self.embed(photos)
-        views = []
-        for scale in self.scales:
-            size = [max(MIN_SIDE, round(side * scale)) for side in (height, width)]
-            view = self.embed(_resize(photos, size))
-            views.append(_resize(view, [height, width]))
-        return torch.stack(views).mean(0)
 
     def embed(self, photos: Tensor) -> Tensor:
         """Embed photos at their own scale, whatever ``scales``; as :meth:`forward` else."""
         height, width = photos.shape[-2:]
-        padded, top, left = self._prepare(photos)
+        padded, top, left = self.prepare(photos)
         embeddings: Tensor = self.backbone(padded)
         return embeddings[..., top : top + height, left : left + width]
 
@@ -222,10 +230,10 @@ class EmbeddingNetwork(nn.Module):
         backbone: Any = self.backbone
         was_training = self.training
         self.eval()
-        backbone.calibrate(self._prepare(photos)[0])
+        backbone.calibrate(self.prepare(photos)[0])
         self.train(was_training)
 
-    def _prepare(self, photos: Tensor) -> tuple[Tensor, int, int]:
+    def prepare(self, photos: Tensor) -> tuple[Tensor, int, int]:
         """Normalised and padded photos, and the rows above and columns left of the photo."""
         height, width = photos.shape[-2:]
         top, bottom = self._padding(height)
@@ -263,7 +271,12 @@ class EmbeddingNetwork(nn.Module):
         return (p for p in self.parameters() if p.requires_grad and id(p) not in pretrained)
 
 
-def _resize(values: Tensor, size: Sequence[int]) -> Tensor:
+def scaled_size(size: Sequence[int], scale: float) -> list[int]:
+    """Height and width of a photo of ``size`` at one of the scales of a network."""
+    return [max(MIN_SIDE, round(side * scale)) for side in size]
+
+
+def resize(values: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinear interpolation of (B, C, H, W), over the area of a pixel where it shrinks."""
     if list(values.shape[-2:]) == list(size):
         return values

@@ -9,6 +9,7 @@ import numpy as np
 
 from sss.errors import InputError
 from sss.features.reduction import DIMENSIONS, check_features, reduce_features, stretch
+from sss.features.sizes import fitting_size, shrink
 from sss.layers.photo import PHOTO_SUFFIXES, read_photo
 
 MATLAB_NAME = "embedmap"
@@ -114,3 +115,23 @@ def as_graph_features(features: np.ndarray, photo: np.ndarray) -> np.ndarray:
     if ready.min() < 0 or ready.max() > 1:
         ready = stretch(ready)
     return np.pad(ready, ((0, 0), (0, 0), (0, DIMENSIONS - ready.shape[2])))
+
+
+def graph_inputs(features: np.ndarray, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the segmenter takes for a photo of any size.
+
+    Args:
+        features: (H, W, D) as read from a file, or (h, w, D) as the extractor gives them.
+        photo: (H, W, 3) float in [0, 1].
+
+    Returns:
+        (h, w, 3) in [0, 1] of :func:`as_graph_features`, and (h, w, D): the features themselves,
+        shrunk to :func:`sss.features.sizes.fitting_size` where the photo is larger.
+
+    Raises:
+        InputError: Sizes differ, or features are not finite.
+    """
+    if features.shape[:2] != fitting_size(photo.shape):
+        check_features(features, photo.shape[:2])
+        features = shrink(features)
+    return as_graph_features(features, shrink(photo)), features

@@ -10,9 +10,9 @@ import numpy as np
 class GuidedFilter:
     """What all channels that one photo guides have in common.
 
-    The window of pixel (y, x) reaches from (y − w // 2, x − w // 2) over w pixels each way, mirrored
-    at the border, edge included: with an even w it has no middle pixel (OpenCV's anchor of even
-    windows).
+    The window of pixel (y, x) starts at (y − w // 2, x − w // 2) and is w pixels high and wide; at
+    the border the photo is mirrored, edge included. With an even w the window has no middle pixel
+    (OpenCV's anchor of even windows).
 
     Args:
         guide: (H, W, 3) float in [0, 1].

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from sss.errors import InputError
 from sss.features.embedding import EmbeddingNetwork, ModelConfig, Place
+from sss.features.pieces import in_pieces
 from sss.features.smp_encoder import input_scale, start_from_file, with_weights
 
 COLOUR_STRIDES = (2, 8, 32)
@@ -105,31 +106,29 @@ class Hypercolumn(nn.Module):
             photos: As for a call.
             place: Where in a photo they lie; None: they are whole.
         """
-        columns = [
-            scale(values)
-            for scale, values in zip(self.scales, self._columns(photos, place), strict=True)
-        ]
+        finest, *coarser = zip(self._columns(photos, place), self.scales, self.project, strict=True)
         hidden: Tensor | None = None
-        for project, values in reversed(list(zip(self.project[1:], columns[1:], strict=True))):
-            part = project(values)
+        for values, scale, project in reversed(coarser):
+            part = project(scale(values))
             hidden = part if hidden is None else part + _resize(hidden, part)
         assert hidden is not None  # (B, hidden, h/4, w/4)
+        values, scale, project = finest
+        values = scale(values)
         if self.training or torch.is_grad_enabled():
-            finest = self.project[0](columns[0])
-            return self._embedding(finest + _resize(hidden, finest))
+            part = project(values)
+            return self._embedding(part + _resize(hidden, part))
         # The hidden layer is the largest by far: a band of it is held at a time.
         rows = hidden.shape[2]
-        bands = [
-            self._band(columns[0], hidden, row, min(row + BAND, rows))
-            for row in range(0, rows, BAND)
-        ]
-        return torch.cat(bands, dim=2)
+        around = hidden
+
+        def band(row: int) -> Tensor:
+            return self._band(values, around, row, min(row + BAND, rows))
+
+        return torch.cat(in_pieces(band, range(0, rows, BAND)), dim=2)
 
     def fold_statistics(self) -> None:
         """Make the fixed statistics a part of the layers that follow them; for inference."""
-        for scale, (standardise, project) in enumerate(
-            zip(self.scales, self.project, strict=True)
-        ):
+        for scale, (standardise, project) in enumerate(zip(self.scales, self.project, strict=True)):
             assert isinstance(standardise, Standardise)
             assert isinstance(project, nn.Conv2d)
             weight = project.weight.detach() / standardise.std

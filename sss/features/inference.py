@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from sss.features.embedding import EmbeddingNetwork
+from sss.features.pieces import cut_convolutions
 
 _CONVOLUTIONS = ("Conv2d", "Conv2dSame")
 _NORMS = ("BatchNorm2d", "BatchNormAct2d")
@@ -30,18 +31,12 @@ def prepare_for_inference(network: EmbeddingNetwork) -> EmbeddingNetwork:
     Returns:
         The same network.
     """
-    network.requires_grad_(False)
     fold_batch_norms(network)
     fold_statistics = getattr(network.backbone, "fold_statistics", None)
     if fold_statistics:
         fold_statistics()
-    if network.mean.device.type == "cpu":
-        for module in network.modules():
-            if type(module) is nn.Conv2d and module.kernel_size == (1, 1):
-                # A single tap has no dilation, but by this torch leaves the layer to oneDNN.
-                # Without it, it does so only where it may use several threads, and the library it
-                # takes for one thread rounds differently.
-                module.dilation = (2, 2)
+    cut_convolutions(network)
+    network.requires_grad_(False)
     return network.to(memory_format=torch.channels_last)
 
 

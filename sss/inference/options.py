@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         "--device",
         default="auto",
         choices=["auto", "cpu", "cuda"],
-        help="for the network; auto takes a GPU if there is one (default: auto)",
+        help="of network and spectral core; auto takes a GPU if there is one (default: auto)",
     )
     core = parser.add_argument_group("spectral core")
     core.add_argument(

@@ -18,6 +18,7 @@ import numpy as np
 from sss import __version__
 from sss.errors import InputError
 from sss.files import remove_partial_files, whole_file
+from sss.gpu.backend import choose_backend
 from sss.inference.options import AUTO, Options
 from sss.inference.progress import StageClock
 from sss.layers.export import write_layers, write_report
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("numpy", "scipy", "scikit-image", "scikit-learn", "pymatting")
+PACKAGES = ("numpy", "scipy", "scikit-image", "scikit-learn", "numba")
 """Their versions can change the layers, so the report names them."""
 
 FLOAT16_MAX = float(np.finfo(np.float16).max)
@@ -51,9 +52,6 @@ class PhotoWorker:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.segmenter = SoftSegmenter(
-            options.layers, options.solver, options.seed, options.grouping
-        )
         self.extractor: FeatureExtractor | None = None
         self.features_of: Callable[[np.ndarray], np.ndarray]
         if options.features is None:
@@ -63,6 +61,25 @@ class PhotoWorker:
 
             path = options.features
             self.features_of = lambda _photo: read_features(path)
+        self.segmenter = SoftSegmenter(
+            options.layers,
+            options.solver,
+            options.seed,
+            options.grouping,
+            backend=choose_backend(self._device()),
+        )
+
+    def _device(self) -> str:
+        """Where the segmenter works: where the network is.
+
+        Without a network, ``auto`` is the processor: to ask for a GPU would load torch.
+        """
+        if self.extractor is not None:
+            return str(self.extractor.device)
+        if self.options.device != "cuda":
+            return "cpu"
+        take_own_gpu()
+        return "cuda"
 
     def try_photo(self, photo: Path, folder: Path, startup_seconds: float) -> str | None:
         """Do one photo; what stopped it comes back as one line."""
@@ -106,6 +123,7 @@ class PhotoWorker:
         with clock.stage("write"):
             _remove(folder / "report.json")  # without it a result counts as unfinished
             write_layers(folder, photo, result.alpha, foregrounds)
+            del foregrounds  # the largest array of all
             write_overview(folder / "overview.png", photo, features, result.alpha)
             self._write_raw_features(folder / "features.npy", raw)
         report = self._report(path, result, clock.seconds)
@@ -142,7 +160,7 @@ class PhotoWorker:
                 "layers": options.layers or AUTO,
                 "grouping": options.grouping,
                 "features": str(options.features) if options.features else None,
-                "device": str(extractor.device) if extractor else options.device,
+                "device": self._device(),
                 "max_side": options.max_side,
                 "save_features": options.save_features,
                 "jobs": options.jobs,
@@ -185,7 +203,7 @@ def take_own_gpu() -> None:
     import torch
 
     share = own_share()
-    if share.local_size > 1:
+    if share.local_size > 1 and torch.cuda.is_available():
         torch.cuda.set_device(share.local_rank % torch.cuda.device_count())
 
 

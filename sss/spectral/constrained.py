@@ -56,6 +56,8 @@ def sample_pixels(size: tuple[int, int], count: int, seed: int = 0) -> np.ndarra
     side = (height * width / count) ** 0.5
     rows = min(max(round(height / side), 1), height)
     columns = min(max(round(count / rows), 1), width)
+    if columns == 1:
+        rows = min(count, height)
     within = np.random.default_rng(seed).random((2, rows, columns))
     row = ((np.arange(rows)[:, None] + within[0]) * height / rows).astype(int)
     column = ((np.arange(columns) + within[1]) * width / columns).astype(int)

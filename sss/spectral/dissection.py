@@ -14,13 +14,12 @@ factors are Cholesky's, and nothing needs pivoting though the whole is indefinit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numba
 import numpy as np
-import scipy.linalg
 import scipy.sparse as sp
 
+from sss.spectral.symmetric import SymmetricFactors
 from sss.threads import map_threads
 
 REACH = 2
@@ -119,80 +118,136 @@ class Factors:
         size: (H, W).
         shift: Negative, so that the matting part stays positive definite.
         single: Keep the factors in single precision: half the memory, twice as fast.
+        linked: Pixels with couplings beside the matting Laplacian's, if they may lie within the
+            stencil's reach of each other: nothing else tells those.
 
     Raises:
         numpy.linalg.LinAlgError: The matrix is not of this kind, or not finite.
     """
 
     def __init__(
-        self, laplacian: sp.csr_array, size: tuple[int, int], shift: float, single: bool = False
+        self,
+        laplacian: sp.csr_array,
+        size: tuple[int, int],
+        shift: float,
+        single: bool = False,
+        linked: np.ndarray | None = None,
     ) -> None:
+        # LAPACK's Cholesky decomposition passes NaN on.
+        if not np.isfinite(laplacian.data).all():
+            raise np.linalg.LinAlgError("the Laplacian holds NaN or infinite values")
         self.kept = far_pixels(laplacian, size[1])
+        if linked is not None:
+            self.kept = np.union1d(self.kept, linked)
         mask = np.zeros(size, bool)
         mask.flat[self.kept] = True
         precision = np.float32 if single else np.float64
         levels = dissect(mask)
-        fronts = [front for level in levels for front in level]
-        self._counts = np.array([(len(front.pivots), len(front.boundary)) for front in fronts])
-        self._pixels = np.concatenate(
-            [part for front in fronts for part in (front.pivots, front.boundary)]
-        )
-        self._numbers = np.empty(
-            int((self._counts[:, 0] * self._counts.sum(axis=1)).sum()), precision
-        )
+        self._top = _Chain(levels[-1], precision)
+        self._halves = [_Chain(fronts, precision) for fronts in _subtrees(levels)]
         update = self._eliminate(laplacian, levels, size[1], shift)
+        self._root = None
         if len(self.kept):
             inner = laplacian[self.kept][:, self.kept].toarray()
             inner[np.diag_indices(len(inner))] -= shift
-            triangles, swaps = scipy.linalg.lu_factor(inner + update, overwrite_a=True)
-            self._root = triangles.astype(precision), swaps
+            self._root = SymmetricFactors(inner + update, precision)
 
     def _eliminate(
         self, laplacian: sp.csr_array, levels: list[list[Front]], width: int, shift: float
     ) -> np.ndarray:
         """Fill the factors in; returns what the elimination adds to the kept pixels' matrix."""
-        ends = list(accumulate(k * (k + b) for k, b in self._counts.tolist()))
+        slots = {
+            id(front): slot
+            for chain in (*self._halves, self._top)
+            for front, slot in zip(chain.fronts, chain.slots, strict=True)
+        }
         updates: list[np.ndarray] = []
         below: list[Front] = []
-        position = 0
         for level in levels:
-            tasks = [
-                (front, end, [(below[i], updates[i]) for i in front.halves])
-                for front, end in zip(level, ends[position:], strict=False)
-            ]
+            tasks = [(front, [(below[i], updates[i]) for i in front.halves]) for front in level]
 
-            def eliminate(task: tuple[Front, int, list[tuple[Front, np.ndarray]]]) -> np.ndarray:
-                front, end, halves = task
+            def eliminate(task: tuple[Front, list[tuple[Front, np.ndarray]]]) -> np.ndarray:
+                front, halves = task
                 matrix = _front_matrix(laplacian, front, width, shift, halves)
-                return self._eliminate_pivots(matrix, len(front.pivots), end)
+                return _eliminate_pivots(matrix, len(front.pivots), slots[id(front)])
 
             updates = map_threads(eliminate, tasks)
-            position += len(level)
             below = level
         return updates[0]
 
-    def _eliminate_pivots(self, matrix: np.ndarray, pivots: int, end: int) -> np.ndarray:
-        """Store the factors of a front before ``end``; returns the update of its boundary."""
-        if not pivots:
-            return matrix
-        triangle = np.linalg.inv(np.linalg.cholesky(matrix[:pivots, :pivots]))
-        coupling = triangle @ matrix[:pivots, pivots:]
-        start = end - pivots * len(matrix)
-        self._numbers[start : start + pivots**2] = triangle.ravel()
-        self._numbers[start + pivots**2 : end] = coupling.ravel()
-        matrix[pivots:, pivots:] -= coupling.T @ coupling
-        return matrix[pivots:, pivots:]
-
     def solve(self, sides: np.ndarray) -> np.ndarray:
         """Solve for (N, P) right-hand sides of the factors' precision, in C order."""
+        top = self._top
         solution = sides.copy()
-        _forward(solution, self._pixels, self._counts, self._numbers)
-        if len(self.kept):
-            solution[self.kept] = scipy.linalg.lu_solve(
-                self._root, solution[self.kept], overwrite_b=True, check_finite=False
-            )
-        _backward(solution, self._pixels, self._counts, self._numbers)
+        if self._halves:
+            # Each half passes on to the strip between them and to the kept pixels: to its own copy.
+            copies = map_threads(lambda chain: chain.forward(sides.copy()), self._halves)
+            for copy, chain in zip(copies, self._halves, strict=True):
+                solution[chain.pivots] = copy[chain.pivots]
+                solution[top.pixels] += copy[top.pixels] - sides[top.pixels]
+        top.forward(solution)
+        if self._root is not None:
+            solution[self.kept] = self._root.solve(solution[self.kept])
+        top.backward(solution)
+        map_threads(lambda chain: chain.backward(solution), self._halves)
         return solution
+
+
+class _Chain:
+    """Fronts that are eliminated one after the other, and their factors in one array.
+
+    Attributes:
+        fronts: In order of elimination.
+        pixels: Pivots and boundary of each front in turn.
+        pivots: All of the fronts'.
+        slots: Where in the array the factors of each front stand.
+    """
+
+    def __init__(self, fronts: list[Front], precision: type) -> None:
+        self.fronts = fronts
+        self.pixels = np.concatenate(
+            [p for front in fronts for p in (front.pivots, front.boundary)]
+        )
+        self.pivots = np.concatenate([front.pivots for front in fronts])
+        self._counts = np.array([(len(front.pivots), len(front.boundary)) for front in fronts])
+        sizes = [k * (k + b) for k, b in self._counts.tolist()]
+        self._numbers = np.empty(sum(sizes), precision)
+        self.slots = np.split(self._numbers, np.cumsum(sizes)[:-1])
+
+    def forward(self, sides: np.ndarray) -> np.ndarray:
+        """Eliminate the pivots in ``sides``, in place."""
+        _forward(sides, self.pixels, self._counts, self._numbers)
+        return sides
+
+    def backward(self, sides: np.ndarray) -> np.ndarray:
+        """Put the solution of the boundaries into the pivots, in place."""
+        _backward(sides, self.pixels, self._counts, self._numbers)
+        return sides
+
+
+def _subtrees(levels: list[list[Front]]) -> list[list[Front]]:
+    """Fronts of the photo's two halves, each in order of elimination; none if it is not cut."""
+    chains = []
+    for half in levels[-1][0].halves:
+        indices = [half]
+        parts: list[list[Front]] = []
+        for level in reversed(levels[:-1]):
+            parts.append([level[i] for i in indices])
+            indices = [i for front in parts[-1] for i in front.halves]
+        chains.append([front for part in reversed(parts) for front in part])
+    return chains
+
+
+def _eliminate_pivots(matrix: np.ndarray, pivots: int, slot: np.ndarray) -> np.ndarray:
+    """Store the factors of a front in ``slot``; returns the update of its boundary."""
+    if not pivots:
+        return matrix
+    triangle = np.linalg.inv(np.linalg.cholesky(matrix[:pivots, :pivots]))
+    coupling = triangle @ matrix[:pivots, pivots:]
+    slot[: pivots**2] = triangle.ravel()
+    slot[pivots**2 :] = coupling.ravel()
+    matrix[pivots:, pivots:] -= coupling.T @ coupling
+    return matrix[pivots:, pivots:]
 
 
 def far_pixels(laplacian: sp.csr_array, width: int) -> np.ndarray:
@@ -200,10 +255,11 @@ def far_pixels(laplacian: sp.csr_array, width: int) -> np.ndarray:
     row = np.repeat(np.arange(laplacian.shape[0], dtype=np.int32), np.diff(laplacian.indptr))
     column = laplacian.indices
     # Two rows and two columns are 2W + 2 at most; what is nearer in the flat index may still
-    # be far in columns, around a photo's rim.
+    # be far in columns, around a photo's rim, and in rows where these are shorter than five.
     far = abs(row - column) > REACH * (width + 1)
     near = ~far
-    far[near] = abs(row[near] % width - column[near] % width) > REACH
+    for places in (np.floor_divide, np.remainder):
+        far[near] |= abs(places(row[near], width) - places(column[near], width)) > REACH
     return np.unique(row[far])
 
 

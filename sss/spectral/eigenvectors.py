@@ -46,6 +46,7 @@ def smallest_eigenvectors(
     count: int = EIGENVECTORS,
     seed: int = 0,
     rough: bool = False,
+    linked: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Eigenpairs with the smallest |λ|, as MATLAB's ``eigs(L, count, 'SM')`` gives them.
 
@@ -58,6 +59,7 @@ def smallest_eigenvectors(
         count: Eigenpairs wanted; all N if there are fewer.
         seed: Of the start vectors.
         rough: Stop at residuals of ``ROUGH``, in single precision, in place of ``EXACT``.
+        linked: See :class:`sss.spectral.dissection.Factors`.
 
     Returns:
         Eigenvalues (count,) with rising |λ|, signed; orthonormal eigenvectors (N, count).
@@ -69,9 +71,16 @@ def smallest_eigenvectors(
     if pixels <= max(DENSE_LIMIT, 4 * (count + SPARE)):
         values, vectors = scipy.linalg.eigh(laplacian.toarray())
     else:
-        factors = Factors(laplacian, size, SHIFT, rough)
+        factors = Factors(laplacian, size, SHIFT, rough, linked)
         precision = np.float32 if rough else np.float64
-        vectors = _krylov(factors.solve, pixels, count + SPARE - 1, seed, precision)
+        try:
+            vectors = _krylov(factors.solve, pixels, count + SPARE - 1, seed, precision)
+        except (np.linalg.LinAlgError, RuntimeError):
+            if not rough:
+                raise
+            # Flat regions that nothing connects: their eigenvalues are so much nearer zero than
+            # all others that in single precision the inverse's first product has no others left.
+            return smallest_eigenvectors(laplacian, size, count, seed, linked=linked)
         values, vectors = _rayleigh_ritz(laplacian, vectors)
     nearest = np.argsort(np.abs(values), kind="stable")[:count]
     return values[nearest], np.ascontiguousarray(vectors[:, nearest])

@@ -95,6 +95,17 @@ def test_head_is_the_design_by_hand(
     torch.testing.assert_close(result, by_hand(head, features), rtol=1e-4, atol=1e-4)
 
 
+def test_head_in_inference_is_the_design_by_hand(
+    network: EmbeddingNetwork, features: list[torch.Tensor]
+) -> None:
+    head = network.backbone.head.eval()
+    given = [feature.clone() for feature in features]
+    with torch.inference_mode():
+        result = head(features, features[0].shape[-2:])
+    torch.testing.assert_close(result, by_hand(head, features).detach(), rtol=1e-4, atol=1e-4)
+    assert all(torch.equal(one, other) for one, other in zip(features, given, strict=True))
+
+
 def test_recomputed_gradients_are_the_same(
     network: EmbeddingNetwork, features: list[torch.Tensor]
 ) -> None:

@@ -6,8 +6,9 @@ from PIL import Image
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
+import sss.features.sizes as sizes
 from sss.errors import InputError
-from sss.features.files import as_graph_features, read_features
+from sss.features.files import as_graph_features, graph_inputs, read_features
 from sss.features.reduction import reduce_features
 
 
@@ -227,3 +228,44 @@ def test_what_does_not_fit_the_photo_is_refused(dim: int) -> None:
         as_graph_features(np.zeros((18, 20, dim)), np.zeros((18, 21, 3)))
     with pytest.raises(InputError, match="NaN"):
         as_graph_features(np.full((18, 20, dim), np.nan), np.zeros((18, 20, 3)))
+
+
+# --- large photos ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def photo() -> np.ndarray:
+    return np.random.default_rng(1).random((18, 20, 3))
+
+
+def test_inputs_of_a_photo_that_fits_are_as_before(features: np.ndarray, photo: np.ndarray) -> None:
+    reduced, embedding = graph_inputs(features, photo)
+    np.testing.assert_array_equal(reduced, as_graph_features(features, photo))
+    assert embedding is features
+
+
+def test_features_of_a_large_photo_are_shrunk(
+    features: np.ndarray, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizes, "MAX_PIXELS", 9 * 10)
+    reduced, embedding = graph_inputs(features, photo)
+    np.testing.assert_allclose(
+        embedding, features.reshape(9, 2, 10, 2, 6).mean(axis=(1, 3)), atol=1e-6
+    )
+    small = photo.reshape(9, 2, 10, 2, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(reduced, reduce_features(embedding, small), atol=1e-4)
+    # Those of the network come at that size already.
+    again, same = graph_inputs(embedding, photo)
+    assert same is embedding
+    np.testing.assert_array_equal(again, reduced)
+
+
+def test_features_of_another_size_than_a_large_photo(
+    features: np.ndarray, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizes, "MAX_PIXELS", 9 * 10)
+    with pytest.raises(InputError, match="features are 17×20×6, expected 18×20×D"):
+        graph_inputs(features[1:], photo)
+    features[3, 4] = np.inf
+    with pytest.raises(InputError, match="NaN or infinite"):
+        graph_inputs(features, photo)

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+import sss.features.hypercolumn as hypercolumn
 from sss.errors import InputError
-from sss.features.embedding import EmbeddingNetwork, ModelConfig
+from sss.features.embedding import EmbeddingNetwork, ModelConfig, Place
 from sss.features.hypercolumn import Hypercolumn, Standardise, _positions
 from sss.features.networks import build_network
 
@@ -55,6 +56,24 @@ def test_it_is_one_layer_on_the_stack_of_all_scales(network: EmbeddingNetwork) -
         head = torch.einsum("dh,bhyx->bdyx", backbone.head.weight[:, :, 0, 0], hidden.clamp(min=0))
         expected = doubled(head + backbone.head.bias[:, None, None], 1)
         torch.testing.assert_close(network(photos), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("band", [1, 3, 100])
+def test_bands_do_not_show(
+    network: EmbeddingNetwork, monkeypatch: pytest.MonkeyPatch, band: int
+) -> None:
+    monkeypatch.setattr(hypercolumn, "BAND", band)
+    photos = random_photos(2, 3, 64, 96)
+    whole = network(photos).detach()
+    with torch.inference_mode():
+        torch.testing.assert_close(network(photos), whole)
+
+
+def test_positions_of_a_part() -> None:
+    whole = _positions(torch.zeros(1, 1, 12, 20))
+    place = Place((8, 4), (24, 40)).in_cells(2)
+    part = _positions(torch.zeros(1, 1, 5, 6), place)
+    assert torch.equal(part, whole[:, :, 4:9, 2:8])
 
 
 def test_positions_by_hand() -> None:

@@ -1,5 +1,7 @@
 import logging
+import tracemalloc
 
+import cv2
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -13,6 +15,7 @@ from sss.features.reduction import (
     reduce_features,
     stretch,
 )
+from sss.threads import set_thread_count
 
 
 @pytest.fixture
@@ -83,6 +86,33 @@ def test_guided_filter_is_that_of_the_paper(
         known = np.isfinite(expected)
         assert known.sum() == (24 - 2 * (window - 1)) * (27 - 2 * (window - 1))
         np.testing.assert_allclose(result[known, channel], expected[known], atol=1e-4)
+
+
+def filtered_by_opencv(guide: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The same equations on whole pictures in double precision, borders included."""
+
+    def mean(picture: np.ndarray) -> np.ndarray:
+        window = (FILTER_WINDOW, FILTER_WINDOW)
+        return cv2.boxFilter(picture, -1, window, borderType=cv2.BORDER_REFLECT)
+
+    guide, values = guide.astype(np.float64), values.astype(np.float64)
+    moments = [[mean(guide[..., i] * guide[..., j]) for i in range(3)] for j in range(3)]
+    mu = mean(guide)
+    sigma = np.moveaxis(np.array(moments), (0, 1), (-2, -1)) - mu[..., None] * mu[..., None, :]
+    cross = mean(guide * values[..., None]) - mu * mean(values)[..., None]
+    slope = np.linalg.solve(sigma + FILTER_EPSILON * np.eye(3), cross[..., None])[..., 0]
+    offset = mean(values) - (slope * mu).sum(axis=-1)
+    return (mean(slope) * guide).sum(axis=-1) + mean(offset)
+
+
+@pytest.mark.parametrize("size", [(40, 53), (11, 9), (3, 4), (25, 1)])
+def test_guided_filter_mirrors_at_borders(rng: np.random.Generator, size: tuple[int, int]) -> None:
+    guide = rng.random((*size, 3), dtype=np.float32)
+    values = rng.normal(size=(*size, 2)).astype(np.float32)
+    result = guided_filter(guide, values)
+    for channel in range(2):
+        expected = filtered_by_opencv(guide, values[..., channel])
+        np.testing.assert_allclose(result[..., channel], expected, atol=2e-6)
 
 
 def test_constant_values_pass_unchanged(rng: np.random.Generator) -> None:
@@ -195,6 +225,38 @@ def test_layout_in_memory_and_precision_hardly_matter(rng: np.random.Generator) 
     np.testing.assert_array_equal(reduce_features(turned, np.asfortranarray(photo)), expected)
     half = reduce_features(features.astype(np.float16), photo)
     assert np.abs(half - expected).mean() < 0.01
+
+
+def test_threads_do_not_show(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sss.features.reduction.CHUNK", 100)
+    photo, features = two_halves(rng, 50)
+    results = []
+    try:
+        for threads in (1, 2, 5):
+            set_thread_count(threads)
+            results.append(reduce_features(features, photo))
+    finally:
+        set_thread_count(None)
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+def test_memory_is_at_most_twice_that_of_the_features(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sss.features.reduction.CHUNK", 1000)  # not of weight in large photos
+    photo = rng.random((150, 200, 3), dtype=np.float32)
+    features = rng.normal(size=(150, 200, 96)).astype(np.float32)
+    set_thread_count(1)
+    reduce_features(features, photo)
+    tracemalloc.start()
+    try:
+        reduce_features(features, photo)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        set_thread_count(None)
+    assert peak < 2 * features.nbytes  # beside the features themselves
 
 
 def test_one_outlier_does_not_flatten_the_rest(rng: np.random.Generator) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sss.spectral.clustering import cluster_pixels
+from sss.spectral.clustering import cluster_pixels, clusters_from
 
 CORNERS = np.array([[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]], dtype=float)
 
@@ -27,3 +27,27 @@ def test_fewer_different_features_give_fewer_clusters(different: int) -> None:
 def test_fewer_pixels_than_clusters() -> None:
     labels = cluster_pixels(np.random.default_rng(0).random((3, 4, 3)), 40)
     assert sorted(labels.tolist()) == list(range(12))
+
+
+def test_points_join_the_nearest_centre_of_the_examples() -> None:
+    rng = np.random.default_rng(1)
+    examples = np.repeat(CORNERS, 30, axis=0) + rng.uniform(-0.05, 0.05, (180, 3))
+    points = rng.random((500, 3))
+    labels = clusters_from(examples, points, 6)
+    truth = np.linalg.norm(points[:, None] - CORNERS, axis=2)
+    clear = np.diff(np.sort(truth, axis=1)[:, :2], axis=1).ravel() > 0.15
+    assert clear.sum() > 200
+    pairs = set(zip(labels[clear].tolist(), truth.argmin(axis=1)[clear].tolist(), strict=True))
+    assert len(pairs) == 6
+
+
+def test_clusters_without_a_point_are_left_out() -> None:
+    labels = clusters_from(CORNERS, CORNERS[[4, 1, 1, 4]] + 0.1, 6)
+    assert sorted(set(labels.tolist())) == [0, 1]
+    assert labels[0] == labels[3] != labels[1] == labels[2]
+
+
+@pytest.mark.filterwarnings("error")
+def test_examples_that_are_all_alike_give_one_cluster() -> None:
+    points = np.random.default_rng(0).random((50, 3))
+    np.testing.assert_array_equal(clusters_from(np.full((70, 3), 0.5), points, 40), np.zeros(50))

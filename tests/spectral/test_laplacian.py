@@ -1,9 +1,15 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from pymatting import cf_laplacian
 
-from sss.spectral.affinities import colour_affinity, matting_affinity, semantic_affinity
-from sss.spectral.laplacian import graph_laplacian, soft_segmentation_laplacian
+from sss.spectral.affinities import colour_affinity, semantic_affinity
+from sss.spectral.laplacian import (
+    graph_laplacian,
+    matting_laplacian,
+    soft_segmentation_laplacian,
+    superpixel_laplacian,
+)
 from sss.spectral.superpixels import SuperpixelGraph, build_graph
 
 Inputs = tuple[np.ndarray, np.ndarray, SuperpixelGraph]
@@ -36,7 +42,7 @@ def test_is_symmetric(inputs: Inputs) -> None:
 def test_energy_is_that_of_the_weighted_differences(inputs: Inputs) -> None:
     photo, features, graph = inputs
     weights = (
-        matting_affinity(photo)
+        -cf_laplacian(photo, 1e-7, 1)  # what stands on the diagonal plays no part
         + 0.01 * semantic_affinity(graph, features)
         + 0.01 * colour_affinity(graph, photo)
     ).toarray()
@@ -45,15 +51,25 @@ def test_energy_is_that_of_the_weighted_differences(inputs: Inputs) -> None:
     assert alpha @ (soft_segmentation_laplacian(*inputs) @ alpha) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("weights", [(0.0, 0.0), (0.3, 0.0), (0.0, 0.2)])
+@pytest.mark.parametrize("weights", [(0.0, 0.0), (0.3, 0.0), (0.0, 0.2), (0.3, 0.2)])
 def test_terms_of_weight_zero_are_left_out(inputs: Inputs, weights: tuple[float, float]) -> None:
     photo, features, graph = inputs
-    affinity = matting_affinity(photo).toarray()
-    affinity += weights[0] * semantic_affinity(graph, features).toarray()
+    affinity = weights[0] * semantic_affinity(graph, features).toarray()
     affinity += weights[1] * colour_affinity(graph, photo).toarray()
-    laplacian = soft_segmentation_laplacian(*inputs, *weights)
     expected = np.diag(affinity.sum(axis=1)) - affinity
-    np.testing.assert_allclose(laplacian.toarray(), expected, atol=1e-12)
+    links = superpixel_laplacian(photo, features, graph, *weights)
+    np.testing.assert_allclose(links.toarray(), expected, atol=1e-12)
+    whole = soft_segmentation_laplacian(photo, features, graph, *weights)
+    expected += cf_laplacian(photo, 1e-7, 1)
+    np.testing.assert_allclose(whole.toarray(), expected, atol=1e-10)
+
+
+def test_links_are_stored_at_the_centroids_alone(inputs: Inputs) -> None:
+    photo, features, graph = inputs
+    links = superpixel_laplacian(photo, features, graph)
+    stored = np.flatnonzero(np.diff(links.indptr))
+    np.testing.assert_array_equal(stored, np.sort(graph.centroid_pixels))
+    assert superpixel_laplacian(photo, features, graph, 0.0, 0.0).nnz == 0
 
 
 def test_semantic_term_makes_it_indefinite(inputs: Inputs) -> None:
@@ -68,7 +84,7 @@ def test_alpha_that_is_linear_in_the_colours_costs_only_the_regularisation(
 ) -> None:
     # Levin et al. 2008, equation 5: each window costs the misfit, here zero, plus ε·‖a‖².
     photo, epsilon = inputs[0], 1e-4
-    laplacian = graph_laplacian(matting_affinity(photo, epsilon))
+    laplacian = matting_laplacian(photo, epsilon)
     slope = np.array([0.5, -1.0, 2.0])
     alpha = photo.reshape(-1, 3) @ slope + 0.3
     windows = (photo.shape[0] - 2) * (photo.shape[1] - 2)

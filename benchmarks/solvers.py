@@ -1,0 +1,89 @@
+"""Agreement of the coarse solver with the exact one, and the time of both.
+
+    SSS_DATA=DIR python benchmarks/solvers.py --photos 20        # photos spread over BSDS500 val
+    python benchmarks/solvers.py --photo P --features F           # features as an image
+
+Agreement is the share of pixels whose strongest layer is the same, layers matched one to one. What
+can be expected is told by ``other seed``: the exact solver against itself with other random pixels
+and clusters to start from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from skimage.io import imread
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from sss.segmenter import SoftSegmenter
+
+Case = tuple[str, np.ndarray, np.ndarray, np.ndarray | None]
+
+
+def agreement(a: np.ndarray, b: np.ndarray) -> float:
+    """Share of equal labels in two (H, W) maps after the best matching of their labels."""
+    overlap = np.zeros((a.max() + 1, b.max() + 1))
+    np.add.at(overlap, (a.ravel(), b.ravel()), 1)
+    return float(overlap[linear_sum_assignment(-overlap)].sum() / a.size)
+
+
+def bsds_cases(count: int) -> Iterator[Case]:
+    """Photos spread over BSDS500 val with the bundled model's features."""
+    from sss.features.checkpoints import DEFAULT_CHECKPOINT, pick_device
+    from sss.features.extractor import FeatureExtractor
+    from sss.features.reduction import reduce_features
+
+    photos = sorted((Path(os.environ["SSS_DATA"]) / "bsds500/images/val").glob("*.jpg"))
+    extractor = FeatureExtractor(DEFAULT_CHECKPOINT, pick_device("cpu"))
+    for path in photos[:: max(1, len(photos) // count)][:count]:
+        photo = imread(path).astype(np.float32) / 255
+        embedding = extractor(photo)
+        yield path.stem, photo, reduce_features(embedding, photo), embedding
+
+
+def given_case(photo: Path, features: Path) -> Case:
+    pictures = [imread(path)[..., :3].astype(np.float32) / 255 for path in (photo, features)]
+    return photo.stem, *pictures, None
+
+
+def labels(solver: str, seed: int, case: Case) -> tuple[np.ndarray, float]:
+    """Strongest layer of every pixel, and seconds."""
+    started = time.perf_counter()
+    result = SoftSegmenter(solver=solver, seed=seed)(*case[1:])
+    return result.alpha.argmax(axis=2), time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=int, default=20)
+    parser.add_argument("--photo", type=Path)
+    parser.add_argument("--features", type=Path)
+    options = parser.parse_args()
+    given = options.photo and options.features
+    cases = [given_case(options.photo, options.features)] if given else bsds_cases(options.photos)
+    rows = []
+    print("| photo | coarse | exact, other seed | coarse, s | exact, s |\n|---|---|---|---|---|")
+    for case in cases:
+        exact, exact_seconds = labels("exact", 0, case)
+        coarse, coarse_seconds = labels("coarse", 0, case)
+        other, _ = labels("exact", 1, case)
+        row = [agreement(coarse, exact), agreement(other, exact), coarse_seconds, exact_seconds]
+        rows.append(row)
+        cells = f"{row[0]:.3f} | {row[1]:.3f} | {row[2]:.1f} | {row[3]:.1f}"
+        print(f"| {case[0]} | {cells} |", flush=True)
+    for name, average in (("mean", statistics.mean), ("median", statistics.median)):
+        cells = " | ".join(f"{average(column):.3f}" for column in zip(*rows, strict=True))
+        print(f"| **{name}** | {cells} |")
+
+
+if __name__ == "__main__":
+    main()
