@@ -114,9 +114,9 @@ class HypercolumnHead(nn.Module):
         def mixed(top: int) -> Tensor:
             rectified = [_band(column, top, size).relu_() for column in columns]
             hidden1 = self.up1(self.down1(torch.cat(rectified, dim=1))).relu_()
-            both = F.conv2d(hidden1, weights, biases)
+            both = F.conv2d(hidden1, weights, biases, dilation=embed.dilation)
             hidden2 = self.up2(both[:, :RANK]).relu_()
-            return both[:, RANK:] + F.conv2d(hidden2, weight2)
+            return both[:, RANK:] + F.conv2d(hidden2, weight2, dilation=embed.dilation)
 
         return torch.cat(in_pieces(mixed, range(0, size[0], OUTPUT_STRIDE)), dim=2)
 

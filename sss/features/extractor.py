@@ -20,10 +20,11 @@ TILE = 1024
 """Side of a tile in pixels."""
 
 BORDER = 384
-"""Pixels that the network sees around a tile, at each of its scales. On a photo of 1.1 MP in tiles
-of 400 the bundled model then differs from the untiled one by 3e-5 in the mean and 1e-3 at most, of
-values up to 0.8: less than float16 resolves. Half of it leaves 0.04 in the mean. A U-Net on
-MobileNetV2 is exact from 32 on."""
+"""Pixels that the network sees around a tile, at each of its scales.
+
+Measured on a photo of 1.1 MP in tiles of 400, bundled model, values up to 0.82; difference from the
+untiled result, mean and largest: 0.035 and 0.51 with a border of 128, 0.0022 and 0.089 with 256,
+0.00003 and 0.0012 with 384. Near a seam that is a few steps of float16 at most."""
 
 
 def embed_photo(network: EmbeddingNetwork, photo: np.ndarray, device: torch.device) -> np.ndarray:

@@ -11,7 +11,7 @@ MAX_PIXELS = 1_000_000
 """Of the photo that the network sees and of its features.
 
 Training showed it crops of COCO and BSDS500, photos of 0.15 to 0.3 MP at up to 1.5 of their size:
-in a photo of 12 MP at its own size each object is five times larger than it ever saw. The
+in a photo of 12 MP at its own size each object is four times larger than it ever saw. The
 segmentation reads features on a grid of 25 600 cells, so of a million pixels each cell still
 averages forty. And 64 channels of them take 256 MB."""
 

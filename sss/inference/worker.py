@@ -106,12 +106,12 @@ class PhotoWorker:
         with clock.stage("read"):
             photo = read_photo(path, self.options.max_side)
         with clock.stage("features"):
-            raw = self.features_of(photo)
+            raw = self.features_of(photo)  # smaller than a large photo
         with clock.stage("reduce"):
-            from sss.features.files import as_graph_features
+            from sss.features.files import graph_inputs
 
-            features = as_graph_features(raw, photo)
-        result = self.segmenter(photo, features, raw, clock.show)
+            features, embedding = graph_inputs(raw, photo)
+        result = self.segmenter(photo, features, embedding, clock.show)
         clock.seconds.update(result.seconds)
         count = result.alpha.shape[2]
         if self.options.layers and count < self.options.layers:
@@ -125,20 +125,26 @@ class PhotoWorker:
             write_layers(folder, photo, result.alpha, foregrounds)
             del foregrounds  # the largest array of all
             write_overview(folder / "overview.png", photo, features, result.alpha)
-            self._write_raw_features(folder / "features.npy", raw)
+            self._write_raw_features(folder / "features.npy", raw, photo)
         report = self._report(path, result, clock.seconds)
         report["total_seconds"] = round(time.perf_counter() - started, 3)
         report["startup_seconds"] = round(startup_seconds, 3)
         write_report(folder / "report.json", report)
         return f"{count} layers in {report['total_seconds']:.1f} s → {folder}"
 
-    def _write_raw_features(self, path: Path, raw: np.ndarray) -> None:
+    def _write_raw_features(self, path: Path, raw: np.ndarray, photo: np.ndarray) -> None:
         """With --save-features; else remove what an earlier run may have left."""
         if not self.options.save_features:
             _remove(path)
             return
         with whole_file(path) as partial:
-            np.save(partial, np.clip(raw, -FLOAT16_MAX, FLOAT16_MAX).astype(np.float16))
+            if self.extractor and raw.shape[:2] != photo.shape[:2]:
+                shape = (*photo.shape[:2], raw.shape[2])
+                full = np.lib.format.open_memmap(partial, "w+", np.float16, shape)
+                self.extractor.full_size(photo, full)
+                full.flush()
+            else:
+                np.save(partial, np.clip(raw, -FLOAT16_MAX, FLOAT16_MAX).astype(np.float16))
 
     def _report(self, path: Path, result: SoftLayers, seconds: dict[str, float]) -> dict[str, Any]:
         options, extractor = self.options, self.extractor

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from sss.evaluation.methods.base import LAYER_COUNTS, Case, Segmentation
-from sss.segmenter import Components, SoftSegmenter
+from sss.segmenter import SAMPLED_PIXELS, Components, SoftSegmenter
 from sss.spectral.constrained import COMPONENTS
 from sss.spectral.eigenvectors import EIGENVECTORS
 from sss.spectral.grids import COARSE_PIXELS
@@ -47,7 +47,12 @@ class SoftSegmentation:
         """All fields of method and segmenter and the constants of the steps before grouping."""
         return {
             "name": self.name,
-            "segmenter": dataclasses.asdict(self.segmenter),
+            "segmenter": {
+                field.name: getattr(self.segmenter, field.name)
+                for field in dataclasses.fields(self.segmenter)
+                if field.name != "backend"
+            },
+            "sampled_pixels": SAMPLED_PIXELS[self.segmenter.solver],
             "scales": list(self.scales),
             "scale_name": self.scale_name,
             "coarse_pixels": COARSE_PIXELS,
