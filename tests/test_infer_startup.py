@@ -86,7 +86,7 @@ def test_a_library_is_hidden_where_it_is_not_loaded_yet_and_only_for_a_while(
 class Slices:
     """In place of the spectral core: three slices."""
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         pass
 
     def __call__(
