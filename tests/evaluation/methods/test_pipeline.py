@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from data.scenes import generate_scene
-from sss import segmenter
 from sss.evaluation.methods import pipeline
 from sss.evaluation.methods.base import Case
 from sss.evaluation.methods.pipeline import PIPELINES, SoftSegmentation
+from sss.gpu.backend import NumpyBackend
 from sss.segmenter import SoftSegmenter
 
 BY_NAME = {method.name: method for method in PIPELINES}
@@ -45,13 +45,13 @@ def test_results_are_those_of_the_segmenter(name: str, case: Case) -> None:
 
 def test_components_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    real = segmenter.smallest_eigenvectors
+    real = NumpyBackend.smallest_eigenvectors
 
     def counted(*arguments, **named):
         calls.append(1)
         return real(*arguments, **named)
 
-    monkeypatch.setattr(segmenter, "smallest_eigenvectors", counted)
+    monkeypatch.setattr(NumpyBackend, "smallest_eigenvectors", staticmethod(counted))
     case = case_of()
     for name in ("sss", "sss-no-relaxed", "sss-auto", "sss-kmeans"):
         list(dataclasses.replace(BY_NAME[name], scales=BY_NAME[name].scales[:2]).segment(case))
