@@ -9,6 +9,7 @@ from sss.evaluation.cache import Cache
 from sss.evaluation.plan import Plan
 from sss.evaluation.work import Looked, PhotoWork
 from sss.processes import KILLED, Processes
+from sss.threads import set_thread_count, thread_count
 
 Outcome = TypeVar("Outcome")
 Done = Callable[[int], None]
@@ -60,7 +61,12 @@ def _run(
             done(index)
         return outcomes
     processes: Processes[int, Outcome] = Processes(
-        there, killed, _start, (plan,), Cache(plan.cache).tidy, lambda index, _: done(index)
+        there,
+        killed,
+        _start,
+        (plan, max(1, thread_count() // jobs)),
+        Cache(plan.cache).tidy,
+        lambda index, _: done(index),
     )
     return processes.run(photos, jobs)
 
@@ -68,8 +74,9 @@ def _run(
 _work: PhotoWork | None = None
 
 
-def _start(plan: Plan) -> None:
+def _start(plan: Plan, threads: int) -> None:
     global _work
+    set_thread_count(threads)
     _work = PhotoWork(plan)
 
 
