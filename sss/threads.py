@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -42,7 +42,8 @@ def map_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> li
 
     For functions that let go of Python's lock: NumPy, BLAS, Numba's ``nogil``, image codecs. Every
     item is worked on by one thread alone, so the number of threads does not show in the results.
-    Inside such a function, this is a plain loop.
+    Inside such a function, this is a plain loop. After an error no further item is begun, and it is
+    raised when those at work have ended.
     """
     global _pool
     items = list(items)
@@ -51,7 +52,18 @@ def map_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> li
         return [function(item) for item in items]
     if _pool is None:
         _pool = ThreadPoolExecutor(count, initializer=_mark)
-    return list(_pool.map(function, items))
+    futures = [_pool.submit(function, item) for item in items]
+    try:
+        wait(futures, return_when=FIRST_EXCEPTION)
+    finally:
+        # Nothing may be at work any more when the caller tidies up after an error or Ctrl-C.
+        for future in futures:
+            future.cancel()
+        wait(futures)
+    for future in futures:
+        if not future.cancelled():
+            future.result()  # raises what went wrong first, in the order of the items
+    return [future.result() for future in futures]
 
 
 def _mark() -> None:

@@ -115,3 +115,20 @@ def test_pool_is_made_once() -> None:
     assert threads._pool is pool
     set_thread_count(2)
     assert threads._pool is None
+
+
+def test_an_error_comes_when_no_other_item_is_at_work_any_more() -> None:
+    set_thread_count(2)
+    begun, ended = threading.Event(), threading.Event()
+
+    def work(item: int) -> None:
+        if item == 0:
+            begun.wait(10)
+            raise OSError("full")
+        begun.set()
+        time.sleep(0.2)
+        ended.set()
+
+    with pytest.raises(OSError, match="full"):
+        map_threads(work, range(2))
+    assert ended.is_set()
