@@ -17,11 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from skimage import data
 from skimage.filters import gaussian
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from solvers import agreement
 
 from sss.gpu.torch_backend import TorchBackend
 from sss.segmenter import SoftLayers, SoftSegmenter
@@ -29,14 +30,6 @@ from sss.spectral.grids import coarse_size, resize_linearly
 
 LARGEST_COMPARED = 2_000_000
 """Pixels up to which the processor splits the photo as well, for comparison."""
-
-
-def agreement(alpha: np.ndarray, other: np.ndarray) -> float:
-    """Share of pixels whose strongest layer is the same, after matching the layers."""
-    shared = np.zeros((alpha.shape[2], other.shape[2]))
-    strongest = alpha.argmax(axis=2).ravel(), other.argmax(axis=2).ravel()
-    np.add.at(shared, strongest, 1)
-    return float(shared[linear_sum_assignment(-shared)].sum() / len(strongest[0]))
 
 
 def measure(
@@ -70,9 +63,8 @@ def report(size: tuple[int, int], device: torch.device, options: argparse.Namesp
     if device.type == "cuda":
         print(f"memory on the device: {torch.cuda.max_memory_allocated(device) / 1e9:.2f} GB")
     if expected is not None:
-        print(
-            f"strongest layer as the processor's: {agreement(runs[0][0].alpha, expected.alpha):.4f}"
-        )
+        share = agreement(runs[0][0].alpha.argmax(axis=2), expected.alpha.argmax(axis=2))
+        print(f"strongest layer as the processor's: {share:.4f}")
 
 
 def main() -> None:

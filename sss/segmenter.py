@@ -13,22 +13,21 @@ from threadpoolctl import threadpool_limits
 
 from sss.errors import InputError
 from sss.gpu.backend import NUMPY, Array, Backend
-from sss.gpu.backend import valid_alpha as valid_alpha
 from sss.spectral.clustering import clusters_from
 from sss.spectral.constrained import COMPONENTS, sample_pixels
 from sss.spectral.eigenvectors import EIGENVECTORS
 from sss.spectral.grids import coarse_size, refinement_sizes, resize_linearly
-from sss.spectral.grouping import AUTO_SHARE, GROUPINGS, LAYERS, group_components
+from sss.spectral.grouping import AUTO_SHARE, LAYERS, group_components
 from sss.spectral.laplacian import (
     COLOUR_WEIGHT,
     SEMANTIC_WEIGHT,
     matting_laplacian,
     superpixel_laplacian,
 )
+from sss.spectral.names import GROUPINGS, SOLVERS
 from sss.spectral.relaxed import LOOSE_TOLERANCE, REWEIGHTING_FLOOR, TOLERANCE
 from sss.spectral.superpixels import compute_superpixels
 
-SOLVERS = ("coarse", "exact")
 SAMPLED_PIXELS = {"coarse": 4000, "exact": 20_000}
 """Pixels whose equations the components are found from."""
 
@@ -241,7 +240,7 @@ class SoftSegmenter:
         """Bring grouped layers to full size and make them sparse there."""
         clock = _Clock(progress)
         with clock.stage("relaxed"):
-            raw = self.backend.upload(grouped.astype(np.float32))
+            raw = self.backend.upload(grouped)
             last = len(parts.levels) - 1
             for number, level in enumerate(parts.levels):
                 raw = self.backend.resize_linearly(raw, level.gradient.shape)
@@ -261,8 +260,6 @@ class SoftSegmenter:
 
     def _level(self, photo: Array, size: tuple[int, int]) -> Level:
         picture = self.backend.resize_linearly(photo, size)
-        if isinstance(picture, np.ndarray):
-            picture = picture.astype(np.float32)
         return Level(
             self.backend.matting_stencil(picture), self.backend.gradient_magnitude(picture)
         )

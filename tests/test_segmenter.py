@@ -6,8 +6,9 @@ from scipy.optimize import linear_sum_assignment
 
 from data.scenes import Scene, generate_scene
 from sss.errors import InputError
-from sss.segmenter import SoftLayers, SoftSegmenter, valid_alpha
+from sss.segmenter import SoftLayers, SoftSegmenter
 from sss.spectral.grids import resize_linearly
+from sss.spectral.relaxed import valid_alpha
 from sss.threads import set_thread_count
 
 STAGES = ["graph", "eigenvectors", "components", "matting", "grouping", "relaxed"]

@@ -4,7 +4,7 @@ CPU seconds of one thread, so that other work on the machine shows in both alike
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -26,9 +26,10 @@ SIZE = (90, 120)
 
 
 @pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sss.threads._count", 1)
+def one_thread() -> Iterator[None]:
     set_thread_count(1)
+    yield
+    set_thread_count(None)
 
 
 @pytest.fixture(scope="module")

@@ -69,9 +69,11 @@ class NetworkModel:
     def open(self, device: str) -> Features:
         """Load the network."""
         from sss.features.extractor import FeatureExtractor
+        from sss.spectral.grids import resize_linearly
 
         extractor = FeatureExtractor(self.path, _pick_device(device))
-        return lambda sample: extractor(sample.photo)
+        # Those of a large photo are made from a smaller one, as when it is split.
+        return lambda sample: resize_linearly(extractor(sample.photo), sample.photo.shape[:2])
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
-from sss.threads import map_threads
+from sss.spectral.grids import resize_linearly
 
 MAX_PIXELS = 1_000_000
 """Of the photo that the network sees and of its features.
@@ -14,9 +13,6 @@ Training showed it crops of COCO and BSDS500, photos of 0.15 to 0.3 MP at up to 
 in a photo of 12 MP at its own size each object is four times larger than it ever saw. The
 segmentation reads features on a grid of 25 600 cells, so of a million pixels each cell still
 averages forty. And 64 channels of them take 256 MB."""
-
-CHANNELS = 16
-"""Shrunk at a time: those of one line of the cache."""
 
 
 def fitting_size(size: tuple[int, ...]) -> tuple[int, int]:
@@ -32,15 +28,4 @@ def shrink(values: np.ndarray) -> np.ndarray:
     Returns:
         (h, w, C) float32; ``values`` themselves if they are no larger.
     """
-    size = fitting_size(values.shape)
-    if size == values.shape[:2]:
-        return values
-    result = np.empty((*size, values.shape[2]), np.float32)
-
-    def shrink_channels(first: int) -> None:
-        part = np.ascontiguousarray(values[..., first : first + CHANNELS], np.float32)
-        small = cv2.resize(part, size[::-1], interpolation=cv2.INTER_AREA)
-        result[..., first : first + CHANNELS] = small.reshape(*size, -1)
-
-    map_threads(shrink_channels, range(0, values.shape[2], CHANNELS))
-    return result
+    return resize_linearly(values, fitting_size(values.shape), np.float32)

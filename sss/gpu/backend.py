@@ -15,7 +15,7 @@ from sss.errors import InputError
 from sss.spectral.constrained import constrained_components
 from sss.spectral.eigenvectors import EIGENVECTORS, smallest_eigenvectors
 from sss.spectral.grids import resize_linearly
-from sss.spectral.relaxed import TOLERANCE, gradient_magnitude, relaxed_layers
+from sss.spectral.relaxed import TOLERANCE, gradient_magnitude, relaxed_layers, valid_alpha
 from sss.spectral.stencil import matting_stencil
 
 Array = Any
@@ -29,7 +29,7 @@ class Backend(Protocol):
     """
 
     def upload(self, array: np.ndarray) -> Array:
-        """To the backend's own kind."""
+        """To the backend's own kind, in single precision."""
 
     def download(self, array: Array) -> np.ndarray:
         """To NumPy's; waits for what is under way."""
@@ -79,7 +79,7 @@ class Backend(Protocol):
         """See :func:`sss.spectral.relaxed.relaxed_layers`."""
 
     def largest_first(self, raw: Array, floor: float) -> tuple[np.ndarray, np.ndarray]:
-        """Valid alphas (H, W, K), see :func:`valid_alpha`, and ``raw``; both largest first."""
+        """:func:`sss.spectral.relaxed.valid_alpha` (H, W, K), and ``raw``; both largest first."""
 
 
 class NumpyBackend:
@@ -93,8 +93,8 @@ class NumpyBackend:
     relaxed_layers = staticmethod(relaxed_layers)
 
     def upload(self, array: np.ndarray) -> np.ndarray:
-        """The array itself."""
-        return array
+        """In single precision."""
+        return array.astype(np.float32, copy=False)
 
     def download(self, array: np.ndarray) -> np.ndarray:
         """The array itself."""
@@ -111,20 +111,6 @@ class NumpyBackend:
 
 
 NUMPY = NumpyBackend()
-
-
-def valid_alpha(raw: np.ndarray, floor: float = 0.0) -> np.ndarray:
-    """Layers in [0, 1] that sum to one per pixel; float32.
-
-    Args:
-        raw: (H, W, K), summing to about one.
-        floor: Alpha that counts as none. The relaxed step leaves about 0.006 of every layer
-            everywhere, since it cannot tell less than its reweighting's floor of 0.01 from zero:
-            a haze that grows with the number of layers.
-    """
-    alpha = np.clip(raw - floor, 0, 1)
-    alpha /= np.maximum(alpha.sum(axis=2, keepdims=True), 1e-12)
-    return alpha.astype(np.float32)
 
 
 def choose_backend(device: str = "cpu") -> Backend:

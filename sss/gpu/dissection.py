@@ -14,7 +14,7 @@ import scipy.sparse as sp
 import torch
 
 from sss.gpu.plan import LevelPlan, plan_levels
-from sss.spectral.dissection import dissect, far_pixels
+from sss.spectral.dissection import dissect_coupled
 
 LARGEST_BATCH = 2**25
 """Numbers of the fronts that are put together at once: 256 MB in double precision."""
@@ -64,17 +64,13 @@ class TorchFactors:
         linked: np.ndarray | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.kept = far_pixels(laplacian, size[1])
-        if linked is not None:
-            self.kept = np.union1d(self.kept, linked)
-        mask = np.zeros(size, bool)
-        mask.flat[self.kept] = True
+        self.kept, levels = dissect_coupled(laplacian, size, linked)
         self._precision = torch.float32 if single else torch.float64
         self._device = torch.device(device)
         self._levels: list[LevelFactors] = []
         self._failures: list[torch.Tensor] = []
         update: torch.Tensor | None = None
-        for plan in plan_levels(laplacian, dissect(mask), shift):
+        for plan in plan_levels(laplacian, levels, shift):
             update = self._eliminate(plan, update)
         assert update is not None
         if len(self.kept):

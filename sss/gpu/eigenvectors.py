@@ -15,7 +15,14 @@ from sss.gpu.dissection import TorchFactors
 from sss.gpu.product import LaplacianProduct
 from sss.gpu.tensors import as_tensor
 from sss.spectral import eigenvectors as spectral
-from sss.spectral.eigenvectors import EIGENVECTORS, EXACT, ROUGH, SHIFT, SPARE
+from sss.spectral.eigenvectors import (
+    EIGENVECTORS,
+    EXACT,
+    LARGEST_SPACE,
+    ROUGH,
+    SHIFT,
+    SPARE,
+)
 
 BLOCK = 32
 """Vectors that a Krylov step adds: a device takes no longer for them than for half as many, while
@@ -26,9 +33,6 @@ FIRST_TEST = 3
 
 GROWTH = 4
 """Times the vectors wanted by which the memory of the space grows."""
-
-LARGEST_SPACE = 12
-"""Times the vectors wanted: where the search gives up."""
 
 
 def smallest_eigenvectors(

@@ -15,6 +15,7 @@ from sss.spectral.relaxed import (
     DERIVATIVE,
     GRADIENT_LIMIT,
     HIGH,
+    INNER,
     ITERATIONS,
     LOW,
     MAXIMUM_CG_STEPS,
@@ -26,8 +27,6 @@ from sss.spectral.relaxed import (
     TOLERANCE,
 )
 from sss.spectral.stencil import framed_index
-
-INNER = slice(REACH, -REACH)
 
 
 def relaxed_layers(
@@ -212,6 +211,6 @@ def _correlated(planes: torch.Tensor, taps: np.ndarray, axis: int) -> torch.Tens
 
 
 def valid_alpha(raw: torch.Tensor, floor: float = 0.0) -> torch.Tensor:
-    """(H, W, K) layers in [0, 1] that sum to one per pixel: see the segmenter's."""
+    """(H, W, K) layers in [0, 1]; see :func:`sss.spectral.relaxed.valid_alpha`."""
     alpha = (raw - floor).clamp_(0, 1)
     return alpha / alpha.sum(dim=2, keepdim=True).clamp_(min=1e-12)

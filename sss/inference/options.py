@@ -11,12 +11,9 @@ from typing import Any
 from sss.cli import Parser
 from sss.errors import InputError
 from sss.layers.photo import MIN_SIDE
+from sss.spectral.names import GROUPINGS, SOLVERS
 
 AUTO = "auto"
-SOLVERS = ("coarse", "exact")
-GROUPINGS = ("linkage", "kmeans")
-"""As the segmenter has them, which takes a second to import."""
-
 MOST_LAYERS = 40
 """More layers than components to group make no sense."""
 

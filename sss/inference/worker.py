@@ -61,12 +61,13 @@ class PhotoWorker:
 
             path = options.features
             self.features_of = lambda _photo: read_features(path)
+        self.device = self._device()
         self.segmenter = SoftSegmenter(
             options.layers,
             options.solver,
             options.seed,
             options.grouping,
-            backend=choose_backend(self._device()),
+            backend=choose_backend(self.device),
         )
 
     def _device(self) -> str:
@@ -166,7 +167,7 @@ class PhotoWorker:
                 "layers": options.layers or AUTO,
                 "grouping": options.grouping,
                 "features": str(options.features) if options.features else None,
-                "device": self._device(),
+                "device": self.device,
                 "max_side": options.max_side,
                 "save_features": options.save_features,
                 "jobs": options.jobs,

@@ -136,13 +136,8 @@ class Factors:
         # LAPACK's Cholesky decomposition passes NaN on.
         if not np.isfinite(laplacian.data).all():
             raise np.linalg.LinAlgError("the Laplacian holds NaN or infinite values")
-        self.kept = far_pixels(laplacian, size[1])
-        if linked is not None:
-            self.kept = np.union1d(self.kept, linked)
-        mask = np.zeros(size, bool)
-        mask.flat[self.kept] = True
+        self.kept, levels = dissect_coupled(laplacian, size, linked)
         precision = np.float32 if single else np.float64
-        levels = dissect(mask)
         self._top = _Chain(levels[-1], precision)
         self._halves = [_Chain(fronts, precision) for fronts in _subtrees(levels)]
         update = self._eliminate(laplacian, levels, size[1], shift)
@@ -250,6 +245,18 @@ def _eliminate_pivots(matrix: np.ndarray, pivots: int, slot: np.ndarray) -> np.n
     return matrix[pivots:, pivots:]
 
 
+def dissect_coupled(
+    laplacian: sp.csr_array, size: tuple[int, int], linked: np.ndarray | None = None
+) -> tuple[np.ndarray, list[list[Front]]]:
+    """The pixels that must be kept, sorted, and the fronts of the others; see :class:`Factors`."""
+    kept = far_pixels(laplacian, size[1])
+    if linked is not None:
+        kept = np.union1d(kept, linked)
+    mask = np.zeros(size, bool)
+    mask.flat[kept] = True
+    return kept, dissect(mask)
+
+
 def far_pixels(laplacian: sp.csr_array, width: int) -> np.ndarray:
     """Sorted pixels that are coupled to others beyond the stencil's reach."""
     row = np.repeat(np.arange(laplacian.shape[0], dtype=np.int32), np.diff(laplacian.indptr))
@@ -339,14 +346,23 @@ def _add_update(
 
 
 @numba.njit(cache=True, nogil=True)
+def _parts(
+    pixels: np.ndarray, numbers: np.ndarray, place: int, start: int, k: int, b: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Pivots and boundary of a front, and its factors: (k, k) and (k, b)."""
+    middle = start + k * k
+    triangle = numbers[start:middle].reshape(k, k)
+    coupling = numbers[middle : middle + k * b].reshape(k, b)
+    return pixels[place : place + k], pixels[place + k : place + k + b], triangle, coupling
+
+
+@numba.njit(cache=True, nogil=True)
 def _forward(
     sides: np.ndarray, pixels: np.ndarray, counts: np.ndarray, numbers: np.ndarray
 ) -> None:
     place, start = 0, 0
     for k, b in counts:
-        pivots, boundary = pixels[place : place + k], pixels[place + k : place + k + b]
-        triangle = numbers[start : start + k * k].reshape(k, k)
-        coupling = numbers[start + k * k : start + k * (k + b)].reshape(k, b)
+        pivots, boundary, triangle, coupling = _parts(pixels, numbers, place, start, k, b)
         if k > 0:
             solved = np.dot(triangle, sides[pivots])
             sides[pivots] = solved
@@ -364,9 +380,7 @@ def _backward(
         k, b = counts[i]
         place -= k + b
         start -= k * (k + b)
-        pivots, boundary = pixels[place : place + k], pixels[place + k : place + k + b]
-        triangle = numbers[start : start + k * k].reshape(k, k)
-        coupling = numbers[start + k * k : start + k * (k + b)].reshape(k, b)
+        pivots, boundary, triangle, coupling = _parts(pixels, numbers, place, start, k, b)
         if k > 0:
             left = sides[pivots] - np.dot(coupling, sides[boundary])
             sides[pivots] = np.dot(triangle.T, left)

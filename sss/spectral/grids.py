@@ -33,16 +33,27 @@ def refinement_sizes(coarse: tuple[int, ...], full: tuple[int, ...]) -> list[tup
     return [*between, (full[0], full[1])]
 
 
-def resize_linearly(picture: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Resample (H, W, C) float: averages where it shrinks, linear interpolation where it grows."""
+def resize_linearly(
+    picture: np.ndarray, size: tuple[int, ...], precision: type | None = None
+) -> np.ndarray:
+    """Resample (H, W, C): averages where it shrinks, linear interpolation where it grows.
+
+    Args:
+        picture: Float32 or float64; anything where ``precision`` is given.
+        size: (h, w).
+        precision: Of a resampled picture; None keeps the picture's.
+
+    Returns:
+        (h, w, C); the picture itself if it has this size.
+    """
     if picture.shape[:2] == tuple(size):
         return picture
     shrinks = size[0] < picture.shape[0] or size[1] < picture.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    result = np.empty((*size, picture.shape[2]), picture.dtype)
+    result = np.empty((*size, picture.shape[2]), precision or picture.dtype)
 
     def resize(channels: slice) -> None:
-        part = np.ascontiguousarray(picture[..., channels])
+        part = np.ascontiguousarray(picture[..., channels], result.dtype)
         resized = cv2.resize(part, (size[1], size[0]), interpolation=method)
         result[..., channels] = resized.reshape(*size, -1)
 

@@ -7,6 +7,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from sss.errors import InputError
 from sss.spectral.clustering import best_kmeans
+from sss.spectral.names import GROUPINGS
 
 LAYERS = 5
 """Layers of the reference."""
@@ -17,8 +18,6 @@ AUTO_LAYERS = (2, 8)
 AUTO_SHARE = 0.5
 """The automatic choice keeps apart what is further apart than this share of the distance at which
 the last two groups merge. Of 0.2 … 0.9 it gave the best covering on 34 photos of BSDS500 train."""
-
-GROUPINGS = ("linkage", "kmeans")
 
 GROUPING_RESTARTS = 200
 """k-means of two dozen points has many local optima: with this many draws, the best one found is

@@ -322,6 +322,20 @@ def sparsity_weight(deviation: np.ndarray, exponent: np.ndarray) -> np.ndarray:
     return np.exp(weight, out=weight)
 
 
+def valid_alpha(raw: np.ndarray, floor: float = 0.0) -> np.ndarray:
+    """Layers in [0, 1] that sum to one per pixel; float32.
+
+    Args:
+        raw: (H, W, K), summing to about one.
+        floor: Alpha that counts as none. The relaxed step leaves about 0.006 of every layer
+            everywhere, since it cannot tell less than its reweighting's floor of 0.01 from zero:
+            a haze that grows with the number of layers.
+    """
+    alpha = np.clip(raw - floor, 0, 1)
+    alpha /= np.maximum(alpha.sum(axis=2, keepdims=True), 1e-12)
+    return alpha.astype(np.float32)
+
+
 def gradient_magnitude(photo: np.ndarray) -> np.ndarray:
     """Length of the gradient over all colour channels, (H, W), per pixel of distance.
 

@@ -56,6 +56,18 @@ def test_a_checkpoint_is_called_like_its_file_or_its_run(tmp_path: Path) -> None
     np.testing.assert_array_equal(alone.open("cpu")(SAMPLE), expected)
 
 
+def test_features_of_a_large_photo_have_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sss.features.sizes.MAX_PIXELS", 900)
+    path = checkpoint(tmp_path / "small.safetensors")
+    small = FeatureExtractor(path, torch.device("cpu"))(PHOTO)
+    features = network_model(path).open("cpu")(SAMPLE)
+    assert small.shape[:2] != PHOTO.shape[:2]
+    assert features.shape[:2] == PHOTO.shape[:2]
+    np.testing.assert_allclose(features.mean(axis=(0, 1)), small.mean(axis=(0, 1)), atol=0.01)
+
+
 def test_a_config_has_the_weights_of_its_newest_run(
     tmp_path: Path, config: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -37,3 +37,18 @@ def test_shrinking_averages(monkeypatch: pytest.MonkeyPatch, channels: int) -> N
     assert results[0].dtype == np.float32
     np.testing.assert_allclose(results[0], expected, atol=1e-6)
     np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("channels", [3, 5, 64])
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_sides_need_not_be_multiples(
+    monkeypatch: pytest.MonkeyPatch, channels: int, kind: type
+) -> None:
+    monkeypatch.setattr(sizes, "MAX_PIXELS", 300)
+    values = np.random.default_rng(0).random((31, 23, channels)).astype(kind)
+    small = shrink(values)
+    assert small.shape == (*fitting_size((31, 23)), channels)
+    assert small.dtype == np.float32
+    np.testing.assert_allclose(
+        small.mean(axis=(0, 1)), values.mean(axis=(0, 1), dtype=float), atol=2e-3
+    )

@@ -12,8 +12,8 @@ from sss.gpu.relaxed import (
     valid_alpha,
 )
 from sss.gpu.stencil import matting_stencil
-from sss.segmenter import valid_alpha as valid_on_processor
 from sss.spectral import relaxed as spectral
+from sss.spectral.relaxed import valid_alpha as valid_on_processor
 from sss.spectral.stencil import framed, stencil_matrix
 
 SIZE = (18, 22)

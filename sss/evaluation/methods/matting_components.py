@@ -11,9 +11,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from sss.evaluation.methods.base import LAYER_COUNTS, Case, Segmentation
-from sss.segmenter import valid_alpha
 from sss.spectral.grids import coarse_size, resize_linearly
 from sss.spectral.laplacian import matting_laplacian
+from sss.spectral.relaxed import valid_alpha
 from sss.spectral.spectral_matting import (
     COMPONENTS,
     EIGENVECTORS,
