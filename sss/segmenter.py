@@ -16,19 +16,24 @@ from sss.gpu.backend import NUMPY, Array, Backend
 from sss.spectral.clustering import clusters_from
 from sss.spectral.constrained import COMPONENTS, sample_pixels
 from sss.spectral.eigenvectors import EIGENVECTORS
-from sss.spectral.grids import coarse_size, refinement_sizes, resize_linearly
+from sss.spectral.grids import coarse_size, graph_size, refinement_sizes, resize_linearly
 from sss.spectral.grouping import AUTO_SHARE, LAYERS, group_components
 from sss.spectral.laplacian import (
     COLOUR_WEIGHT,
     SEMANTIC_WEIGHT,
     matting_laplacian,
+    move_links,
     superpixel_laplacian,
 )
 from sss.spectral.names import GROUPINGS, SOLVERS
 from sss.spectral.relaxed import LOOSE_TOLERANCE, REWEIGHTING_FLOOR, TOLERANCE
+from sss.spectral.stencil import MATTING_EPSILON
 from sss.spectral.superpixels import compute_superpixels
 
-SAMPLED_PIXELS = {"coarse": 4000, "exact": 20_000}
+CLUSTERED_PIXELS = 4000
+"""Pixels of the coarse grid whose clusters both solvers start from."""
+
+SAMPLED_PIXELS = {"coarse": 2000, "exact": 10_000}
 """Pixels whose equations the components are found from."""
 
 Progress = Callable[[str, float], None]
@@ -181,20 +186,18 @@ class SoftSegmenter:
         size = full if self.solver == "exact" else coarse
         clock = _Clock(progress)
         with clock.stage("graph"):
+            fine = full if self.solver == "exact" else graph_size(full)
+            links = self._links(resize_linearly(photo, fine), resize_linearly(features, fine))
+            # What the coarse grid leaves out of the graph for which it stands.
+            stride = ((fine[0] * fine[1]) / (size[0] * size[1])) ** 0.5
+            links = stride * move_links(links, fine, size)
             # In double precision: the matting affinity's ε is below what float32 resolves.
             small = resize_linearly(photo, size).astype(np.float64)
+            laplacian = matting_laplacian(small, MATTING_EPSILON * stride**2) + links
             # The clusters that both solvers start from are those of the coarse grid.
             examples = resize_linearly(features, coarse).reshape(-1, features.shape[2])
-            features = resize_linearly(features, size).astype(np.float64)
+            features = resize_linearly(features, size)
             embedding = features if embedding is None else resize_linearly(embedding, size)
-            links = superpixel_laplacian(
-                small,
-                features,
-                compute_superpixels(small),
-                self.semantic_weight,
-                self.colour_weight,
-            )
-            laplacian = matting_laplacian(small) + links
         with clock.stage("eigenvectors"):
             values, vectors = self.backend.smallest_eigenvectors(
                 laplacian,
@@ -207,7 +210,7 @@ class SoftSegmenter:
         with clock.stage("components"):
             count = SAMPLED_PIXELS[self.solver]
             pixels = sample_pixels(size, count, self.seed)
-            examples = examples[sample_pixels(coarse, SAMPLED_PIXELS["coarse"], self.seed)]
+            examples = examples[sample_pixels(coarse, CLUSTERED_PIXELS, self.seed)]
             points = features.reshape(-1, features.shape[2])[pixels]
             start = clusters_from(examples, points, COMPONENTS, self.seed)
             found = self.backend.download(
@@ -227,12 +230,22 @@ class SoftSegmenter:
             clock.seconds,
         )
 
+    def _links(self, photo: np.ndarray, features: np.ndarray) -> csr_array:
+        """Laplacian of the affinities between superpixels."""
+        photo = photo.astype(np.float64)
+        graph = compute_superpixels(photo)
+        features = features.astype(np.float64)
+        return superpixel_laplacian(
+            photo, features, graph, self.semantic_weight, self.colour_weight
+        )
+
     def group(self, parts: Components) -> np.ndarray:
         """Layers (h, w, K) on the solver's grid, before they are refined."""
         flat = parts.components.reshape(-1, parts.components.shape[2])
-        return group_components(
-            flat, parts.features, self.layers, self.grouping, self.seed, self.auto_share
-        )
+        with threadpool_limits(1, user_api="blas"):
+            return group_components(
+                flat, parts.features, self.layers, self.grouping, self.seed, self.auto_share
+            )
 
     def refine(
         self, parts: Components, grouped: np.ndarray, progress: Progress | None = None

@@ -9,6 +9,7 @@ from sss.errors import InputError
 from sss.segmenter import SoftLayers, SoftSegmenter
 from sss.spectral.grids import resize_linearly
 from sss.spectral.relaxed import valid_alpha
+from sss.spectral.superpixels import SuperpixelGraph, compute_superpixels
 from sss.threads import set_thread_count
 
 STAGES = ["graph", "eigenvectors", "components", "matting", "grouping", "relaxed"]
@@ -249,8 +250,9 @@ def test_features_that_are_not_finite_are_refused(bad: float) -> None:
 
 @pytest.fixture
 def coarse_grid(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A grid of 588 pixels: (21, 28) for the photo below."""
+    """A grid of 588 pixels: (21, 28) for the photo below; superpixels are found on it, too."""
     monkeypatch.setattr("sss.spectral.grids.COARSE_PIXELS", 588)
+    monkeypatch.setattr("sss.spectral.grids.GRAPH_PIXELS", 588)
 
 
 @pytest.fixture(scope="module")
@@ -311,10 +313,29 @@ def test_smaller_features_lead_to_the_same_regions(
     assert recovered(result.alpha, large.labels) > 0.95
 
 
+def test_superpixels_are_found_on_a_finer_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = generate_scene(5, (120, 160), regions=(3, 3))
+    features = ideal_features(scene)
+    exact = SoftSegmenter(3, "exact")(scene.photo, features)
+    monkeypatch.setattr("sss.spectral.grids.COARSE_PIXELS", 4800)
+    sizes = []
+
+    def compute(photo: np.ndarray) -> SuperpixelGraph:
+        sizes.append(photo.shape[:2])
+        return compute_superpixels(photo)
+
+    monkeypatch.setattr("sss.segmenter.compute_superpixels", compute)
+    assert recovered(SoftSegmenter(3)(scene.photo, features).alpha, exact.alpha.argmax(2)) > 0.98
+    monkeypatch.setattr("sss.spectral.grids.GRAPH_PIXELS", 10_800)
+    assert recovered(SoftSegmenter(3)(scene.photo, features).alpha, exact.alpha.argmax(2)) > 0.97
+    assert sizes == [(120, 160), (90, 120)]
+
+
 def test_large_photos_are_refined_at_two_sizes(
     large: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sss.spectral.grids.COARSE_PIXELS", 108)
+    monkeypatch.setattr("sss.spectral.grids.GRAPH_PIXELS", 108)
     segmenter = SoftSegmenter(3)
     parts = segmenter.decompose(large.photo, ideal_features(large))
     assert parts.components.shape[:2] == (9, 12)

@@ -31,6 +31,12 @@ SINGLE_FLOOR = 1e-4
 photos agree as well with those of the lower floor as those of two random starts do."""
 
 ITERATIONS = 40
+SMALL_SIDE = 25
+"""Up to which LAPACK inverts a matrix."""
+
+PARTS = 4
+"""In which matrices are inverted, by different threads."""
+
 REMOVAL_ITERATIONS = (11, 21, 31)
 """After these, components that are nowhere stronger than ``REMOVAL_MAXIMUM`` are dropped."""
 REMOVAL_MAXIMUM = 0.1
@@ -89,18 +95,23 @@ def constrained_components(
     basis = eigenvectors if pixels is None else eigenvectors[pixels]
     basis = basis.astype(np.float32 if single else np.float64)
     scale = len(eigenvectors) / len(basis)
-    alpha = np.eye(int(start.max()) + 1, dtype=basis.dtype)[start]  # (P, C)
+    alpha = np.eye(int(start.max()) + 1, dtype=basis.dtype)[:, start]  # (C, P)
     energy = np.diag(eigenvalues)
     for iteration in range(1, ITERATIONS + 1):
-        if alpha.shape[1] < 2:
+        if len(alpha) < 2:
             return np.ones((len(eigenvectors), 1))
-        to_zero, to_one = scale * sparsity_weight(alpha), scale * sparsity_weight(alpha - 1)
+        to_zero, to_one = _weights(alpha, scale)
         coefficients = _solve_coupled(basis, energy, to_zero, to_one)
-        alpha = _with_remainder(basis @ coefficients.astype(basis.dtype))
+        alpha = _with_remainder(coefficients.astype(basis.dtype) @ basis.T)
         if iteration in REMOVAL_ITERATIONS:
-            alpha = alpha[:, alpha.max(axis=0) > REMOVAL_MAXIMUM]
-    log.debug("constrained sparsification kept %d components", alpha.shape[1])
-    return _with_remainder(eigenvectors @ coefficients)
+            alpha = alpha[alpha.max(axis=1) > REMOVAL_MAXIMUM]
+    log.debug("constrained sparsification kept %d components", len(alpha))
+    return np.ascontiguousarray(_with_remainder(coefficients @ eigenvectors.T).T)
+
+
+def _weights(alpha: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """(C, P) weights that pull towards 0, and towards 1."""
+    return scale * sparsity_weight(alpha), scale * sparsity_weight(alpha - 1)
 
 
 def sparsity_weight(deviation: np.ndarray) -> np.ndarray:
@@ -116,8 +127,8 @@ def sparsity_weight(deviation: np.ndarray) -> np.ndarray:
 
 
 def _with_remainder(alpha: np.ndarray) -> np.ndarray:
-    """Append the component that makes each row sum to one."""
-    return np.column_stack([alpha, 1 - alpha.sum(axis=1)])
+    """Append the component, a row, that makes each column sum to one."""
+    return np.concatenate([alpha, 1 - alpha.sum(axis=0, keepdims=True)])
 
 
 def _solve_coupled(
@@ -133,22 +144,43 @@ def _solve_coupled(
     Args:
         basis: (P, M) eigenvectors.
         energy: (M, M) diagonal of eigenvalues.
-        to_zero: (P, C) weights that pull towards 0.
-        to_one: (P, C) weights that pull towards 1.
+        to_zero: (C, P) weights that pull towards 0.
+        to_one: (C, P) weights that pull towards 1.
 
     Returns:
-        (M, C−1) float64.
+        (C−1, M) float64.
     """
-    both = np.ascontiguousarray((to_zero + to_one).T)
+    both = to_zero + to_one
     last = _weighted_gram(basis, both[-1]) + energy
-    sides = (basis.T @ to_one[:, :-1] + (basis.T @ to_zero[:, -1])[:, None]).astype(np.float64)
-    inverses = map_threads(
-        lambda weight: np.linalg.inv(_weighted_gram(basis, weight) + energy), both[:-1]
-    )
-    own = np.stack([inverse @ side for inverse, side in zip(inverses, sides.T, strict=True)])
-    total = np.linalg.solve(np.eye(len(last)) + sum(inverses) @ last, own.sum(axis=0))
-    shared = last @ total
-    return (own - np.stack([inverse @ shared for inverse in inverses])).T
+    sides = (to_one[:-1] @ basis + to_zero[-1] @ basis).astype(np.float64)
+    blocks = np.stack(map_threads(lambda weight: _weighted_gram(basis, weight), both[:-1]))
+    # By halves is exact enough only where the weights are not orders of magnitude further apart.
+    inverse = _inverse if basis.dtype == np.float32 else np.linalg.inv
+    inverses = np.concatenate(map_threads(inverse, np.array_split(blocks + energy, PARTS)))
+    own = (inverses @ sides[:, :, None])[:, :, 0]
+    total = np.linalg.solve(np.eye(len(last)) + inverses.sum(axis=0) @ last, own.sum(axis=0))
+    return own - inverses @ (last @ total)
+
+
+def _inverse(matrices: np.ndarray) -> np.ndarray:
+    """Inverses of positive definite (B, M, M), by halves: three times as fast as LAPACK at M = 100.
+
+    LAPACK's own blocks are too large for matrices of that size.
+    """
+    size = matrices.shape[-1]
+    if size <= SMALL_SIDE:
+        return np.linalg.inv(matrices)
+    first, second = slice(size // 2), slice(size // 2, size)
+    corner = _inverse(matrices[:, first, first])
+    across = corner @ matrices[:, first, second]
+    rest = _inverse(matrices[:, second, second] - matrices[:, second, first] @ across)
+    coupling = across @ rest
+    result = np.empty_like(matrices)
+    result[:, first, first] = corner + coupling @ across.mT
+    result[:, first, second] = -coupling
+    result[:, second, first] = -coupling.mT
+    result[:, second, second] = rest
+    return result
 
 
 def _weighted_gram(basis: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -28,6 +28,9 @@ REACH = 2
 LEAF_SIDE = 10
 """Boxes are halved until no side is longer."""
 
+PANEL = 256
+"""Rows of a front's update that one thread computes at a time."""
+
 Span = tuple[int, int]
 """First index and end."""
 
@@ -117,7 +120,7 @@ class Factors:
             any couplings between a few pixels.
         size: (H, W).
         shift: Negative, so that the matting part stays positive definite.
-        single: Keep the factors in single precision: half the memory, twice as fast.
+        single: Compute in single precision: half the memory, twice as fast.
         linked: Pixels with couplings beside the matting Laplacian's, if they may lie within the
             stencil's reach of each other: nothing else tells those.
 
@@ -140,15 +143,22 @@ class Factors:
         precision = np.float32 if single else np.float64
         self._top = _Chain(levels[-1], precision)
         self._halves = [_Chain(fronts, precision) for fronts in _subtrees(levels)]
-        update = self._eliminate(laplacian, levels, size[1], shift)
+        update = self._eliminate(laplacian, levels, size[1], shift, precision)
         self._root = None
         if len(self.kept):
-            inner = laplacian[self.kept][:, self.kept].toarray()
-            inner[np.diag_indices(len(inner))] -= shift
-            self._root = SymmetricFactors(inner + update, precision)
+            inner = laplacian[self.kept][:, self.kept].tocoo()
+            root = np.ascontiguousarray(update)
+            np.add.at(root, (inner.row, inner.col), inner.data.astype(precision))
+            root[np.diag_indices(len(root))] -= shift
+            self._root = SymmetricFactors(root)
 
     def _eliminate(
-        self, laplacian: sp.csr_array, levels: list[list[Front]], width: int, shift: float
+        self,
+        laplacian: sp.csr_array,
+        levels: list[list[Front]],
+        width: int,
+        shift: float,
+        precision: type,
     ) -> np.ndarray:
         """Fill the factors in; returns what the elimination adds to the kept pixels' matrix."""
         slots = {
@@ -163,7 +173,7 @@ class Factors:
 
             def eliminate(task: tuple[Front, list[tuple[Front, np.ndarray]]]) -> np.ndarray:
                 front, halves = task
-                matrix = _front_matrix(laplacian, front, width, shift, halves)
+                matrix = _front_matrix(laplacian, front, width, shift, halves, precision)
                 return _eliminate_pivots(matrix, len(front.pivots), slots[id(front)])
 
             updates = map_threads(eliminate, tasks)
@@ -234,15 +244,23 @@ def _subtrees(levels: list[list[Front]]) -> list[list[Front]]:
 
 
 def _eliminate_pivots(matrix: np.ndarray, pivots: int, slot: np.ndarray) -> np.ndarray:
-    """Store the factors of a front in ``slot``; returns the update of its boundary."""
-    if not pivots:
-        return matrix
-    triangle = np.linalg.inv(np.linalg.cholesky(matrix[:pivots, :pivots]))
-    coupling = triangle @ matrix[:pivots, pivots:]
-    slot[: pivots**2] = triangle.ravel()
-    slot[pivots**2 :] = coupling.ravel()
-    matrix[pivots:, pivots:] -= coupling.T @ coupling
-    return matrix[pivots:, pivots:]
+    """Store the factors of a front in ``slot``; returns the update of its boundary.
+
+    Of the matrix and the update, only the lower triangles are used and filled in.
+    """
+    rest = matrix[pivots:, pivots:]
+    if pivots:
+        triangle = np.linalg.inv(np.linalg.cholesky(matrix[:pivots, :pivots]))
+        coupling = triangle @ matrix[pivots:, :pivots].T
+        slot[: pivots**2] = triangle.ravel()
+        slot[pivots**2 :] = coupling.ravel()
+
+        def subtract(first: int) -> None:
+            end = min(first + PANEL, len(rest))
+            rest[first:end, :end] -= coupling[:, first:end].T @ coupling[:, :end]
+
+        map_threads(subtract, range(0, len(rest), PANEL))
+    return rest
 
 
 def dissect_coupled(
@@ -276,11 +294,18 @@ def _front_matrix(
     width: int,
     shift: float,
     halves: list[tuple[Front, np.ndarray]],
+    precision: type,
 ) -> np.ndarray:
-    """(k+b, k+b): couplings of the pivots, and what the elimination of the halves left."""
+    """(k+b, k+b): couplings of the pivots, and what the elimination of the halves left.
+
+    The lower triangle; what is above is not used.
+    """
     corner = front.rows[0], front.columns[0]
     place = np.empty((front.rows[1] - corner[0], front.columns[1] - corner[1]), np.int32)
-    matrix = _own_couplings(
+    side = len(front.pivots) + len(front.boundary)
+    matrix: np.ndarray = np.zeros((side, side), precision)
+    _add_own_couplings(
+        matrix,
         front.pivots,
         front.boundary,
         corner,
@@ -297,7 +322,8 @@ def _front_matrix(
 
 
 @numba.njit(cache=True, nogil=True)
-def _own_couplings(
+def _add_own_couplings(
+    matrix: np.ndarray,
     pivots: np.ndarray,
     boundary: np.ndarray,
     corner: tuple[int, int],
@@ -307,24 +333,20 @@ def _own_couplings(
     indices: np.ndarray,
     values: np.ndarray,
     shift: float,
-) -> np.ndarray:
+) -> None:
     k, b = len(pivots), len(boundary)
     place[:] = -1  # where in the front a pixel of the box stands
     for i in range(k):
         place[pivots[i] // width - corner[0], pivots[i] % width - corner[1]] = i
     for i in range(b):
         place[boundary[i] // width - corner[0], boundary[i] % width - corner[1]] = k + i
-    matrix = np.zeros((k + b, k + b))
     for i in range(k):
         for entry in range(pointers[pivots[i]], pointers[pivots[i] + 1]):
             row, column = indices[entry] // width - corner[0], indices[entry] % width - corner[1]
             j = place[row, column]  # a pivot couples to its box and the frame alone
-            if j >= 0:  # else it was eliminated before
-                matrix[i, j] += values[entry]
-                if j >= k:
-                    matrix[j, i] += values[entry]
+            if j >= i:  # else it is above the diagonal, or was eliminated before
+                matrix[j, i] += values[entry]
         matrix[i, i] -= shift
-    return matrix
 
 
 @numba.njit(cache=True, nogil=True)
@@ -340,9 +362,11 @@ def _add_update(
     for i in range(len(pixels)):
         where[i] = place[pixels[i] // width - corner[0], pixels[i] % width - corner[1]]
     for i in range(len(pixels)):
-        row = matrix[where[i]]
-        for j in range(len(pixels)):
-            row[where[j]] += update[i, j]
+        for j in range(i + 1):
+            row, column = where[i], where[j]
+            if row < column:
+                row, column = column, row
+            matrix[row, column] += update[i, j]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
 from sss.spectral.dissection import Factors
-from sss.threads import map_threads
+from sss.spectral.tall import (
+    LEAST_NORM,
+    combine,
+    complement,
+    map_rows,
+    orthonormal,
+    products,
+    remove_parts,
+)
 
 EIGENVECTORS = 100
 """How many the reference uses."""
@@ -25,19 +33,29 @@ SPARE = 4
 """More eigenpairs than asked for, since nearest the shift is not quite nearest zero."""
 
 EXACT = 1e-8
-ROUGH = 1e-3
-"""Residuals of the eigenvectors, relative to their eigenvalues; those of the eigenvalues are the
-squares."""
+FINE = 1e-4
+ROUGH = 1e-2
+"""Residuals at which a search ends, of the eigenvectors of the inverse and relative to its
+eigenvalues; those of the eigenvalues are the squares. In double precision; in single precision
+before the eigenvectors are corrected; and where they are not."""
+
+SETTLED = 1e-3
+"""Relative move of the eigenvalues in a correction after which there is no other: what is left is
+about the square. From single precision they move by 1e-4."""
+
+MOST_CORRECTIONS = 4
+
+ZERO = 1e-12
+"""Eigenvalues nearer zero than this are zero up to rounding."""
 
 BLOCK = 16
 """Vectors that a Krylov step adds. A few at once use the processor better than one; with more, the
 space must become larger."""
 
+SMALLEST_SPACE = 2
 LARGEST_SPACE = 12
-"""Times the vectors wanted: where the search gives up. It ends at 3 to 5 times."""
-
-ROWS = 8192
-"""Pixels that one thread orthogonalises at a time."""
+"""Times the vectors wanted: where the search is first asked whether it has ended, and where it
+gives up. It ends at 2 to 4 times."""
 
 
 def smallest_eigenvectors(
@@ -58,7 +76,8 @@ def smallest_eigenvectors(
         size: (H, W) of the photo.
         count: Eigenpairs wanted; all N if there are fewer.
         seed: Of the start vectors.
-        rough: Stop at residuals of ``ROUGH``, in single precision, in place of ``EXACT``.
+        rough: Leave the eigenvectors as they are found in single precision, with residuals of
+            ``ROUGH``; else the eigenvalues' relative error is below 1e-6.
         linked: See :class:`sss.spectral.dissection.Factors`.
 
     Returns:
@@ -71,23 +90,31 @@ def smallest_eigenvectors(
     if pixels <= max(DENSE_LIMIT, 4 * (count + SPARE)):
         values, vectors = scipy.linalg.eigh(laplacian.toarray())
     else:
-        factors = Factors(laplacian, size, SHIFT, rough, linked)
-        precision = np.float32 if rough else np.float64
+        wanted = count + SPARE - 1
         try:
-            vectors = _krylov(factors.solve, pixels, count + SPARE - 1, seed, precision)
-        except (np.linalg.LinAlgError, RuntimeError):
+            factors = Factors(laplacian, size, SHIFT, single=True, linked=linked)
+            tolerance = ROUGH if rough else FINE
+            vectors = _krylov(factors.solve, pixels, wanted, seed, np.float32, tolerance)
+            values, vectors = _rayleigh_ritz(laplacian, vectors)
             if not rough:
-                raise
+                values, vectors = _corrected(laplacian, factors, values, vectors)
+        except (np.linalg.LinAlgError, RuntimeError):
             # Flat regions that nothing connects: their eigenvalues are so much nearer zero than
             # all others that in single precision the inverse's first product has no others left.
-            return smallest_eigenvectors(laplacian, size, count, seed, linked=linked)
-        values, vectors = _rayleigh_ritz(laplacian, vectors)
+            factors = Factors(laplacian, size, SHIFT, linked=linked)
+            vectors = _krylov(factors.solve, pixels, wanted, seed, np.float64, EXACT)
+            values, vectors = _rayleigh_ritz(laplacian, vectors)
     nearest = np.argsort(np.abs(values), kind="stable")[:count]
     return values[nearest], np.ascontiguousarray(vectors[:, nearest])
 
 
 def _krylov(
-    solve: Callable[[np.ndarray], np.ndarray], pixels: int, count: int, seed: int, precision: type
+    solve: Callable[[np.ndarray], np.ndarray],
+    pixels: int,
+    count: int,
+    seed: int,
+    precision: type,
+    tolerance: float,
 ) -> np.ndarray:
     """(N, count) eigenvectors of ``solve`` with the largest |θ|, all orthogonal to constants.
 
@@ -95,7 +122,6 @@ def _krylov(
     constant vector, whose eigenvalue is known to be zero, is left out: its inverse is larger than
     any other by so much that single precision would lose them.
     """
-    tolerance = ROUGH if precision is np.float32 else EXACT
     largest = min(LARGEST_SPACE * count, pixels - 1) // BLOCK * BLOCK
     # Memory is taken as it is filled.
     space: np.ndarray = np.empty((pixels, largest), precision, order="F")
@@ -103,70 +129,99 @@ def _krylov(
     random = np.random.default_rng(seed)
     block: np.ndarray = random.standard_normal((pixels, BLOCK)).astype(precision)
     block -= block.mean(axis=0)
-    block, _ = _orthonormal(block)
+    block, _ = orthonormal(block)
     used = 0
     while used + BLOCK <= largest:
         space[:, used : used + BLOCK] = block
         used += BLOCK
         found = solve(block)
         found -= found.mean(axis=0)
-        overlaps = _remove_parts(found, space[:, :used])
+        overlaps = remove_parts(found, space[:, :used])
         # Rounding leaves some of what was removed; a second time is enough.
-        overlaps += _remove_parts(found, space[:, :used])
+        overlaps += remove_parts(found, space[:, :used])
         projected[:used, used - BLOCK : used] = overlaps
         projected[used - BLOCK : used, :used] = overlaps.T
-        block, rest = _orthonormal(found)
-        if used < count + BLOCK:
+        block, rest = orthonormal(found)
+        if used < min(SMALLEST_SPACE * count, largest):
             continue
         values, combinations = np.linalg.eigh(projected[:used, :used])
         wanted = np.argsort(-np.abs(values), kind="stable")[:count]
         residuals = np.linalg.norm(rest @ combinations[used - BLOCK :, wanted], axis=0)
         if (residuals <= tolerance * np.abs(values[wanted])).all():
-            return _combine(space[:, :used], combinations[:, wanted].astype(precision))
+            return combine(space[:, :used], combinations[:, wanted].astype(precision))
     raise RuntimeError(
         f"{count} eigenvectors did not converge in a space of {used}; try a photo of another size "
         "(--max-side)"
     )
 
 
-def _rows(pixels: int) -> Iterator[slice]:
-    return (slice(start, start + ROWS) for start in range(0, pixels, ROWS))
-
-
-def _remove_parts(block: np.ndarray, space: np.ndarray) -> np.ndarray:
-    """Make ``block`` orthogonal to ``space`` in place; returns the overlaps."""
-    parts = map_threads(lambda rows: space[rows].T @ block[rows], _rows(len(block)))
-    overlaps = sum(parts[1:], start=parts[0])
-
-    def subtract(rows: slice) -> None:
-        block[rows] -= space[rows] @ overlaps
-
-    map_threads(subtract, _rows(len(block)))
-    return overlaps
-
-
-def _orthonormal(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """QR decomposition of (N, P), P small, by the Cholesky factor of the Gram matrix, twice."""
-    triangle = np.eye(block.shape[1])
-    for _ in range(2):
-        factor = np.linalg.cholesky(_gram(block)).T
-        block = _combine(block, np.linalg.inv(factor).astype(block.dtype))
-        triangle = factor @ triangle
-    return block, triangle
-
-
-def _gram(block: np.ndarray) -> np.ndarray:
-    parts = map_threads(lambda rows: block[rows].T @ block[rows], _rows(len(block)))
-    return sum(parts[1:], start=parts[0]).astype(np.float64)
-
-
-def _combine(space: np.ndarray, combinations: np.ndarray) -> np.ndarray:
-    return np.concatenate(map_threads(lambda rows: space[rows] @ combinations, _rows(len(space))))
-
-
 def _rayleigh_ritz(laplacian: sp.csr_array, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Best eigenpairs in the span of ``vectors`` and of the constant vector."""
-    constant = np.ones((len(vectors), 1))
-    basis, _ = _orthonormal(np.hstack([constant, vectors]))
-    values, combinations = np.linalg.eigh(basis.T @ (laplacian @ basis))
-    return values, _combine(basis, combinations)
+    """Best eigenpairs in the span of ``vectors`` and of the constant vector, float64."""
+    basis = np.hstack([np.full((len(vectors), 1), len(vectors) ** -0.5), vectors])
+    # The basis is orthonormal but for rounding.
+    whitening = np.linalg.inv(np.linalg.cholesky(products(basis, basis)))
+    projected = whitening @ products(basis, _apply(laplacian, basis)) @ whitening.T
+    values, combinations = np.linalg.eigh(projected)
+    return values, combine(basis, whitening.T @ combinations)
+
+
+def _corrected(
+    laplacian: sp.csr_array, factors: Factors, values: np.ndarray, vectors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenpairs to double precision's from those found in single precision.
+
+    Raises:
+        RuntimeError: The eigenvalues do not settle.
+    """
+    for _ in range(MOST_CORRECTIONS):
+        old = np.sort(values)
+        values, vectors = _davidson_step(laplacian, factors, values, vectors)
+        new = np.sort(values)
+        # Those of zero, up to rounding, need not settle.
+        if (np.abs(new - old) <= SETTLED * np.maximum(np.abs(new), ZERO)).all():
+            return values, vectors
+    raise RuntimeError("the eigenvalues did not settle")
+
+
+def _davidson_step(
+    laplacian: sp.csr_array, factors: Factors, values: np.ndarray, vectors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Best eigenpairs in the span of the vectors and of the inverse of their residuals.
+
+    (Davidson, *J. Comput. Phys.* 17, 1975.) The residuals are computed in double precision; for
+    their inverse single precision is enough.
+    """
+    count = len(values)
+    applied = _apply(laplacian, vectors)
+    extra = complement(_inverse_residuals(factors, values, vectors, applied), vectors)
+    projected = np.empty((count + extra.shape[1],) * 2)
+    projected[:count, :count] = products(vectors, applied)
+    del applied  # as much memory as for all vectors
+    applied = _apply(laplacian, extra)
+    projected[count:, count:] = products(extra, applied)
+    projected[count:, :count] = products(applied, vectors)
+    del applied
+    found, combinations = np.linalg.eigh(projected)  # of the lower triangle
+    nearest = np.argsort(np.abs(found), kind="stable")[:count]
+    own, added = np.split(combinations[:, nearest], [count])
+    return found[nearest], map_rows(
+        lambda rows: vectors[rows] @ own + extra[rows] @ added, len(vectors)
+    )
+
+
+def _inverse_residuals(
+    factors: Factors, values: np.ndarray, vectors: np.ndarray, applied: np.ndarray
+) -> np.ndarray:
+    """(N, count) float32, each of some length."""
+    parts = []
+    for first in range(0, len(values), BLOCK):
+        part = slice(first, first + BLOCK)
+        residuals = applied[:, part] - vectors[:, part] * values[part]
+        residuals /= np.maximum(np.linalg.norm(residuals, axis=0), LEAST_NORM)
+        parts.append(factors.solve(residuals.astype(np.float32)))
+    return np.hstack(parts)
+
+
+def _apply(laplacian: sp.csr_array, vectors: np.ndarray) -> np.ndarray:
+    """``laplacian @ vectors``."""
+    return map_rows(lambda rows: laplacian[rows] @ vectors, len(vectors))

@@ -8,7 +8,10 @@ import numpy as np
 from sss.threads import map_threads
 
 COARSE_PIXELS = 25_600
-"""Size of the coarse grid (160×160): eigenvectors and components are computed on it."""
+"""Size of the coarse grid: eigenvectors and components are computed on it."""
+
+GRAPH_PIXELS = 160_000
+"""Size of the grid that the coarse one stands for: superpixels are found on it."""
 
 LARGEST_ENLARGEMENT = 4.0
 """Of a side from one refinement to the next: what is soft over more pixels stays blurred."""
@@ -16,8 +19,18 @@ LARGEST_ENLARGEMENT = 4.0
 
 def coarse_size(size: tuple[int, ...]) -> tuple[int, int]:
     """(h, w) of the coarse grid: ``COARSE_PIXELS`` at most, the photo's shape, 3 at least."""
+    return size_within(size, COARSE_PIXELS)
+
+
+def graph_size(size: tuple[int, ...]) -> tuple[int, int]:
+    """(h, w) of the grid for superpixels: ``GRAPH_PIXELS`` at most, the photo's shape."""
+    return size_within(size, GRAPH_PIXELS)
+
+
+def size_within(size: tuple[int, ...], pixels: int) -> tuple[int, int]:
+    """(h, w) of a photo shrunk to about ``pixels``; the same if it has no more. 3 at least."""
     height, width = size
-    scale = min(1.0, (COARSE_PIXELS / (height * width)) ** 0.5)
+    scale = min(1.0, (pixels / (height * width)) ** 0.5)
     return max(3, round(height * scale)), max(3, round(width * scale))
 
 

@@ -61,6 +61,36 @@ def superpixel_laplacian(
     return graph_laplacian(affinity)
 
 
+def move_links(
+    links: sp.csr_array, size: tuple[int, int], smaller: tuple[int, int]
+) -> sp.csr_array:
+    """Links between the pixels of one grid as links between those of a smaller one.
+
+    Args:
+        links: Laplacian (H·W, H·W).
+        size: (H, W).
+        smaller: (h, w).
+
+    Returns:
+        Laplacian (h·w, h·w): each pixel's links go to the cell that it lies in, and those within
+        one cell are gone.
+    """
+    if size == smaller:
+        return links
+    rows, columns = (
+        (2 * np.arange(fine) + 1) * coarse // (2 * fine)
+        for fine, coarse in zip(size, smaller, strict=True)
+    )
+    cell = (rows[:, None] * smaller[1] + columns).ravel()
+    entries = links.tocoo()
+    pixels = smaller[0] * smaller[1]
+    moved = sp.coo_array(
+        (entries.data, (cell[entries.row], cell[entries.col])), shape=(pixels, pixels)
+    ).tocsr()
+    moved.eliminate_zeros()
+    return moved
+
+
 def soft_segmentation_laplacian(
     photo: np.ndarray,
     features: np.ndarray,

@@ -92,6 +92,11 @@ def adjacent_pairs(labels: np.ndarray) -> np.ndarray:
         (labels[:-1, :-1], labels[1:, 1:]),
         (labels[:-1, 1:], labels[1:, :-1]),
     ]
-    pairs = np.concatenate([np.stack([a.ravel(), b.ravel()], axis=1) for a, b in ahead])
-    pairs = np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1)
-    return np.unique(pairs, axis=0)
+    count = int(labels.max()) + 1
+    numbers = []
+    for a, b in ahead:
+        apart = a != b
+        one, other = a[apart], b[apart]
+        numbers.append(np.minimum(one, other) * count + np.maximum(one, other))
+    # As single numbers they are found an order of magnitude faster than as rows.
+    return np.stack(np.divmod(np.unique(np.concatenate(numbers)), count), axis=1)

@@ -21,68 +21,70 @@ class SymmetricFactors:
     singular by chance; then LU with pivoting takes over.
 
     Args:
-        matrix: (N, N) float64; overwritten. Its lower triangle is used.
-        precision: In which the factors are kept.
+        matrix: (N, N), in whose precision all is done. Its lower triangle is used.
 
     Raises:
         numpy.linalg.LinAlgError: The matrix is not finite.
     """
 
-    def __init__(self, matrix: np.ndarray, precision: type = np.float64) -> None:
-        self._blocks: list[tuple[slice, np.ndarray, np.ndarray]] = []
-        self._lu: tuple[np.ndarray, np.ndarray] | None = None
+    def __init__(self, matrix: np.ndarray) -> None:
         if not np.isfinite(matrix).all():
             raise np.linalg.LinAlgError("the matrix holds NaN or infinite values")
-        original = matrix.copy()
-        if not self._eliminate(matrix, precision):
-            self._blocks = []
-            symmetric = np.tril(original) + np.tril(original, -1).T
-            triangles, swaps = scipy.linalg.lu_factor(symmetric, overwrite_a=True)
-            self._lu = triangles.astype(precision), swaps
+        self._blocks: list[tuple[slice, np.ndarray]] = []
+        self._scaled = np.empty_like(matrix)
+        self._lu: tuple[np.ndarray, np.ndarray] | None = None
+        if not self._eliminate(matrix.copy()):
+            symmetric = np.tril(matrix) + np.tril(matrix, -1).T
+            self._lu = scipy.linalg.lu_factor(symmetric, overwrite_a=True)
 
-    def _eliminate(self, matrix: np.ndarray, precision: type) -> bool:
-        """Fill the blocks in; returns whether the numbers stayed small."""
-        size = len(matrix)
+    def _eliminate(self, matrix: np.ndarray) -> bool:
+        """Fill the blocks in; returns whether the numbers stayed small.
+
+        A block's column is brought up to date when its turn comes, by one product with all columns
+        before it, which then stand in ``matrix`` as they were before they were scaled.
+        """
+        size, scaled = len(matrix), self._scaled
         limit = LARGEST_GROWTH * np.abs(np.diagonal(matrix)).max(initial=0)
         for start in range(0, size, BLOCK):
             own = slice(start, min(start + BLOCK, size))
-            block = np.tril(matrix[own, own])
-            block += np.tril(block, -1).T
-            try:
-                inverse = np.linalg.inv(block)
-            except np.linalg.LinAlgError:
-                return False
-            below = matrix[own.stop :, own].copy()
-            scaled = below @ inverse
 
             def update(rows: slice) -> None:
-                columns = slice(own.stop, own.stop + rows.stop)  # noqa: B023
-                target = slice(own.stop + rows.start, own.stop + rows.stop)  # noqa: B023
-                matrix[target, columns] -= scaled[rows] @ below[: rows.stop].T  # noqa: B023
+                matrix[rows, own] -= scaled[rows, : own.start] @ matrix[own, : own.start].T  # noqa: B023
 
-            panels = range(0, len(below), BLOCK)
-            map_threads(update, [slice(r, min(r + BLOCK, len(below))) for r in panels])
-            if not np.abs(np.diagonal(matrix)[own.stop :]).max(initial=0) <= limit:
+            map_threads(update, [slice(r, min(r + BLOCK, size)) for r in range(start, size, BLOCK)])
+            block = np.tril(matrix[own, own])
+            block += np.tril(block, -1).T
+            if not np.abs(np.diagonal(block)).max(initial=0) <= limit:
                 return False
-            self._blocks.append((own, inverse.astype(precision), scaled.astype(precision)))
+            try:
+                inverse = np.linalg.inv(block.astype(np.float64)).astype(matrix.dtype)
+            except np.linalg.LinAlgError:
+                return False
+            self._blocks.append((own, inverse))
+
+            def scale(rows: slice) -> None:
+                scaled[rows, own] = matrix[rows, own] @ inverse  # noqa: B023
+
+            below = range(own.stop, size, BLOCK)
+            map_threads(scale, [slice(r, min(r + BLOCK, size)) for r in below])
         return True
 
     def solve(self, sides: np.ndarray) -> np.ndarray:
-        """Solve for (N, P) right-hand sides of the factors' precision."""
+        """Solve for (N, P) right-hand sides of the matrix's precision."""
         if self._lu is not None:
             solved: np.ndarray = scipy.linalg.lu_solve(self._lu, sides, check_finite=False)
             return solved
         solution = sides.copy()
-        for own, inverse, scaled in self._blocks:
-            ends = solution[own]
+        for own, inverse in self._blocks:
+            scaled, ends = self._scaled[own.stop :, own], solution[own]
 
             def pass_on(rows: slice) -> None:
                 solution[own.stop :][rows] -= scaled[rows] @ ends  # noqa: B023
 
             map_threads(pass_on, _halves(len(scaled)))
             solution[own] = inverse @ ends
-        for own, _, scaled in reversed(self._blocks):
-            rest = solution[own.stop :]
+        for own, _ in reversed(self._blocks):
+            scaled, rest = self._scaled[own.stop :, own], solution[own.stop :]
             parts = map_threads(
                 lambda rows: scaled[rows].T @ rest[rows],  # noqa: B023
                 _halves(len(scaled)),

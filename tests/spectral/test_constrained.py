@@ -66,7 +66,7 @@ def test_coupled_solve_equals_the_whole_system(components: int) -> None:
     basis = np.linalg.qr(rng.standard_normal((60, 7)))[0]
     energy = np.diag(rng.uniform(-0.01, 0.5, 7))
     to_zero, to_one = 10 ** rng.uniform(-1, 4, (2, 60, components))
-    solved = _solve_coupled(basis, energy, to_zero, to_one)
+    solved = _solve_coupled(basis, energy, to_zero.T, to_one.T).T
     assert solved.shape == (7, components - 1)
     expected = dense_system(basis, energy, to_zero, to_one)
     np.testing.assert_allclose(solved, expected, rtol=1e-7, atol=1e-9)

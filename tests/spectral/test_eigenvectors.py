@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from data.scenes import generate_scene
 from sss.spectral import eigenvectors
-from sss.spectral.eigenvectors import ROUGH, smallest_eigenvectors
+from sss.spectral.eigenvectors import FINE, ROUGH, smallest_eigenvectors
 from sss.spectral.laplacian import (
     matting_laplacian,
     soft_segmentation_laplacian,
@@ -68,9 +68,10 @@ def test_exact_eigenpairs_are_those_of_a_dense_solver(
 ) -> None:
     values, vectors = smallest_eigenvectors(laplacian, SIZE, COUNT)
     assert dense[0][:COUNT].min() < -1e-4  # nearest zero is not algebraically smallest
-    np.testing.assert_allclose(values, dense[0][:COUNT], rtol=0, atol=1e-9)
-    assert least_cosine(dense[1][:, :COUNT], vectors) > 1 - 1e-9
-    assert np.linalg.norm(laplacian @ vectors - vectors * values, axis=0).max() < 1e-8
+    np.testing.assert_allclose(values, dense[0][:COUNT], rtol=1e-6, atol=1e-10)
+    assert least_cosine(dense[1][:, :COUNT], vectors) > 1 - 1e-6
+    residuals = np.linalg.norm(laplacian @ vectors - vectors * values, axis=0)
+    assert residuals.max() < FINE * abs(dense[0][COUNT - 1])
 
 
 @pytest.mark.usefixtures("sparse_only")
@@ -102,7 +103,7 @@ def test_narrow_photos(size: tuple[int, int]) -> None:
     photo, features = rng.random((2, *size, 3))
     laplacian = soft_segmentation_laplacian(photo, features, compute_superpixels(photo, 60))
     expected = dense_eigenpairs(laplacian)
-    for rough, tolerance in ((False, 1e-9), (True, 1e-4)):
+    for rough, tolerance in ((False, 1e-8), (True, 1e-4)):
         values, _ = smallest_eigenvectors(laplacian, size, 20, rough=rough)
         np.testing.assert_allclose(values, expected[0][:20], rtol=0, atol=tolerance)
 
@@ -167,7 +168,7 @@ def test_every_piece_of_a_graph_has_its_eigenvalue_of_zero(pieces: int, rough: b
     assert (abs(expected) < 1e-9).sum() == pieces
     np.testing.assert_allclose(values, expected, rtol=0, atol=1e-4 if rough else 1e-9)
     indicators = np.repeat(np.eye(pieces), 1440 // pieces, axis=0) / (1440 / pieces) ** 0.5
-    assert least_cosine(vectors[:, :pieces], indicators) > 1 - 1e-3
+    assert least_cosine(vectors[:, :pieces], indicators) > 1 - (1e-2 if rough else 1e-6)
 
 
 @pytest.mark.usefixtures("sparse_only")
@@ -206,7 +207,7 @@ def test_threads_do_not_show(
     one_and_two_threads: Threads,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(eigenvectors, "ROWS", 300)
+    monkeypatch.setattr("sss.spectral.tall.ROWS", 300)
     alone, two = one_and_two_threads(
         lambda: smallest_eigenvectors(laplacian, SIZE, COUNT, rough=rough)
     )

@@ -7,6 +7,7 @@ from sss.spectral.affinities import colour_affinity, semantic_affinity
 from sss.spectral.laplacian import (
     graph_laplacian,
     matting_laplacian,
+    move_links,
     soft_segmentation_laplacian,
     superpixel_laplacian,
 )
@@ -97,3 +98,23 @@ def test_different_sizes_are_refused(inputs: Inputs, wrong: int) -> None:
     arguments[wrong] = arguments[wrong][:, :-1]
     with pytest.raises(ValueError, match=r"\(14, 15\).*must have one size"):
         soft_segmentation_laplacian(*arguments)
+
+
+@pytest.mark.parametrize("smaller", [(4, 6), (3, 5), (8, 12)])
+def test_links_move_to_the_cells_their_pixels_lie_in(smaller: tuple[int, int]) -> None:
+    size = (8, 12)
+    rng = np.random.default_rng(0)
+    pairs = rng.integers(0, 96, (40, 2))
+    affinity = np.zeros((96, 96))
+    for one, other in pairs:
+        affinity[one, other] = affinity[other, one] = rng.random() - 0.3
+    links = graph_laplacian(sp.csr_array(affinity))
+    cells = np.zeros((96, smaller[0] * smaller[1]))
+    for row in range(8):
+        for column in range(12):
+            down = int((row + 0.5) * smaller[0] / 8)
+            right = int((column + 0.5) * smaller[1] / 12)
+            cells[row * 12 + column, down * smaller[1] + right] = 1
+    moved = move_links(links, size, smaller)
+    np.testing.assert_allclose(moved.toarray(), cells.T @ links.toarray() @ cells, atol=1e-12)
+    np.testing.assert_allclose(moved.sum(axis=1), 0, atol=1e-12)

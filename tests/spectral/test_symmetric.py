@@ -58,7 +58,7 @@ def test_single_precision_keeps_five_digits() -> None:
     matrix = indefinite(BLOCK + 50)
     sides = np.random.default_rng(1).standard_normal((len(matrix), 3))
     expected = np.linalg.solve(matrix, sides)
-    found = SymmetricFactors(matrix.copy(), np.float32).solve(sides.astype(np.float32))
+    found = SymmetricFactors(matrix.astype(np.float32)).solve(sides.astype(np.float32))
     assert found.dtype == np.float32
     relative = np.linalg.norm(found - expected) / np.linalg.norm(expected)
     assert 1e-9 < relative < 1e-3
@@ -69,7 +69,7 @@ def test_threads_do_not_show(precision: type, one_and_two_threads: Threads) -> N
     matrix = indefinite(3 * BLOCK + 11)
     sides = np.random.default_rng(1).standard_normal((len(matrix), 16)).astype(precision)
     alone, two = one_and_two_threads(
-        lambda: SymmetricFactors(matrix.copy(), precision).solve(sides.copy())
+        lambda: SymmetricFactors(matrix.astype(precision)).solve(sides.astype(precision))
     )
     np.testing.assert_array_equal(alone, two)
 

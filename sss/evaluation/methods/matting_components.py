@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from sss.evaluation.methods.base import LAYER_COUNTS, Case, Segmentation
-from sss.spectral.grids import coarse_size, resize_linearly
+from sss.spectral.grids import resize_linearly, size_within
 from sss.spectral.laplacian import matting_laplacian
 from sss.spectral.relaxed import valid_alpha
 from sss.spectral.spectral_matting import (
@@ -19,6 +19,9 @@ from sss.spectral.spectral_matting import (
     EIGENVECTORS,
     spectral_matting_components,
 )
+
+GRID_PIXELS = 25_600
+"""Size of the grid that the components are found on."""
 
 LEAST_AREA = 1e-3
 """Share of the photo that a component counts for at least when affinities are averaged."""
@@ -28,11 +31,11 @@ LEAST_AREA = 1e-3
 class SpectralMatting:
     """Matting components (Levin, Rav-Acha, Lischinski, TPAMI 2008), merged by matting affinity.
 
-    As in our own method, the components are found on a grid of 25 600 pixels and enlarged
-    linearly. What belongs together is left open by the paper, whose components are grouped by a
-    user or by a search for one balanced object; here pairs merge as :func:`merge_order` says. On 9
-    photos of BSDS500 train that gave a covering of 0.55 / 0.60 (ODS / OIS), linkage by mean Lab
-    colour 0.52 / 0.60, k-means of mean colour 0.47 / 0.55, position added to either less.
+    The components are found on a grid of 25 600 pixels and enlarged linearly. What belongs together
+    is left open by the paper, whose components are grouped by a user or by a search for one
+    balanced object; here pairs merge as :func:`merge_order` says. On 9 photos of BSDS500 train that
+    gave a covering of 0.55 / 0.60 (ODS / OIS), linkage by mean Lab colour 0.52 / 0.60, k-means of
+    mean colour 0.47 / 0.55, position added to either less.
 
     Attributes:
         scales: Numbers of layers; fewer come out of photos with fewer components.
@@ -56,7 +59,7 @@ class SpectralMatting:
         """One segmentation for each number of layers; labels are the strongest layer."""
         started = time.perf_counter()
         size = case.photo.shape[:2]
-        photo = resize_linearly(case.photo.astype(np.float64), coarse_size(size))
+        photo = resize_linearly(case.photo.astype(np.float64), size_within(size, GRID_PIXELS))
         with threadpool_limits(1):
             found = spectral_matting_components(
                 photo, self.components, self.eigenvectors, seed=case.seed

@@ -83,7 +83,7 @@ def test_one_colour_and_tiny_photos_pass(tiny: np.ndarray) -> None:
 
 
 def test_large_photos_are_done_on_the_coarse_grid(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sss.spectral.grids.COARSE_PIXELS", 900)
+    monkeypatch.setattr("sss.evaluation.methods.matting_components.GRID_PIXELS", 900)
     seen = []
 
     def components(photo: np.ndarray, *_: int, seed: int) -> np.ndarray:
