@@ -16,7 +16,7 @@ from sss.gpu.backend import NUMPY, Array, Backend
 from sss.spectral.clustering import clusters_from
 from sss.spectral.constrained import COMPONENTS, sample_pixels
 from sss.spectral.eigenvectors import EIGENVECTORS
-from sss.spectral.grids import coarse_size, graph_size, refinement_sizes, resize_linearly
+from sss.spectral.grids import coarse_size, graph_size, refined_size, resize_linearly
 from sss.spectral.grouping import AUTO_SHARE, LAYERS, group_components
 from sss.spectral.laplacian import (
     COLOUR_WEIGHT,
@@ -62,14 +62,16 @@ class Components:
     Attributes:
         components: (h, w, C) on the solver's grid, summing to one; may leave [0, 1].
         features: (h, w, D) what they are grouped by, on the same grid.
-        levels: From the first size at which layers are refined to the photo's own.
-        links: Semantic and colour Laplacian, if the solver's grid is the photo's.
+        level: Of the size at which layers are refined: the photo's own if it is not too large.
+        picture: (H, W, 3) the photo, an array of the segmenter's backend.
+        links: Semantic and colour Laplacian, if layers are refined on the solver's grid.
         seconds: Wall seconds of each stage.
     """
 
     components: np.ndarray
     features: np.ndarray
-    levels: list[Level]
+    level: Level
+    picture: Array
     links: csr_array | None
     seconds: dict[str, float]
 
@@ -220,13 +222,15 @@ class SoftSegmenter:
             )
         with clock.stage("matting"):
             picture = self.backend.upload(photo)
-            levels = [self._level(picture, level) for level in refinement_sizes(size, full)]
+            refined = full if self.solver == "exact" else refined_size(full)
+            level = self._level(picture, refined)
             self.backend.wait()
         return Components(
             found.reshape(*size, -1),
             embedding,
-            levels,
-            links if size == full else None,
+            level,
+            picture,
+            links if size == refined else None,
             clock.seconds,
         )
 
@@ -254,18 +258,20 @@ class SoftSegmenter:
         clock = _Clock(progress)
         with clock.stage("relaxed"):
             raw = self.backend.upload(grouped)
-            last = len(parts.levels) - 1
-            for number, level in enumerate(parts.levels):
-                raw = self.backend.resize_linearly(raw, level.gradient.shape)
-                if self.relaxed:
-                    raw = self.backend.relaxed_layers(
-                        level.stencil,
-                        raw,
-                        level.gradient,
-                        (lambda share: clock.report("relaxed", share)) if number == last else None,
-                        TOLERANCE if self.solver == "exact" else LOOSE_TOLERANCE,
-                        parts.links,
-                    )
+            size = parts.picture.shape[:2]
+            if self.relaxed:
+                raw = self.backend.relaxed_layers(
+                    parts.level.stencil,
+                    self.backend.resize_linearly(raw, parts.level.gradient.shape),
+                    parts.level.gradient,
+                    lambda share: clock.report("relaxed", share),
+                    TOLERANCE if self.solver == "exact" else LOOSE_TOLERANCE,
+                    parts.links,
+                )
+                if raw.shape[:2] != size:
+                    raw = self.backend.enlarge_along_photo(raw, parts.picture)
+            else:
+                raw = self.backend.resize_linearly(raw, size)
             floor = REWEIGHTING_FLOOR if self.relaxed else 0.0
             alpha, raw = self.backend.largest_first(raw, floor)
         count = parts.components.shape[2]

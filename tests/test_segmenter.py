@@ -285,7 +285,7 @@ def test_components_are_on_the_solvers_grid(large: Scene) -> None:
     assert coarse.links is None  # it would not fit the photo's pixels
     assert exact.links is not None
     for parts in (coarse, exact):
-        assert [level.gradient.shape for level in parts.levels] == [(42, 56)]
+        assert parts.level.gradient.shape == (42, 56)
         np.testing.assert_allclose(parts.components.sum(axis=2), 1, atol=1e-5)
 
 
@@ -331,20 +331,19 @@ def test_superpixels_are_found_on_a_finer_grid(monkeypatch: pytest.MonkeyPatch) 
     assert sizes == [(120, 160), (90, 120)]
 
 
-def test_large_photos_are_refined_at_two_sizes(
-    large: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sss.spectral.grids.COARSE_PIXELS", 108)
-    monkeypatch.setattr("sss.spectral.grids.GRAPH_PIXELS", 108)
+def test_large_photos_are_refined_at_a_smaller_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = generate_scene(5, (84, 112), regions=(3, 3))
+    features = ideal_features(scene)
+    monkeypatch.setattr("sss.spectral.grids.REFINED_PIXELS", 42 * 56)
     segmenter = SoftSegmenter(3)
-    parts = segmenter.decompose(large.photo, ideal_features(large))
-    assert parts.components.shape[:2] == (9, 12)
-    sizes = [level.gradient.shape for level in parts.levels]
-    assert sizes == [(19, 26), (42, 56)]
-    assert [level.stencil.shape for level in parts.levels] == [(13, 23, 30), (13, 46, 60)]
+    parts = segmenter.decompose(scene.photo, features)
+    assert parts.level.gradient.shape == (42, 56)
+    assert parts.level.stencil.shape == (13, 46, 60)
     result = segmenter.refine(parts, segmenter.group(parts))
-    assert_valid(result, (42, 56))
-    assert recovered(result.alpha, large.labels) > 0.95
+    assert_valid(result, (84, 112))
+    assert recovered(result.alpha, scene.labels) > 0.97
+    exact = SoftSegmenter(3, "exact").decompose(scene.photo, features)
+    assert exact.level.gradient.shape == (84, 112)
 
 
 @pytest.mark.usefixtures("coarse_grid")

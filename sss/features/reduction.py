@@ -8,7 +8,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from sss.errors import InputError
-from sss.features.guided import GuidedFilter
+from sss.spectral.guided import GuidedFilter
 from sss.threads import map_threads
 
 log = logging.getLogger(__name__)

@@ -17,6 +17,7 @@ from sss.spectral.eigenvectors import EIGENVECTORS, smallest_eigenvectors
 from sss.spectral.grids import resize_linearly
 from sss.spectral.relaxed import TOLERANCE, gradient_magnitude, relaxed_layers, valid_alpha
 from sss.spectral.stencil import matting_stencil
+from sss.spectral.upsampling import enlarge_along_photo
 
 Array = Any
 """An array of the backend's own kind: NumPy's, or a tensor on its device."""
@@ -78,6 +79,9 @@ class Backend(Protocol):
     ) -> Array:
         """See :func:`sss.spectral.relaxed.relaxed_layers`."""
 
+    def enlarge_along_photo(self, layers: Array, photo: Array) -> Array:
+        """See :func:`sss.spectral.upsampling.enlarge_along_photo`."""
+
     def largest_first(self, raw: Array, floor: float) -> tuple[np.ndarray, np.ndarray]:
         """:func:`sss.spectral.relaxed.valid_alpha` (H, W, K), and ``raw``; both largest first."""
 
@@ -91,6 +95,7 @@ class NumpyBackend:
     smallest_eigenvectors = staticmethod(smallest_eigenvectors)
     constrained_components = staticmethod(constrained_components)
     relaxed_layers = staticmethod(relaxed_layers)
+    enlarge_along_photo = staticmethod(enlarge_along_photo)
 
     def upload(self, array: np.ndarray) -> np.ndarray:
         """In single precision."""

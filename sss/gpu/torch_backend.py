@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from sss.gpu import constrained, eigenvectors, grids, relaxed, stencil
+from sss.gpu import constrained, eigenvectors, grids, relaxed, stencil, upsampling
 from sss.gpu.tensors import Array, as_tensor
 
 
@@ -27,6 +27,7 @@ class TorchBackend:
         self.smallest_eigenvectors = partial(eigenvectors.smallest_eigenvectors, device=here)
         self.constrained_components = partial(constrained.constrained_components, device=here)
         self.relaxed_layers = partial(relaxed.relaxed_layers, device=here)
+        self.enlarge_along_photo = partial(upsampling.enlarge_along_photo, device=here)
 
     def upload(self, array: np.ndarray) -> torch.Tensor:
         """To the device, in single precision."""

@@ -13,8 +13,10 @@ COARSE_PIXELS = 25_600
 GRAPH_PIXELS = 160_000
 """Size of the grid that the coarse one stands for: superpixels are found on it."""
 
-LARGEST_ENLARGEMENT = 4.0
-"""Of a side from one refinement to the next: what is soft over more pixels stays blurred."""
+REFINED_PIXELS = 409_600
+"""Largest size at which the coarse solver's layers are refined; larger photos take their colours
+from there on, see :mod:`sss.spectral.upsampling`. On 12 megapixels the sparsity of the relaxed step
+outweighs the matting Laplacian, which knows neighbours only, and hair becomes all or nothing."""
 
 
 def coarse_size(size: tuple[int, ...]) -> tuple[int, int]:
@@ -34,16 +36,9 @@ def size_within(size: tuple[int, ...], pixels: int) -> tuple[int, int]:
     return max(3, round(height * scale)), max(3, round(width * scale))
 
 
-def refinement_sizes(coarse: tuple[int, ...], full: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Sizes at which layers are refined on the way from ``coarse`` (excluded) to ``full``."""
-    enlargement = max(full[0] / coarse[0], full[1] / coarse[1])
-    steps = max(1, int(np.ceil(np.log(enlargement) / np.log(LARGEST_ENLARGEMENT) - 1e-9)))
-    shares = np.arange(1, steps) / steps
-    between = [
-        tuple(round(c * (f / c) ** share) for c, f in zip(coarse, full, strict=True))
-        for share in shares
-    ]
-    return [*between, (full[0], full[1])]
+def refined_size(size: tuple[int, ...]) -> tuple[int, int]:
+    """(h, w) at which layers are refined: ``REFINED_PIXELS`` at most, the photo's shape."""
+    return size_within(size, REFINED_PIXELS)
 
 
 def resize_linearly(

@@ -9,6 +9,7 @@ from sss.spectral import constrained
 from sss.spectral.clustering import cluster_pixels
 from sss.spectral.constrained import (
     SINGLE_FLOOR,
+    _inverse,
     _solve_coupled,
     constrained_components,
     sample_pixels,
@@ -70,6 +71,16 @@ def test_coupled_solve_equals_the_whole_system(components: int) -> None:
     assert solved.shape == (7, components - 1)
     expected = dense_system(basis, energy, to_zero, to_one)
     np.testing.assert_allclose(solved, expected, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1, 25, 26, 51, 100])
+def test_inverse_by_halves(size: int) -> None:
+    rng = np.random.default_rng(size)
+    roots = rng.standard_normal((3, 300, size)) * 10 ** rng.uniform(0, 2, (3, 300, 1))
+    matrices = roots.mT @ roots
+    expected = np.linalg.inv(matrices)
+    found = _inverse(matrices)
+    np.testing.assert_allclose(found, expected, atol=1e-8 * np.abs(expected).max())
 
 
 def test_weights_are_those_of_the_sparsity_energy() -> None:

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -7,7 +6,7 @@ import pytest
 from skimage.measure import block_reduce
 from skimage.transform import resize
 
-from sss.spectral.grids import coarse_size, refinement_sizes, resize_linearly
+from sss.spectral.grids import coarse_size, graph_size, refined_size, resize_linearly
 
 Threads = Callable[[Callable[[], Any]], tuple[Any, Any]]
 
@@ -28,31 +27,16 @@ def test_coarse_size(size: tuple[int, int], expected: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("coarse", "full", "expected"),
-    [
-        ((160, 160), (160, 160), [(160, 160)]),
-        ((139, 185), (480, 640), [(480, 640)]),
-        ((100, 100), (400, 400), [(400, 400)]),
-        ((100, 100), (401, 400), [(200, 200), (401, 400)]),
-        ((100, 150), (900, 1350), [(300, 450), (900, 1350)]),
-        ((10, 20), (640, 1280), [(40, 80), (160, 320), (640, 1280)]),
-        ((3, 10), (3, 40), [(3, 40)]),
-        ((3, 10), (3, 90), [(3, 30), (3, 90)]),
-    ],
+    ("size", "expected"),
+    [((480, 640), (480, 640)), ((3000, 4000), (554, 739)), ((3, 200_000), (3, 165_247))],
 )
-def test_refinement_sizes(
-    coarse: tuple[int, int], full: tuple[int, int], expected: list[tuple[int, int]]
+def test_sizes_of_superpixels_and_refinement(
+    size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    assert refinement_sizes(coarse, full) == expected
-
-
-@pytest.mark.parametrize("full", [(321, 481), (1080, 1920), (3000, 4000), (4000, 300), (3, 9999)])
-def test_no_side_grows_more_than_fourfold_at_once(full: tuple[int, int]) -> None:
-    sizes = [coarse_size(full), *refinement_sizes(coarse_size(full), full)]
-    assert sizes[-1] == full
-    for before, after in pairwise(sizes):
-        assert all(1 <= a / b <= 4.02 for a, b in zip(after, before, strict=True))
-        assert all(isinstance(side, int) for side in after)
+    assert refined_size(size) == expected
+    assert graph_size((321, 481)) == (321, 481)
+    height, width = graph_size(size)
+    assert 0.97 < height * width / 160_000 < 1.03 or min(height, width) == 3
 
 
 # --- resizing ----------------------------------------------------------------------------------

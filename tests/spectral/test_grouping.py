@@ -5,7 +5,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from sss.errors import InputError
 from sss.spectral import grouping
-from sss.spectral.grouping import average_linkage, group_components
+from sss.spectral.grouping import average_linkage, energy_distances, group_components
 
 CORNERS = np.array([[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]], dtype=float)
 
@@ -125,6 +125,47 @@ def test_area_decides_which_groups_are_near() -> None:
     for widths, expected in (([20, 1, 5, 5], {0, 1, 2}), ([1, 20, 5, 5], {2, 3})):
         components, features = striped(means, np.array(widths))
         assert expected in groups_of(group_components(components, features, 2), components)
+
+
+@pytest.mark.parametrize("rows", [7, 1000])
+def test_energy_distances_are_those_of_the_definition(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grouping, "ROWS", rows)
+    rng = np.random.default_rng(0)
+    features = rng.random((6, 8, 5)).astype(np.float32)
+    components = rng.random((48, 3)) - 0.2  # alphas may leave [0, 1]
+    weights = np.clip(components, 0, 1)
+    weights /= weights.sum(axis=0)
+    between = squareform(pdist(features.reshape(48, 5)))
+    expected = np.zeros((3, 3))
+    for a in range(3):
+        for b in range(3):
+            mean = [weights[:, i] @ between @ weights[:, j] for i, j in ((a, b), (a, a), (b, b))]
+            expected[a, b] = mean[0] - (mean[1] + mean[2]) / 2
+    found = energy_distances(components, features)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    np.testing.assert_allclose(found, found.T, atol=1e-6)
+    assert expected[0, 1] > 0
+
+
+def test_energy_distances_of_plain_components_are_those_of_their_features() -> None:
+    means = CORNERS[:4] + 0.1
+    components, features = striped(means, np.array([3, 5, 4, 8]))
+    found = energy_distances(components, features)
+    np.testing.assert_allclose(found, squareform(pdist(means)), atol=2e-3)
+
+
+def test_energy_distances_of_many_pixels_are_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    features = rng.random((60, 80, 3)).astype(np.float32)
+    features[:, 50:] += 1
+    components = np.eye(2)[(np.arange(80) >= 50).astype(int)]
+    components = np.broadcast_to(components, (60, 80, 2)).reshape(-1, 2)
+    exact = energy_distances(components, features)
+    monkeypatch.setattr(grouping, "SAMPLED_PIXELS", 800)
+    estimate = energy_distances(components, features)
+    assert 0 < abs(estimate - exact).max() < 0.03 * exact.max()
 
 
 @pytest.mark.parametrize("seed", range(4))

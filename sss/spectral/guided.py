@@ -26,8 +26,8 @@ class GuidedFilter:
         self._guide = np.ascontiguousarray(guide.transpose(0, 2, 1), np.float32)  # (H, 3, W)
         # Double precision: the covariances are small differences of large products.
         planes = (self._guide[:, i] for i in range(3))
-        self._mean = np.stack([_box_mean(plane, window) for plane in planes], axis=1)
-        self._inverse = _inverse_covariance(self._guide, self._mean, window, epsilon)
+        self._mean = np.stack([box_mean(plane, window) for plane in planes], axis=1)
+        self._inverse = inverse_covariance(self._guide, self._mean, window, epsilon)
         self._window = window
         self._rows = _mirrored(height, window)
         self._columns = _mirrored(width, window)
@@ -52,17 +52,18 @@ class GuidedFilter:
         )
 
 
-def _box_mean(plane: np.ndarray, window: int) -> np.ndarray:
+def box_mean(plane: np.ndarray, window: int) -> np.ndarray:
+    """(H, W) float64: mean over the window of every pixel."""
     return cv2.boxFilter(plane, cv2.CV_64F, (window, window), borderType=cv2.BORDER_REFLECT)
 
 
-def _inverse_covariance(
+def inverse_covariance(
     guide: np.ndarray, mean: np.ndarray, window: int, epsilon: float
 ) -> np.ndarray:
     """(H, 6, W) float32: entries 00, 01, 02, 11, 12, 22 of each window's inverse (Eq. 14)."""
     r, g, b = (guide[:, i].astype(np.float64) for i in range(3))
     rr, rg, rb, gg, gb, bb = (
-        _box_mean(one * other, window) - mean[:, i] * mean[:, j]
+        box_mean(one * other, window) - mean[:, i] * mean[:, j]
         for (i, one), (j, other) in (
             ((0, r), (0, r)),
             ((0, r), (1, g)),
