@@ -32,7 +32,7 @@ DENSE_LIMIT = 1200
 SPARE = 4
 """More eigenpairs than asked for, since nearest the shift is not quite nearest zero."""
 
-EXACT = 1e-8
+EXACT = 1e-6
 FINE = 1e-4
 ROUGH = 1e-2
 """Residuals at which a search ends, of the eigenvectors of the inverse and relative to its
