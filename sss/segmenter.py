@@ -27,13 +27,12 @@ from sss.spectral.laplacian import (
 )
 from sss.spectral.names import GROUPINGS, SOLVERS
 from sss.spectral.relaxed import LOOSE_TOLERANCE, REWEIGHTING_FLOOR, TOLERANCE
-from sss.spectral.stencil import MATTING_EPSILON
 from sss.spectral.superpixels import compute_superpixels
 
 CLUSTERED_PIXELS = 4000
 """Pixels of the coarse grid whose clusters both solvers start from."""
 
-SAMPLED_PIXELS = {"coarse": 2000, "exact": 10_000}
+SAMPLED_PIXELS = {"coarse": 4000, "exact": 10_000}
 """Pixels whose equations the components are found from."""
 
 Progress = Callable[[str, float], None]
@@ -190,12 +189,10 @@ class SoftSegmenter:
         with clock.stage("graph"):
             fine = full if self.solver == "exact" else graph_size(full)
             links = self._links(resize_linearly(photo, fine), resize_linearly(features, fine))
-            # What the coarse grid leaves out of the graph for which it stands.
-            stride = ((fine[0] * fine[1]) / (size[0] * size[1])) ** 0.5
-            links = stride * move_links(links, fine, size)
+            links = move_links(links, fine, size)
             # In double precision: the matting affinity's ε is below what float32 resolves.
             small = resize_linearly(photo, size).astype(np.float64)
-            laplacian = matting_laplacian(small, MATTING_EPSILON * stride**2) + links
+            laplacian = matting_laplacian(small) + links
             # The clusters that both solvers start from are those of the coarse grid.
             examples = resize_linearly(features, coarse).reshape(-1, features.shape[2])
             features = resize_linearly(features, size)

@@ -11,7 +11,8 @@ COARSE_PIXELS = 25_600
 """Size of the coarse grid: eigenvectors and components are computed on it."""
 
 GRAPH_PIXELS = 160_000
-"""Size of the grid that the coarse one stands for: superpixels are found on it."""
+"""Largest size at which superpixels are found, to be carried over to the coarse grid: those of the
+coarse grid itself lie elsewhere, and so do then the layers' lesser parts."""
 
 REFINED_PIXELS = 409_600
 """Largest size at which the coarse solver's layers are refined; larger photos take their colours
