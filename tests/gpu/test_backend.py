@@ -27,10 +27,12 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
     return drawn.photo, (drawn.alphas @ colours).astype(np.float32)
 
 
+@pytest.mark.parametrize("refined_pixels", [4000, 10_000])
 def test_layers_are_those_of_the_processor(
-    scene: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    scene: tuple[np.ndarray, np.ndarray], refined_pixels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sss.spectral.grids.COARSE_PIXELS", 2500)
+    monkeypatch.setattr("sss.spectral.grids.REFINED_PIXELS", refined_pixels)
     ours = SoftSegmenter(3, backend=TorchBackend("cpu"))(*scene)
     theirs = SoftSegmenter(3)(*scene)
     assert ours.alpha.shape == theirs.alpha.shape == (90, 104, 3)
