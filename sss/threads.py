@@ -37,6 +37,11 @@ def set_thread_count(count: int | None) -> None:
         _pool = None
 
 
+def threads_each(processes: int) -> int:
+    """Threads of each of so many processes that share the threads of this one."""
+    return max(1, thread_count() // processes)
+
+
 def map_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """``[function(item) for item in items]``, several at once.
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sss import threads
-from sss.threads import map_threads, set_thread_count, thread_count
+from sss.threads import map_threads, set_thread_count, thread_count, threads_each
 
 
 @pytest.fixture(autouse=True)
@@ -132,3 +132,12 @@ def test_an_error_comes_when_no_other_item_is_at_work_any_more() -> None:
     with pytest.raises(OSError, match="full"):
         map_threads(work, range(2))
     assert ended.is_set()
+
+
+@pytest.mark.parametrize(("processes", "each"), [(1, 5), (2, 2), (5, 1), (9, 1)])
+def test_processes_share_the_threads(processes: int, each: int) -> None:
+    set_thread_count(5)
+    try:
+        assert threads_each(processes) == each
+    finally:
+        set_thread_count(None)

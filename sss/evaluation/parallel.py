@@ -9,7 +9,7 @@ from sss.evaluation.cache import Cache
 from sss.evaluation.plan import Plan
 from sss.evaluation.work import Looked, PhotoWork
 from sss.processes import KILLED, Processes
-from sss.threads import set_thread_count, thread_count
+from sss.threads import set_thread_count, threads_each
 
 Outcome = TypeVar("Outcome")
 Done = Callable[[int], None]
@@ -64,7 +64,7 @@ def _run(
         there,
         killed,
         _start,
-        (plan, max(1, thread_count() // jobs)),
+        (plan, threads_each(jobs)),
         Cache(plan.cache).tidy,
         lambda index, _: done(index),
     )

@@ -30,7 +30,7 @@ from sss.evaluation.wandb_tables import track
 from sss.evaluation.work import Looked, Wanted
 from sss.inference.photos import check_writable
 from sss.shares import own_share
-from sss.threads import set_thread_count, thread_count
+from sss.threads import set_thread_count, threads_each
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def run(options: Options) -> int:
     started = time.monotonic()
     share = own_share()
     if share.local_size > 1:  # all processes of a machine share its cores
-        set_thread_count(max(1, thread_count() // share.local_size))
+        set_thread_count(threads_each(share.local_size))
     with warnings.catch_warnings():
         if not sys.warnoptions:  # libraries warn of what only their callers could mend
             warnings.simplefilter("ignore")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sss.spectral.grids import resize_linearly
+from sss.spectral.grids import resize_linearly, size_within
 
 MAX_PIXELS = 1_000_000
 """Of the photo that the network sees and of its features.
@@ -17,9 +17,7 @@ averages forty. And 64 channels of them take 256 MB."""
 
 def fitting_size(size: tuple[int, ...]) -> tuple[int, int]:
     """(h, w) of a photo of (H, W) shrunk to ``MAX_PIXELS``; the same if it has no more."""
-    height, width = size[:2]
-    scale = min(1.0, (MAX_PIXELS / (height * width)) ** 0.5)
-    return max(1, round(height * scale)), max(1, round(width * scale))
+    return size_within(size[:2], MAX_PIXELS, least=1)
 
 
 def shrink(values: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from sss.inference.parallel import Task, run_parallel
 from sss.layers.photo import find_photos
 from sss.processes import terminations_as_interrupts
 from sss.shares import Share, own_share
-from sss.threads import set_thread_count, thread_count
+from sss.threads import set_thread_count, threads_each
 
 
 def run(options: Options, startup_seconds: Callable[[], float]) -> int:
@@ -61,7 +61,7 @@ def _do(
 ) -> list[str | None]:
     """What stopped each photo, in order; all that work on this machine share its cores."""
     jobs = min(options.jobs, len(tasks))
-    threads = max(1, thread_count() // (share.local_size * jobs))
+    threads = threads_each(share.local_size * jobs)
     if jobs > 1:
         return run_parallel(tasks, options, threads, startup_seconds)
     if share.local_size > 1:

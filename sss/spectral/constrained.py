@@ -31,15 +31,15 @@ SINGLE_FLOOR = 1e-4
 photos agree as well with those of the lower floor as those of two random starts do."""
 
 ITERATIONS = 40
+REMOVAL_ITERATIONS = (11, 21, 31)
+"""After these, components that are nowhere stronger than ``REMOVAL_MAXIMUM`` are dropped."""
+REMOVAL_MAXIMUM = 0.1
+
 SMALL_SIDE = 25
 """Up to which LAPACK inverts a matrix."""
 
 PARTS = 4
 """In which matrices are inverted, by different threads."""
-
-REMOVAL_ITERATIONS = (11, 21, 31)
-"""After these, components that are nowhere stronger than ``REMOVAL_MAXIMUM`` are dropped."""
-REMOVAL_MAXIMUM = 0.1
 
 
 def sample_pixels(size: tuple[int, int], count: int, seed: int = 0) -> np.ndarray:
@@ -100,18 +100,13 @@ def constrained_components(
     for iteration in range(1, ITERATIONS + 1):
         if len(alpha) < 2:
             return np.ones((len(eigenvectors), 1))
-        to_zero, to_one = _weights(alpha, scale)
+        to_zero, to_one = scale * sparsity_weight(alpha), scale * sparsity_weight(alpha - 1)
         coefficients = _solve_coupled(basis, energy, to_zero, to_one)
         alpha = _with_remainder(coefficients.astype(basis.dtype) @ basis.T)
         if iteration in REMOVAL_ITERATIONS:
             alpha = alpha[alpha.max(axis=1) > REMOVAL_MAXIMUM]
     log.debug("constrained sparsification kept %d components", len(alpha))
     return np.ascontiguousarray(_with_remainder(coefficients @ eigenvectors.T).T)
-
-
-def _weights(alpha: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """(C, P) weights that pull towards 0, and towards 1."""
-    return scale * sparsity_weight(alpha), scale * sparsity_weight(alpha - 1)
 
 
 def sparsity_weight(deviation: np.ndarray) -> np.ndarray:

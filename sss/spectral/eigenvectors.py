@@ -91,21 +91,37 @@ def smallest_eigenvectors(
         values, vectors = scipy.linalg.eigh(laplacian.toarray())
     else:
         wanted = count + SPARE - 1
-        try:
-            factors = Factors(laplacian, size, SHIFT, single=True, linked=linked)
-            tolerance = ROUGH if rough else FINE
-            vectors = _krylov(factors.solve, pixels, wanted, seed, np.float32, tolerance)
-            values, vectors = _rayleigh_ritz(laplacian, vectors)
-            if not rough:
-                values, vectors = _corrected(laplacian, factors, values, vectors)
-        except (np.linalg.LinAlgError, RuntimeError):
-            # Flat regions that nothing connects: their eigenvalues are so much nearer zero than
-            # all others that in single precision the inverse's first product has no others left.
+        found = _in_single_precision(laplacian, size, wanted, seed, rough, linked)
+        if found is None:
             factors = Factors(laplacian, size, SHIFT, linked=linked)
-            vectors = _krylov(factors.solve, pixels, wanted, seed, np.float64, EXACT)
-            values, vectors = _rayleigh_ritz(laplacian, vectors)
+            space = _krylov(factors.solve, pixels, wanted, seed, np.float64, EXACT)
+            found = _rayleigh_ritz(laplacian, space)
+        values, vectors = found
     nearest = np.argsort(np.abs(values), kind="stable")[:count]
     return values[nearest], np.ascontiguousarray(vectors[:, nearest])
+
+
+def _in_single_precision(
+    laplacian: sp.csr_array,
+    size: tuple[int, int],
+    count: int,
+    seed: int,
+    rough: bool,
+    linked: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Eigenpairs found in single precision; None where they are beyond it.
+
+    Flat regions that nothing connects: their eigenvalues are so much nearer zero than all others
+    that in single precision the inverse's first product has no others left.
+    """
+    tolerance = ROUGH if rough else FINE
+    try:
+        factors = Factors(laplacian, size, SHIFT, single=True, linked=linked)
+        found = _krylov(factors.solve, laplacian.shape[0], count, seed, np.float32, tolerance)
+        values, vectors = _rayleigh_ritz(laplacian, found)
+        return (values, vectors) if rough else _corrected(laplacian, factors, values, vectors)
+    except (np.linalg.LinAlgError, RuntimeError):
+        return None
 
 
 def _krylov(

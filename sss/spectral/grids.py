@@ -30,11 +30,14 @@ def graph_size(size: tuple[int, ...]) -> tuple[int, int]:
     return size_within(size, GRAPH_PIXELS)
 
 
-def size_within(size: tuple[int, ...], pixels: int) -> tuple[int, int]:
-    """(h, w) of a photo shrunk to about ``pixels``; the same if it has no more. 3 at least."""
+def size_within(size: tuple[int, ...], pixels: int, least: int = 3) -> tuple[int, int]:
+    """(h, w) of a photo shrunk to about ``pixels``; the same if it has no more.
+
+    No side is shorter than ``least``.
+    """
     height, width = size
     scale = min(1.0, (pixels / (height * width)) ** 0.5)
-    return max(3, round(height * scale)), max(3, round(width * scale))
+    return max(least, round(height * scale)), max(least, round(width * scale))
 
 
 def refined_size(size: tuple[int, ...]) -> tuple[int, int]:

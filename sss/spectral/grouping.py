@@ -20,7 +20,7 @@ AUTO_SHARE = 0.35
 """The automatic choice keeps apart what is further apart than this share of the distance at which
 the last two groups merge. Of 0.3 … 0.7 it gave the best covering on 30 photos of BSDS500 train."""
 
-SAMPLED_PIXELS = 4000
+COMPARED_PIXELS = 4000
 """Whose features tell how far apart components are."""
 
 ROWS = 256
@@ -123,7 +123,7 @@ def energy_distances(components: np.ndarray, features: np.ndarray) -> np.ndarray
         components: (N, C).
         features: (H, W, D), N = H·W.
     """
-    pixels = sample_pixels(features.shape[:2], SAMPLED_PIXELS)
+    pixels = sample_pixels(features.shape[:2], COMPARED_PIXELS)
     points = features.reshape(len(components), -1)[pixels].astype(np.float32)
     weights = np.clip(components[pixels], 0, 1)
     weights /= np.maximum(weights.sum(axis=0), 1e-9)

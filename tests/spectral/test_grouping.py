@@ -163,7 +163,7 @@ def test_energy_distances_of_many_pixels_are_estimated(monkeypatch: pytest.Monke
     components = np.eye(2)[(np.arange(80) >= 50).astype(int)]
     components = np.broadcast_to(components, (60, 80, 2)).reshape(-1, 2)
     exact = energy_distances(components, features)
-    monkeypatch.setattr(grouping, "SAMPLED_PIXELS", 800)
+    monkeypatch.setattr(grouping, "COMPARED_PIXELS", 800)
     estimate = energy_distances(components, features)
     assert 0 < abs(estimate - exact).max() < 0.03 * exact.max()
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from sss.evaluation.methods.base import LAYER_COUNTS, Case, Segmentation
 from sss.segmenter import SAMPLED_PIXELS, Components, SoftSegmenter
-from sss.spectral import grouping
 from sss.spectral.constrained import COMPONENTS
 from sss.spectral.eigenvectors import EIGENVECTORS
 from sss.spectral.grids import COARSE_PIXELS, GRAPH_PIXELS, REFINED_PIXELS
+from sss.spectral.grouping import COMPARED_PIXELS
 from sss.spectral.relaxed import REWEIGHTING_FLOOR
 
 AUTO_SHARES = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8)
@@ -59,7 +59,7 @@ class SoftSegmentation:
             "coarse_pixels": COARSE_PIXELS,
             "graph_pixels": GRAPH_PIXELS,
             "refined_pixels": REFINED_PIXELS,
-            "grouped_by_pixels": grouping.SAMPLED_PIXELS,
+            "grouped_by_pixels": COMPARED_PIXELS,
             "eigenvectors": EIGENVECTORS,
             "components": COMPONENTS,
             "alpha_floor": REWEIGHTING_FLOOR,
