@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
+from sss.clock import Progress, StageClock
 from sss.errors import InputError
 from sss.gpu.backend import NUMPY, Array, Backend
 from sss.spectral.clustering import clusters_from
@@ -34,9 +32,6 @@ CLUSTERED_PIXELS = 4000
 
 SAMPLED_PIXELS = {"coarse": 4000, "exact": 10_000}
 """Pixels whose equations the components are found from."""
-
-Progress = Callable[[str, float], None]
-"""Called with the stage's name and its finished share, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +150,7 @@ class SoftSegmenter:
             InputError: The photo is smaller than 3×3, or the features do not fit it.
         """
         parts = self.decompose(photo, features, embedding, progress)
-        clock = _Clock(progress)
+        clock = StageClock(progress)
         with clock.stage("grouping"):
             grouped = self.group(parts)
         result = self.refine(parts, grouped, progress)
@@ -185,7 +180,7 @@ class SoftSegmenter:
         full = photo.shape[:2]
         coarse = coarse_size(full)
         size = full if self.solver == "exact" else coarse
-        clock = _Clock(progress)
+        clock = StageClock(progress)
         with clock.stage("graph"):
             fine = full if self.solver == "exact" else graph_size(full)
             links = self._links(resize_linearly(photo, fine), resize_linearly(features, fine))
@@ -252,7 +247,7 @@ class SoftSegmenter:
         self, parts: Components, grouped: np.ndarray, progress: Progress | None = None
     ) -> SoftLayers:
         """Bring grouped layers to full size and make them sparse there."""
-        clock = _Clock(progress)
+        clock = StageClock(progress)
         with clock.stage("relaxed"):
             raw = self.backend.upload(grouped)
             size = parts.picture.shape[:2]
@@ -279,26 +274,6 @@ class SoftSegmenter:
         return Level(
             self.backend.matting_stencil(picture), self.backend.gradient_magnitude(picture)
         )
-
-
-class _Clock:
-    """Wall seconds per stage, and progress."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self.seconds: dict[str, float] = {}
-        self._progress = progress
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        self.report(name, 0.0)
-        started = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - started, 4)
-        self.report(name, 1.0)
-
-    def report(self, name: str, share: float) -> None:
-        if self._progress:
-            self._progress(name, share)
 
 
 def _check_sizes(photo: np.ndarray, features: np.ndarray, embedding: np.ndarray | None) -> None:

@@ -37,7 +37,7 @@ MARKS = Path(__file__).parent
 def start(self, options):
     self.options = options
 
-def do_photo(self, photo, folder, startup_seconds, clock):
+def do_photo(self, photo, folder, startup_seconds, progress):
     line = f"{{photo.name}} {{os.environ.get('RANK')}} {{os.getpid()}} {{thread_count()}}\\n"
     with open(MARKS / "log", "a") as log:
         log.write(line)

@@ -12,6 +12,7 @@ import torch
 
 from sss.gpu.tensors import Array, as_tensor
 from sss.spectral.constrained import (
+    EARLY_ITERATIONS,
     ITERATIONS,
     REMOVAL_ITERATIONS,
     REMOVAL_MAXIMUM,
@@ -19,6 +20,7 @@ from sss.spectral.constrained import (
     SINGLE_FLOOR,
     SPARSITY,
     SPARSITY_WEIGHT,
+    early_stride,
 )
 
 log = logging.getLogger(__name__)
@@ -50,16 +52,20 @@ def constrained_components(
     device = vectors.device
     basis = vectors if pixels is None else vectors[as_tensor(pixels, device)]
     basis = basis.to(torch.float32 if single else torch.float64)
-    scale = len(vectors) / len(basis)
+    stride = 1 if pixels is None else early_stride(*basis.shape)
+    used = basis[::stride]
     unit = torch.eye(int(start.max()) + 1, dtype=basis.dtype, device=device)
-    alpha = unit[as_tensor(start, device)]  # (P, C)
+    alpha = unit[as_tensor(start[::stride], device)]  # (P, C)
     energy = torch.diag(as_tensor(eigenvalues, device, torch.float64))
     for iteration in range(1, ITERATIONS + 1):
         if alpha.shape[1] < 2:
             return vectors.new_ones((len(vectors), 1))
+        scale = len(vectors) / len(used)
         to_zero, to_one = scale * sparsity_weight(alpha), scale * sparsity_weight(alpha - 1)
-        coefficients = solve_coupled(basis, energy, to_zero, to_one)
-        alpha = _with_remainder(basis @ coefficients.to(basis.dtype))
+        coefficients = solve_coupled(used, energy, to_zero, to_one)
+        if iteration == EARLY_ITERATIONS:
+            used = basis
+        alpha = _with_remainder(used @ coefficients.to(basis.dtype))
         if iteration in REMOVAL_ITERATIONS:
             alpha = alpha[:, alpha.amax(dim=0) > REMOVAL_MAXIMUM]
     log.debug("constrained sparsification kept %d components", alpha.shape[1])

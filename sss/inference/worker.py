@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sss import __version__
+from sss.clock import Progress, StageClock
 from sss.errors import InputError
 from sss.files import remove_partial_files, whole_file
 from sss.gpu.backend import choose_backend
 from sss.inference.options import AUTO, Options
-from sss.inference.progress import StageClock
+from sss.inference.progress import StageLine
 from sss.layers.export import write_layers, write_report
 from sss.layers.overview import write_overview
 from sss.layers.photo import read_photo
@@ -84,26 +85,27 @@ class PhotoWorker:
 
     def try_photo(self, photo: Path, folder: Path, startup_seconds: float) -> str | None:
         """Do one photo; what stopped it comes back as one line."""
-        clock = StageClock(photo)
+        line = StageLine(photo)
         try:
             remove_partial_files(folder)  # of a process that was killed
             with one_thread():
-                summary = self.do_photo(photo, folder, startup_seconds, clock)
+                summary = self.do_photo(photo, folder, startup_seconds, line.show)
         except Exception as error:  # of whatever kind: the other photos shall be done
             log.debug("%s: where it happened", photo, exc_info=True)
             return describe_failure(photo, error)
         finally:
-            clock.clear()
+            line.clear()
         print(f"{photo}: {summary}", file=sys.stderr)
         return None
 
-    def do_photo(self, path: Path, folder: Path, startup_seconds: float, clock: StageClock) -> str:
+    def do_photo(self, path: Path, folder: Path, startup_seconds: float, progress: Progress) -> str:
         """Read, split and write one photo; returns a summary.
 
         Raises:
             InputError: The photo, its features or the folder cannot be used.
         """
         started = time.perf_counter()
+        clock = StageClock(progress)
         with clock.stage("read"):
             photo = read_photo(path, self.options.max_side)
         with clock.stage("features"):
@@ -112,7 +114,7 @@ class PhotoWorker:
             from sss.features.files import graph_inputs
 
             features, embedding = graph_inputs(raw, photo)
-        result = self.segmenter(photo, features, embedding, clock.show)
+        result = self.segmenter(photo, features, embedding, progress)
         clock.seconds.update(result.seconds)
         count = result.alpha.shape[2]
         if self.options.layers and count < self.options.layers:

@@ -141,8 +141,18 @@ class Factors:
             raise np.linalg.LinAlgError("the Laplacian holds NaN or infinite values")
         self.kept, levels = dissect_coupled(laplacian, size, linked)
         precision = np.float32 if single else np.float64
-        self._top = _Chain(levels[-1], precision)
-        self._halves = [_Chain(fronts, precision) for fronts in _subtrees(levels)]
+        chains = [*_subtrees(levels), levels[-1]]
+        ends = np.cumsum([len(_pivots(fronts)) for fronts in chains]).tolist()
+        # In order of elimination, pivots of a front are neighbours in memory.
+        order = np.concatenate([*map(_pivots, chains), self.kept])
+        place = np.empty(len(order), np.int32)
+        place[order] = np.arange(len(order))
+        starts = [0, *ends[:-1]]
+        *self._halves, self._top = (
+            _Chain(fronts, place, (start, end), starts[-1] if end < ends[-1] else end, precision)
+            for fronts, start, end in zip(chains, starts, ends, strict=True)
+        )
+        self._shared = order[starts[-1] :]
         update = self._eliminate(laplacian, levels, size[1], shift, precision)
         self._root = None
         if len(self.kept):
@@ -182,52 +192,80 @@ class Factors:
 
     def solve(self, sides: np.ndarray) -> np.ndarray:
         """Solve for (N, P) right-hand sides of the factors' precision, in C order."""
-        top = self._top
-        solution = sides.copy()
-        if self._halves:
-            # Each half passes on to the strip between them and to the kept pixels: to its own copy.
-            copies = map_threads(lambda chain: chain.forward(sides.copy()), self._halves)
-            for copy, chain in zip(copies, self._halves, strict=True):
-                solution[chain.pivots] = copy[chain.pivots]
-                solution[top.pixels] += copy[top.pixels] - sides[top.pixels]
-        top.forward(solution)
+        # Threads work on the halves, each with its own copy of what both pass on to: the strip
+        # between them and the kept pixels.
+        shared = sides[self._shared]
+
+        def forward(half: _Chain) -> np.ndarray:
+            count = len(half.pivots)
+            part = np.zeros((count + len(shared), sides.shape[1]), sides.dtype)
+            part[:count] = sides[half.pivots]
+            half.forward(part)
+            return part
+
+        parts = map_threads(forward, self._halves)
+        for half, part in zip(self._halves, parts, strict=True):
+            shared += part[len(half.pivots) :]
+        self._top.forward(shared)
         if self._root is not None:
-            solution[self.kept] = self._root.solve(solution[self.kept])
-        top.backward(solution)
-        map_threads(lambda chain: chain.backward(solution), self._halves)
+            kept = shared[len(self._top.pivots) :]
+            kept[:] = self._root.solve(kept)
+        self._top.backward(shared)
+        solution = np.empty_like(sides)
+        solution[self._shared] = shared
+
+        def backward(task: tuple[_Chain, np.ndarray]) -> None:
+            half, part = task
+            count = len(half.pivots)
+            part[count:] = shared
+            half.backward(part)
+            solution[half.pivots] = part[:count]
+
+        map_threads(backward, zip(self._halves, parts, strict=True))
         return solution
 
 
 class _Chain:
     """Fronts that are eliminated one after the other, and their factors in one array.
 
-    Attributes:
+    It works on its pivots, in order of elimination, and on what it shares with other chains.
+
+    Args:
         fronts: In order of elimination.
-        pixels: Pivots and boundary of each front in turn.
-        pivots: All of the fronts'.
+        place: Of every pixel in the order of elimination of the whole photo.
+        own: First and end of the pivots in that order.
+        shared: Where in that order begins what is shared.
+        precision: Of the factors.
+
+    Attributes:
+        fronts, pivots: As above.
         slots: Where in the array the factors of each front stand.
     """
 
-    def __init__(self, fronts: list[Front], precision: type) -> None:
+    def __init__(
+        self, fronts: list[Front], place: np.ndarray, own: Span, shared: int, precision: type
+    ) -> None:
         self.fronts = fronts
-        self.pixels = np.concatenate(
-            [p for front in fronts for p in (front.pivots, front.boundary)]
-        )
-        self.pivots = np.concatenate([front.pivots for front in fronts])
+        self.pivots = _pivots(fronts)
+        boundary = place[np.concatenate([front.boundary for front in fronts])]
+        boundary -= np.where(boundary < own[1], own[0], shared - len(self.pivots))
+        self._boundary = boundary.astype(np.int32)
         self._counts = np.array([(len(front.pivots), len(front.boundary)) for front in fronts])
         sizes = [k * (k + b) for k, b in self._counts.tolist()]
         self._numbers = np.empty(sum(sizes), precision)
         self.slots = np.split(self._numbers, np.cumsum(sizes)[:-1])
 
-    def forward(self, sides: np.ndarray) -> np.ndarray:
+    def forward(self, sides: np.ndarray) -> None:
         """Eliminate the pivots in ``sides``, in place."""
-        _forward(sides, self.pixels, self._counts, self._numbers)
-        return sides
+        _forward(sides, self._boundary, self._counts, self._numbers)
 
-    def backward(self, sides: np.ndarray) -> np.ndarray:
-        """Put the solution of the boundaries into the pivots, in place."""
-        _backward(sides, self.pixels, self._counts, self._numbers)
-        return sides
+    def backward(self, sides: np.ndarray) -> None:
+        """Put the solution of what is shared into the pivots, in place."""
+        _backward(sides, self._boundary, self._counts, self._numbers)
+
+
+def _pivots(fronts: list[Front]) -> np.ndarray:
+    return np.concatenate([front.pivots for front in fronts])
 
 
 def _subtrees(levels: list[list[Front]]) -> list[list[Front]]:
@@ -370,41 +408,46 @@ def _add_update(
 
 
 @numba.njit(cache=True, nogil=True)
-def _parts(
-    pixels: np.ndarray, numbers: np.ndarray, place: int, start: int, k: int, b: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Pivots and boundary of a front, and its factors: (k, k) and (k, b)."""
+def _parts(numbers: np.ndarray, start: int, k: int, b: int) -> tuple[np.ndarray, np.ndarray]:
+    """Factors of a front: (k, k) and (k, b)."""
     middle = start + k * k
     triangle = numbers[start:middle].reshape(k, k)
-    coupling = numbers[middle : middle + k * b].reshape(k, b)
-    return pixels[place : place + k], pixels[place + k : place + k + b], triangle, coupling
+    return triangle, numbers[middle : middle + k * b].reshape(k, b)
 
 
 @numba.njit(cache=True, nogil=True)
 def _forward(
-    sides: np.ndarray, pixels: np.ndarray, counts: np.ndarray, numbers: np.ndarray
+    sides: np.ndarray, boundary: np.ndarray, counts: np.ndarray, numbers: np.ndarray
 ) -> None:
-    place, start = 0, 0
+    pivot, place, start = 0, 0, 0
     for k, b in counts:
-        pivots, boundary, triangle, coupling = _parts(pixels, numbers, place, start, k, b)
         if k > 0:
-            solved = np.dot(triangle, sides[pivots])
-            sides[pivots] = solved
-            sides[boundary] -= np.dot(coupling.T, solved)
-        place += k + b
+            triangle, coupling = _parts(numbers, start, k, b)
+            solved = np.dot(triangle, sides[pivot : pivot + k])
+            sides[pivot : pivot + k] = solved
+            passed = np.dot(coupling.T, solved)
+            for i in range(b):
+                row = boundary[place + i]
+                for column in range(sides.shape[1]):
+                    sides[row, column] -= passed[i, column]
+        pivot += k
+        place += b
         start += k * (k + b)
 
 
 @numba.njit(cache=True, nogil=True)
 def _backward(
-    sides: np.ndarray, pixels: np.ndarray, counts: np.ndarray, numbers: np.ndarray
+    sides: np.ndarray, boundary: np.ndarray, counts: np.ndarray, numbers: np.ndarray
 ) -> None:
-    place, start = len(pixels), len(numbers)
+    pivot, place, start = 0, len(boundary), len(numbers)
+    for k, _ in counts:
+        pivot += k
     for i in range(len(counts) - 1, -1, -1):
         k, b = counts[i]
-        place -= k + b
+        pivot -= k
+        place -= b
         start -= k * (k + b)
-        pivots, boundary, triangle, coupling = _parts(pixels, numbers, place, start, k, b)
         if k > 0:
-            left = sides[pivots] - np.dot(coupling, sides[boundary])
-            sides[pivots] = np.dot(triangle.T, left)
+            triangle, coupling = _parts(numbers, start, k, b)
+            left = sides[pivot : pivot + k] - np.dot(coupling, sides[boundary[place : place + b]])
+            sides[pivot : pivot + k] = np.dot(triangle.T, left)

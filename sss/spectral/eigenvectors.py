@@ -39,11 +39,12 @@ ROUGH = 1e-2
 eigenvalues; those of the eigenvalues are the squares. In double precision; in single precision
 before the eigenvectors are corrected; and where they are not."""
 
-SETTLED = 1e-3
-"""Relative move of the eigenvalues in a correction after which there is no other: what is left is
-about the square. From single precision they move by 1e-4."""
+SETTLED = 5e-3
+"""Residuals, relative to the eigenvalues, at which corrections end. Those of the eigenvalues are
+about the squares of these, and smaller where the residuals are rounding, which is of all
+frequencies."""
 
-MOST_CORRECTIONS = 4
+MOST_CORRECTIONS = 2
 
 ZERO = 1e-12
 """Eigenvalues nearer zero than this are zero up to rounding."""
@@ -56,6 +57,9 @@ SMALLEST_SPACE = 2
 LARGEST_SPACE = 12
 """Times the vectors wanted: where the search is first asked whether it has ended, and where it
 gives up. It ends at 2 to 4 times."""
+
+CORRECTED_SPACE = 5
+"""Where it ends in any case if corrections follow: rounding may keep residuals above ``FINE``."""
 
 
 def smallest_eigenvectors(
@@ -90,11 +94,10 @@ def smallest_eigenvectors(
     if pixels <= max(DENSE_LIMIT, 4 * (count + SPARE)):
         values, vectors = scipy.linalg.eigh(laplacian.toarray())
     else:
-        wanted = count + SPARE - 1
-        found = _in_single_precision(laplacian, size, wanted, seed, rough, linked)
+        found = _in_single_precision(laplacian, size, count, seed, rough, linked)
         if found is None:
             factors = Factors(laplacian, size, SHIFT, linked=linked)
-            space = _krylov(factors.solve, pixels, wanted, seed, np.float64, EXACT)
+            space = _krylov(factors.solve, pixels, count + SPARE - 1, seed, np.float64, EXACT)
             found = _rayleigh_ritz(laplacian, space)
         values, vectors = found
     nearest = np.argsort(np.abs(values), kind="stable")[:count]
@@ -117,9 +120,13 @@ def _in_single_precision(
     tolerance = ROUGH if rough else FINE
     try:
         factors = Factors(laplacian, size, SHIFT, single=True, linked=linked)
-        found = _krylov(factors.solve, laplacian.shape[0], count, seed, np.float32, tolerance)
+        pixels, searched = laplacian.shape[0], count + SPARE - 1
+        end = None if rough else CORRECTED_SPACE
+        found = _krylov(factors.solve, pixels, searched, seed, np.float32, tolerance, end)
         values, vectors = _rayleigh_ritz(laplacian, found)
-        return (values, vectors) if rough else _corrected(laplacian, factors, values, vectors)
+        if not rough:
+            values, vectors = _corrected(laplacian, factors, values, vectors, count)
+        return values, vectors
     except (np.linalg.LinAlgError, RuntimeError):
         return None
 
@@ -131,14 +138,18 @@ def _krylov(
     seed: int,
     precision: type,
     tolerance: float,
+    end: int | None = None,
 ) -> np.ndarray:
     """(N, count) eigenvectors of ``solve`` with the largest |θ|, all orthogonal to constants.
+
+    A space ``end`` times as large as wanted is the last, whether it holds them to ``tolerance`` or
+    not.
 
     Block Lanczos (Golub and Underwood 1977), every new block made orthogonal to all before it. The
     constant vector, whose eigenvalue is known to be zero, is left out: its inverse is larger than
     any other by so much that single precision would lose them.
     """
-    largest = min(LARGEST_SPACE * count, pixels - 1) // BLOCK * BLOCK
+    largest = min((end or LARGEST_SPACE) * count, pixels - 1) // BLOCK * BLOCK
     # Memory is taken as it is filled.
     space: np.ndarray = np.empty((pixels, largest), precision, order="F")
     projected = np.zeros((largest, largest))
@@ -152,9 +163,11 @@ def _krylov(
         used += BLOCK
         found = solve(block)
         found -= found.mean(axis=0)
+        # But for rounding, all of the overlap is with the last two blocks.
+        recent = max(0, used - 2 * BLOCK)
+        most = remove_parts(found, space[:, recent:used])
         overlaps = remove_parts(found, space[:, :used])
-        # Rounding leaves some of what was removed; a second time is enough.
-        overlaps += remove_parts(found, space[:, :used])
+        overlaps[recent:] += most
         projected[:used, used - BLOCK : used] = overlaps
         projected[used - BLOCK : used, :used] = overlaps.T
         block, rest = orthonormal(found)
@@ -163,7 +176,8 @@ def _krylov(
         values, combinations = np.linalg.eigh(projected[:used, :used])
         wanted = np.argsort(-np.abs(values), kind="stable")[:count]
         residuals = np.linalg.norm(rest @ combinations[used - BLOCK :, wanted], axis=0)
-        if (residuals <= tolerance * np.abs(values[wanted])).all():
+        converged = (residuals <= tolerance * np.abs(values[wanted])).all()
+        if converged or (end and used + BLOCK > largest):
             return combine(space[:, :used], combinations[:, wanted].astype(precision))
     raise RuntimeError(
         f"{count} eigenvectors did not converge in a space of {used}; try a photo of another size "
@@ -182,37 +196,50 @@ def _rayleigh_ritz(laplacian: sp.csr_array, vectors: np.ndarray) -> tuple[np.nda
 
 
 def _corrected(
-    laplacian: sp.csr_array, factors: Factors, values: np.ndarray, vectors: np.ndarray
+    laplacian: sp.csr_array, factors: Factors, values: np.ndarray, vectors: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Eigenpairs to double precision's from those found in single precision.
 
     Raises:
-        RuntimeError: The eigenvalues do not settle.
+        RuntimeError: The ``count`` nearest zero do not settle.
     """
+    applied = _apply(laplacian, vectors)
     for _ in range(MOST_CORRECTIONS):
-        old = np.sort(values)
-        values, vectors = _davidson_step(laplacian, factors, values, vectors)
-        new = np.sort(values)
-        # Those of zero, up to rounding, need not settle.
-        if (np.abs(new - old) <= SETTLED * np.maximum(np.abs(new), ZERO)).all():
+        values, vectors = _davidson_step(laplacian, factors, values, vectors, applied)
+        applied = _apply(laplacian, vectors)
+        # The spare ones need not settle: rounding lets some pass for copies of others.
+        nearest = np.argsort(np.abs(values), kind="stable")[:count]
+        allowed = np.maximum(SETTLED * np.abs(values[nearest]), ZERO)
+        if (_residuals(values, vectors, applied)[nearest] <= allowed).all():
             return values, vectors
     raise RuntimeError("the eigenvalues did not settle")
 
 
+def _residuals(values: np.ndarray, vectors: np.ndarray, applied: np.ndarray) -> np.ndarray:
+    """Lengths of ``applied − vectors·values``."""
+    squares = map_rows(
+        lambda rows: np.square(applied[rows] - vectors[rows] * values).sum(axis=0)[None],
+        len(vectors),
+    )
+    return np.sqrt(squares.sum(axis=0))
+
+
 def _davidson_step(
-    laplacian: sp.csr_array, factors: Factors, values: np.ndarray, vectors: np.ndarray
+    laplacian: sp.csr_array,
+    factors: Factors,
+    values: np.ndarray,
+    vectors: np.ndarray,
+    applied: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Best eigenpairs in the span of the vectors and of the inverse of their residuals.
 
     (Davidson, *J. Comput. Phys.* 17, 1975.) The residuals are computed in double precision; for
-    their inverse single precision is enough.
+    their inverse single precision is enough. ``applied`` is the Laplacian times the vectors.
     """
     count = len(values)
-    applied = _apply(laplacian, vectors)
     extra = complement(_inverse_residuals(factors, values, vectors, applied), vectors)
     projected = np.empty((count + extra.shape[1],) * 2)
     projected[:count, :count] = products(vectors, applied)
-    del applied  # as much memory as for all vectors
     applied = _apply(laplacian, extra)
     projected[count:, count:] = products(extra, applied)
     projected[count:, :count] = products(applied, vectors)
