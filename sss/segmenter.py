@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +26,13 @@ from sss.spectral.laplacian import (
 )
 from sss.spectral.names import GROUPINGS, SOLVERS
 from sss.spectral.relaxed import LOOSE_TOLERANCE, REWEIGHTING_FLOOR, TOLERANCE
+from sss.spectral.stencil import MATTING_EPSILON
 from sss.spectral.superpixels import compute_superpixels
+
+COARSENING = 0.5
+"""On the coarse grid, the superpixels' links and the ε of the matting affinity grow by this power
+of the ratio of the grids' sides. On twelve photos of BSDS500 train 0.978 of the pixels are in the
+exact solver's layers then, with 0 it is 0.964; for the links alone, 0.973 and, with 1, 0.953."""
 
 CLUSTERED_PIXELS = 4000
 """Pixels of the coarse grid whose clusters both solvers start from."""
@@ -184,10 +191,11 @@ class SoftSegmenter:
         with clock.stage("graph"):
             fine = full if self.solver == "exact" else graph_size(full)
             links = self._links(resize_linearly(photo, fine), resize_linearly(features, fine))
-            links = move_links(links, fine, size)
+            growth = math.sqrt(math.prod(fine) / math.prod(size)) ** COARSENING
+            links = growth * move_links(links, fine, size)
             # In double precision: the matting affinity's ε is below what float32 resolves.
             small = resize_linearly(photo, size).astype(np.float64)
-            laplacian = matting_laplacian(small) + links
+            laplacian = matting_laplacian(small, growth * MATTING_EPSILON) + links
             # The clusters that both solvers start from are those of the coarse grid.
             examples = resize_linearly(features, coarse).reshape(-1, features.shape[2])
             features = resize_linearly(features, size)
