@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch.overrides import TorchFunctionMode
 
 from sss.errors import InputError
 from sss.features.embedding import EmbeddingNetwork, ModelConfig, config_as_dict
@@ -23,6 +24,9 @@ DEFAULT_CHECKPOINT = (
 
 _MODEL_KEY = "sss_model"
 _TRAINING_KEY = "sss_training"
+
+_RANDOM = frozenset({"normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_", "trunc_normal_"})
+"""Names of torch's functions and methods that fill a tensor, their first argument."""
 
 
 def save_checkpoint(
@@ -87,7 +91,8 @@ def load_checkpoint(path: Path) -> tuple[EmbeddingNetwork, ModelConfig, dict[str
     try:
         config = ModelConfig(**json.loads(header[_MODEL_KEY]))
         training = json.loads(header.get(_TRAINING_KEY, "{}"))
-        network = build_network(config)
+        with _UnsetWeights():
+            network = build_network(config)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path} was written by another version of train.py ({error})") from error
     try:
@@ -99,6 +104,22 @@ def load_checkpoint(path: Path) -> tuple[EmbeddingNetwork, ModelConfig, dict[str
             f"'{config.encoder}' ({problems[0][:120] if problems else error})"
         ) from error
     return network.float().eval(), config, training
+
+
+class _UnsetWeights(TorchFunctionMode):
+    """Inside, random numbers that a checkpoint is about to replace are not drawn.
+
+    On the ``meta`` device, where segmentation_models_pytorch builds encoders of timm to see how
+    they are made, drawing them would even load all of sympy.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func.__name__ in _RANDOM:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def checkpoint_file(path: Path) -> Path:

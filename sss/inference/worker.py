@@ -7,8 +7,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from sss.clock import Progress, StageClock
 from sss.errors import InputError
 from sss.files import remove_partial_files, whole_file
 from sss.gpu.backend import choose_backend
+from sss.imports import compiler_on_demand, not_installed
 from sss.inference.options import AUTO, Options
 from sss.inference.progress import StageLine
 from sss.layers.export import write_layers, write_report
@@ -184,7 +184,8 @@ class PhotoWorker:
 
 
 def _load_extractor(options: Options) -> FeatureExtractor:
-    with not_installed("wandb"):  # half a second, and only for the scripts of timm
+    # wandb is half a second, and only for the scripts of timm.
+    with not_installed("wandb"), compiler_on_demand():
         from sss.features.checkpoints import DEFAULT_CHECKPOINT, pick_device
         from sss.features.extractor import FeatureExtractor
 
@@ -192,19 +193,6 @@ def _load_extractor(options: Options) -> FeatureExtractor:
         if device.type == "cuda":
             take_own_gpu()
         return FeatureExtractor(options.checkpoint or DEFAULT_CHECKPOINT, device)
-
-
-@contextmanager
-def not_installed(library: str) -> Iterator[None]:
-    """Let a library look as if it were not there to those that would import it if it were."""
-    if library in sys.modules:
-        yield
-        return
-    sys.modules[library] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[library]
 
 
 def take_own_gpu() -> None:

@@ -1,0 +1,66 @@
+"""Libraries that others would load although this run does not use them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+COMPILER = "torch._dynamo"
+
+
+@contextmanager
+def not_installed(library: str) -> Iterator[None]:
+    """Let a library look as if it were not there to those that would import it if it were."""
+    if library in sys.modules:
+        yield
+        return
+    sys.modules[library] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[library]
+
+
+@contextmanager
+def compiler_on_demand() -> Iterator[None]:
+    """Put off loading torch's compiler, which takes a second, until it is really asked for.
+
+    torchvision and timm load it to mark functions that it shall leave alone, which means something
+    only where something is compiled. What they import inside goes unmarked.
+    """
+    if COMPILER in sys.modules:
+        yield
+        return
+    stand_ins = {name: _StandIn(name) for name in (COMPILER, f"{COMPILER}.utils")}
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for name, module in stand_ins.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
+
+
+class _StandIn(ModuleType):
+    """Knows what libraries ask for while they are loaded; for all else the compiler is loaded."""
+
+    def disable(self, function: Callable[..., Any] | None = None, *_: Any, **__: Any) -> Any:
+        """Mark a function, or give the decorator that does."""
+        return (lambda decorated: decorated) if function is None else function
+
+    def is_compile_supported(self, device: Any) -> bool:
+        """Called when a model runs, not while it is loaded."""
+        supported: bool = importlib.import_module(self.__name__).is_compile_supported(device)
+        return supported
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # asked for by the import system itself
+            raise AttributeError(name)
+        for module in (COMPILER, f"{COMPILER}.utils"):
+            if isinstance(sys.modules.get(module), _StandIn):
+                del sys.modules[module]
+        return getattr(importlib.import_module(self.__name__), name)
