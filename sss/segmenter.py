@@ -48,10 +48,12 @@ class Level:
     Arrays of the segmenter's backend.
 
     Attributes:
+        picture: (H, W, 3) the photo at that size.
         stencil: Matting Laplacian, see :func:`sss.spectral.stencil.matting_stencil`.
         gradient: (H, W), see :func:`sss.spectral.relaxed.gradient_magnitude`.
     """
 
+    picture: Array
     stencil: Array
     gradient: Array
 
@@ -269,7 +271,7 @@ class SoftSegmenter:
                     parts.links,
                 )
                 if raw.shape[:2] != size:
-                    raw = self.backend.enlarge_along_photo(raw, parts.picture)
+                    raw = self.backend.enlarge_along_photo(raw, parts.level.picture, parts.picture)
             else:
                 raw = self.backend.resize_linearly(raw, size)
             floor = REWEIGHTING_FLOOR if self.relaxed else 0.0
@@ -280,7 +282,9 @@ class SoftSegmenter:
     def _level(self, photo: Array, size: tuple[int, int]) -> Level:
         picture = self.backend.resize_linearly(photo, size)
         return Level(
-            self.backend.matting_stencil(picture), self.backend.gradient_magnitude(picture)
+            picture,
+            self.backend.matting_stencil(picture),
+            self.backend.gradient_magnitude(picture),
         )
 
 

@@ -71,6 +71,11 @@ def map_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> li
     return [future.result() for future in futures]
 
 
+def slices(count: int, size: int, start: int = 0) -> list[slice]:
+    """Consecutive slices of ``size``, the last may be shorter, from ``start`` to ``count``."""
+    return [slice(first, min(first + size, count)) for first in range(start, count, size)]
+
+
 def _mark() -> None:
     """Tell a thread of the pool that it is one; waiting for its own pool it would wait for ever."""
     _inside.pool = True

@@ -23,7 +23,7 @@ def test_a_library_is_hidden_where_it_is_not_loaded_yet_and_only_for_a_while(
         assert load("made_for_this_test") is module
 
 
-# --- torch's compiler: each in a Python of its own, where it is not loaded yet ---------------------
+# --- torch's compiler: each in a Python of its own, where it is not loaded yet ------------------
 
 
 def run(code: str) -> str:

@@ -79,7 +79,7 @@ class Backend(Protocol):
     ) -> Array:
         """See :func:`sss.spectral.relaxed.relaxed_layers`."""
 
-    def enlarge_along_photo(self, layers: Array, photo: Array) -> Array:
+    def enlarge_along_photo(self, layers: Array, small: Array, photo: Array) -> Array:
         """See :func:`sss.spectral.upsampling.enlarge_along_photo`."""
 
     def largest_first(self, raw: Array, floor: float) -> tuple[np.ndarray, np.ndarray]:

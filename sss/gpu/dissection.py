@@ -15,6 +15,7 @@ import torch
 
 from sss.gpu.plan import LevelPlan, plan_levels
 from sss.spectral.dissection import dissect_coupled
+from sss.threads import slices
 
 LARGEST_BATCH = 2**25
 """Numbers of the fronts that are put together at once: 256 MB in double precision."""
@@ -91,8 +92,7 @@ class TorchFactors:
         triangle = torch.empty((count, pivots, pivots), dtype=self._precision, device=device)
         coupling = torch.empty((count, pivots, boundary), dtype=self._precision, device=device)
         step = max(1, LARGEST_BATCH // (pivots + boundary) ** 2)
-        for first in range(0, count, step):
-            part = slice(first, min(first + step, count))
+        for part in slices(count, step):
             rows, corner = self._assemble(plan, part, passed)
             lower, failure = torch.linalg.cholesky_ex(rows[:, :, :pivots])
             self._failures.append(failure)

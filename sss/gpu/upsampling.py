@@ -14,12 +14,13 @@ from sss.spectral.upsampling import EPSILON, WINDOW
 
 
 def enlarge_along_photo(
-    layers: Array, photo: Array, device: torch.device | str = "cpu"
+    layers: Array, small: Array, photo: Array, device: torch.device | str = "cpu"
 ) -> torch.Tensor:
     """Enlarge layers so that their edges are the photo's.
 
     Args:
         layers: (h, w, K), of the photo shrunk; a tensor decides on the device.
+        small: (h, w, 3) that photo.
         photo: (H, W, 3) float32 in [0, 1].
         device: Where to work.
 
@@ -28,7 +29,7 @@ def enlarge_along_photo(
     """
     large = as_tensor(photo, device)
     alpha = as_tensor(layers, large.device).double().permute(2, 0, 1)  # (K, h, w)
-    guide = resize_linearly(large, alpha.shape[1:]).double().permute(2, 0, 1)  # (3, h, w)
+    guide = as_tensor(small, large.device).double().permute(2, 0, 1)  # (3, h, w)
     mean = _box_mean(guide)
     products = _box_mean((guide[:, None] * guide).flatten(0, 1)).unflatten(0, (3, 3))
     covariance = products - mean[:, None] * mean

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
+
+from sss.threads import slices
 
 # Alphas come from float64 or float32 solvers; a slip this small is rounding, a larger one a fault.
 TOLERANCE = 1e-5
@@ -12,10 +12,9 @@ TOLERANCE = 1e-5
 _BLOCK_PIXELS = 1 << 16
 
 
-def row_blocks(height: int, width: int) -> Iterator[slice]:
+def row_blocks(height: int, width: int) -> list[slice]:
     """Blocks of rows, small enough for temporary arrays of them to stay in the cache."""
-    rows = max(1, _BLOCK_PIXELS // width)
-    return (slice(start, min(start + rows, height)) for start in range(0, height, rows))
+    return slices(height, max(1, _BLOCK_PIXELS // width))
 
 
 def check_photo(photo: np.ndarray) -> None:

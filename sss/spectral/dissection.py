@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from sss.spectral.symmetric import SymmetricFactors
-from sss.threads import map_threads
+from sss.threads import map_threads, slices
 
 REACH = 2
 """Pixels further apart in rows or columns are not coupled by the stencil."""
@@ -293,11 +293,10 @@ def _eliminate_pivots(matrix: np.ndarray, pivots: int, slot: np.ndarray) -> np.n
         slot[: pivots**2] = triangle.ravel()
         slot[pivots**2 :] = coupling.ravel()
 
-        def subtract(first: int) -> None:
-            end = min(first + PANEL, len(rest))
-            rest[first:end, :end] -= coupling[:, first:end].T @ coupling[:, :end]
+        def subtract(rows: slice) -> None:
+            rest[rows, : rows.stop] -= coupling[:, rows].T @ coupling[:, : rows.stop]
 
-        map_threads(subtract, range(0, len(rest), PANEL))
+        map_threads(subtract, slices(len(rest), PANEL))
     return rest
 
 

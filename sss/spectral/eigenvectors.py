@@ -18,6 +18,7 @@ from sss.spectral.tall import (
     products,
     remove_parts,
 )
+from sss.threads import slices
 
 EIGENVECTORS = 100
 """How many the reference uses."""
@@ -257,8 +258,7 @@ def _inverse_residuals(
 ) -> np.ndarray:
     """(N, count) float32, each of some length."""
     parts = []
-    for first in range(0, len(values), BLOCK):
-        part = slice(first, first + BLOCK)
+    for part in slices(len(values), BLOCK):
         residuals = applied[:, part] - vectors[:, part] * values[part]
         residuals /= np.maximum(np.linalg.norm(residuals, axis=0), LEAST_NORM)
         parts.append(factors.solve(residuals.astype(np.float32)))

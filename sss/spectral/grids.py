@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sss.threads import map_threads
+from sss.threads import map_threads, slices
 
 COARSE_PIXELS = 25_600
 """Size of the coarse grid: eigenvectors and components are computed on it."""
@@ -70,5 +70,5 @@ def resize_linearly(
         result[..., channels] = resized.reshape(*size, -1)
 
     # Four channels are the most that OpenCV averages at once.
-    map_threads(resize, [slice(c, c + 4) for c in range(0, picture.shape[2], 4)])
+    map_threads(resize, slices(picture.shape[2], 4))
     return result

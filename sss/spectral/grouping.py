@@ -8,7 +8,7 @@ from sss.errors import InputError
 from sss.spectral.clustering import best_kmeans
 from sss.spectral.constrained import sample_pixels
 from sss.spectral.names import GROUPINGS
-from sss.threads import map_threads
+from sss.threads import map_threads, slices
 
 LAYERS = 5
 """Layers of the reference."""
@@ -135,8 +135,8 @@ def energy_distances(components: np.ndarray, features: np.ndarray) -> np.ndarray
         distance: np.ndarray = np.sqrt(np.maximum(apart, 0)) @ weights
         return distance
 
-    blocks = [slice(first, first + ROWS) for first in range(0, len(points), ROWS)]
-    mean = weights.T @ np.concatenate(map_threads(mean_distance, blocks))
+    blocks = map_threads(mean_distance, slices(len(points), ROWS))
+    mean = weights.T @ np.concatenate(blocks)
     within = np.diagonal(mean) / 2
     return np.maximum(mean - within - within[:, None], 0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 
-from sss.threads import map_threads
+from sss.threads import map_threads, slices
 
 BLOCK = 256
 
@@ -45,13 +45,12 @@ class SymmetricFactors:
         """
         size, scaled = len(matrix), self._scaled
         limit = LARGEST_GROWTH * np.abs(np.diagonal(matrix)).max(initial=0)
-        for start in range(0, size, BLOCK):
-            own = slice(start, min(start + BLOCK, size))
+        for own in slices(size, BLOCK):
 
             def update(rows: slice) -> None:
                 matrix[rows, own] -= scaled[rows, : own.start] @ matrix[own, : own.start].T  # noqa: B023
 
-            map_threads(update, [slice(r, min(r + BLOCK, size)) for r in range(start, size, BLOCK)])
+            map_threads(update, slices(size, BLOCK, own.start))
             block = np.tril(matrix[own, own])
             block += np.tril(block, -1).T
             if not np.abs(np.diagonal(block)).max(initial=0) <= limit:
@@ -65,8 +64,7 @@ class SymmetricFactors:
             def scale(rows: slice) -> None:
                 scaled[rows, own] = matrix[rows, own] @ inverse  # noqa: B023
 
-            below = range(own.stop, size, BLOCK)
-            map_threads(scale, [slice(r, min(r + BLOCK, size)) for r in below])
+            map_threads(scale, slices(size, BLOCK, own.stop))
         return True
 
     def solve(self, sides: np.ndarray) -> np.ndarray:

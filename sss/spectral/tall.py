@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sss.threads import map_threads
+from sss.threads import map_threads, slices
 
 ROWS = 8192
 """Pixels that one thread works on at a time."""
@@ -20,12 +20,12 @@ LEAST_NORM = 1e-300
 
 def map_rows(function: Callable[[slice], np.ndarray], pixels: int) -> np.ndarray:
     """The rows that ``function`` gives for slices of them, one below the other."""
-    return np.concatenate(map_threads(function, _slices(pixels)))
+    return np.concatenate(map_threads(function, slices(pixels, ROWS)))
 
 
 def products(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """``firstᵀ·second``."""
-    parts = map_threads(lambda rows: first[rows].T @ second[rows], _slices(len(first)))
+    parts = map_threads(lambda rows: first[rows].T @ second[rows], slices(len(first), ROWS))
     total: np.ndarray = sum(parts[1:], start=parts[0])
     return total
 
@@ -42,7 +42,7 @@ def remove_parts(block: np.ndarray, space: np.ndarray) -> np.ndarray:
     def subtract(rows: slice) -> None:
         block[rows] -= space[rows] @ overlaps
 
-    map_threads(subtract, _slices(len(block)))
+    map_threads(subtract, slices(len(block), ROWS))
     return overlaps
 
 
@@ -66,7 +66,3 @@ def complement(block: np.ndarray, space: np.ndarray) -> np.ndarray:
         kept = powers > LEAST_PART * powers[-1]
         block = combine(block, directions[:, kept] / np.sqrt(powers[kept]))
     return block
-
-
-def _slices(pixels: int) -> list[slice]:
-    return [slice(start, start + ROWS) for start in range(0, pixels, ROWS)]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sss.spectral.grids import resize_linearly
 from sss.spectral.guided import box_mean, inverse_covariance
 from sss.threads import map_threads
 
@@ -25,18 +24,18 @@ EPSILON = 1e-4
 """Regularisation of the slopes: variance of colour, in [0, 1], that counts as none."""
 
 
-def enlarge_along_photo(layers: np.ndarray, photo: np.ndarray) -> np.ndarray:
+def enlarge_along_photo(layers: np.ndarray, small: np.ndarray, photo: np.ndarray) -> np.ndarray:
     """Enlarge layers so that their edges are the photo's.
 
     Args:
         layers: (h, w, K) float32, of the photo shrunk.
+        small: (h, w, 3) that photo.
         photo: (H, W, 3) float32 in [0, 1].
 
     Returns:
         (H, W, K) float32, summing to one where ``layers`` do; may leave [0, 1] by more than they.
     """
-    small = resize_linearly(photo, layers.shape[:2]).astype(np.float64)
-    planes = [np.ascontiguousarray(small[..., i]) for i in range(3)]
+    planes = [np.ascontiguousarray(small[..., i], np.float64) for i in range(3)]
     mean = np.stack([box_mean(plane, WINDOW) for plane in planes], axis=1)  # (h, 3, w)
     guide = np.stack(planes, axis=1)
     inverse = inverse_covariance(guide, mean, WINDOW, EPSILON)

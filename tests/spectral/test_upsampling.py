@@ -12,6 +12,10 @@ from sss.spectral.upsampling import EPSILON, enlarge_along_photo
 Threads = Callable[[Callable[[], Any]], tuple[Any, Any]]
 
 
+def enlarged(layers: np.ndarray, photo: np.ndarray) -> np.ndarray:
+    return enlarge_along_photo(layers, resize_linearly(photo, layers.shape[:2]), photo)
+
+
 def brute_force(layers: np.ndarray, small: np.ndarray, photo: np.ndarray) -> np.ndarray:
     """Ridge regression in every 3×3 window, the mean of a pixel's windows, interpolated."""
     height, width, count = layers.shape
@@ -43,7 +47,7 @@ def test_windows_are_fitted_as_by_hand(size: tuple[int, int]) -> None:
     photo = rng.random((*size, 3)).astype(np.float32)
     layers = rng.random((12, 15, 3)).astype(np.float32)
     expected = brute_force(layers, resize_linearly(photo, (12, 15)), photo)
-    found = enlarge_along_photo(layers, photo)
+    found = enlarged(layers, photo)
     assert found.shape == (*size, 3)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-4)
@@ -52,7 +56,7 @@ def test_windows_are_fitted_as_by_hand(size: tuple[int, int]) -> None:
 def test_layers_still_sum_to_one() -> None:
     rng = np.random.default_rng(1)
     layers = rng.dirichlet(np.ones(4), (20, 24)).astype(np.float32)
-    found = enlarge_along_photo(layers, rng.random((60, 70, 3)).astype(np.float32))
+    found = enlarged(layers, rng.random((60, 70, 3)).astype(np.float32))
     np.testing.assert_allclose(found.sum(axis=2), 1, atol=1e-4)
 
 
@@ -62,8 +66,8 @@ def test_edges_and_soft_edges_are_the_photos_own() -> None:
     photo = scene.photo.astype(np.float32)
     soft = (scene.alphas > 0.02) & (scene.alphas < 0.98)
     errors = [
-        np.abs(enlarged - scene.alphas)[soft].mean()
-        for enlarged in (enlarge_along_photo(small, photo), resize_linearly(small, (160, 200)))
+        np.abs(result - scene.alphas)[soft].mean()
+        for result in (enlarged(small, photo), resize_linearly(small, (160, 200)))
     ]
     assert errors[0] < 0.3 * errors[1]
 
@@ -73,7 +77,7 @@ def test_a_hair_thinner_than_a_small_pixel_is_found() -> None:
     photo[:, :60] = [0.2, 0.1, 0.1]
     photo[58:60, 60:90] = [0.2, 0.1, 0.1]
     small = resize_linearly(np.dstack([photo[..., 0] < 0.5, photo[..., 0] > 0.5]) * 1.0, (30, 30))
-    found = enlarge_along_photo(small.astype(np.float32), photo)
+    found = enlarged(small.astype(np.float32), photo)
     assert found[58:60, 62:86, 0].mean() > 0.85
     assert np.abs(found[52:55, 62:86, 0]).mean() < 0.1
 
@@ -81,5 +85,5 @@ def test_a_hair_thinner_than_a_small_pixel_is_found() -> None:
 def test_threads_do_not_show(one_and_two_threads: Threads) -> None:
     rng = np.random.default_rng(0)
     photo, layers = rng.random((50, 60, 3)).astype(np.float32), rng.random((25, 30, 3))
-    alone, two = one_and_two_threads(lambda: enlarge_along_photo(layers, photo))
+    alone, two = one_and_two_threads(lambda: enlarged(layers, photo))
     np.testing.assert_array_equal(alone, two)
