@@ -3,9 +3,11 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_array
 
 from data.scenes import Scene, generate_scene
 from sss.errors import InputError
+from sss.gpu.backend import NumpyBackend
 from sss.segmenter import SoftLayers, SoftSegmenter
 from sss.spectral.grids import resize_linearly
 from sss.spectral.relaxed import valid_alpha
@@ -74,6 +76,33 @@ def test_three_regions(layers: int | None, solver: str) -> None:
     assert_valid(result, (40, 50))
     assert result.alpha.shape == (40, 50, 3)
     assert recovered(result.alpha, scene.labels) > 0.95
+
+
+def test_links_of_the_coarse_grid_grow_with_its_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    class HaltError(Exception):
+        pass
+
+    class Watched(NumpyBackend):
+        def smallest_eigenvectors(self, laplacian: csr_array, *_: object, **__: object) -> None:
+            seen.append(laplacian)
+            raise HaltError
+
+    def far_part(solver: str, power: float) -> np.ndarray:
+        """What the matting Laplacian has no part in."""
+        monkeypatch.setattr("sss.segmenter.COARSENING", power)
+        with pytest.raises(HaltError):
+            SoftSegmenter(solver=solver, backend=Watched())(photo, photo)
+        matrix = seen[-1].toarray()
+        row, column = np.indices(matrix.shape)
+        return matrix[abs(row - column) > 2 * (48 + 1)]
+
+    seen: list[csr_array] = []
+    photo = np.random.default_rng(0).random((36, 48, 3))
+    monkeypatch.setattr("sss.spectral.grids.COARSE_PIXELS", 432)
+    plain, grown = far_part("coarse", 0.0), far_part("coarse", 0.5)
+    assert (plain != 0).sum() > 100
+    np.testing.assert_allclose(grown, np.sqrt(2) * plain)  # the grid's sides are halves
+    np.testing.assert_array_equal(far_part("exact", 0.0), far_part("exact", 0.5))
 
 
 def test_same_seed_gives_the_same_bits(scene: Scene, result: SoftLayers) -> None:

@@ -141,18 +141,20 @@ class Factors:
             raise np.linalg.LinAlgError("the Laplacian holds NaN or infinite values")
         self.kept, levels = dissect_coupled(laplacian, size, linked)
         precision = np.float32 if single else np.float64
-        chains = [*_subtrees(levels), levels[-1]]
-        ends = np.cumsum([len(_pivots(fronts)) for fronts in chains]).tolist()
+        halves, top = _subtrees(levels), levels[-1]
         # In order of elimination, pivots of a front are neighbours in memory.
-        order = np.concatenate([*map(_pivots, chains), self.kept])
+        pivots = [_pivots(fronts) for fronts in (*halves, top)]
+        order = np.concatenate([*pivots, self.kept])
         place = np.empty(len(order), np.int32)
         place[order] = np.arange(len(order))
-        starts = [0, *ends[:-1]]
-        *self._halves, self._top = (
-            _Chain(fronts, place, (start, end), starts[-1] if end < ends[-1] else end, precision)
-            for fronts, start, end in zip(chains, starts, ends, strict=True)
-        )
-        self._shared = order[starts[-1] :]
+        *starts, first, end = np.cumsum([0, *map(len, pivots)]).tolist()
+        # The strip between the halves, and the kept pixels.
+        self._shared = order[first:]
+        self._halves = [
+            _Chain(fronts, place, start, first, precision)
+            for fronts, start in zip(halves, starts, strict=True)
+        ]
+        self._top = _Chain(top, place, first, end, precision)
         update = self._eliminate(laplacian, levels, size[1], shift, precision)
         self._root = None
         if len(self.kept):
@@ -192,8 +194,7 @@ class Factors:
 
     def solve(self, sides: np.ndarray) -> np.ndarray:
         """Solve for (N, P) right-hand sides of the factors' precision, in C order."""
-        # Threads work on the halves, each with its own copy of what both pass on to: the strip
-        # between them and the kept pixels.
+        # Each half passes on to its own copy of what they share.
         shared = sides[self._shared]
 
         def forward(half: _Chain) -> np.ndarray:
@@ -233,7 +234,7 @@ class _Chain:
     Args:
         fronts: In order of elimination.
         place: Of every pixel in the order of elimination of the whole photo.
-        own: First and end of the pivots in that order.
+        start: Of the pivots in that order.
         shared: Where in that order begins what is shared.
         precision: Of the factors.
 
@@ -243,12 +244,13 @@ class _Chain:
     """
 
     def __init__(
-        self, fronts: list[Front], place: np.ndarray, own: Span, shared: int, precision: type
+        self, fronts: list[Front], place: np.ndarray, start: int, shared: int, precision: type
     ) -> None:
         self.fronts = fronts
         self.pivots = _pivots(fronts)
         boundary = place[np.concatenate([front.boundary for front in fronts])]
-        boundary -= np.where(boundary < own[1], own[0], shared - len(self.pivots))
+        count = len(self.pivots)
+        boundary -= np.where(boundary < start + count, start, shared - count)
         self._boundary = boundary.astype(np.int32)
         self._counts = np.array([(len(front.pivots), len(front.boundary)) for front in fronts])
         sizes = [k * (k + b) for k, b in self._counts.tolist()]

@@ -174,6 +174,30 @@ def test_sampled_equations_count_for_all(
     )
 
 
+def test_every_other_pixel_is_enough_at_first(
+    scene: tuple[np.ndarray, np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[int] = []
+    solve = constrained._solve_coupled
+
+    def watched(basis: np.ndarray, *rest: np.ndarray) -> np.ndarray:
+        used.append(len(basis))
+        return solve(basis, *rest)
+
+    monkeypatch.setattr(constrained, "_solve_coupled", watched)
+    values, vectors, start = scene
+    all_pixels = np.arange(48 * 56)
+    few = constrained_components(values, vectors, start, all_pixels)
+    assert used == [48 * 56 // 2] * 20 + [48 * 56] * 20
+    used.clear()
+    assert overlap_of_big_components(constrained_components(*scene), few) > 0.9
+    assert used == [48 * 56] * 40
+    used.clear()
+    pixels = sample_pixels((48, 56), 300)  # too few to leave any out
+    constrained_components(values, vectors, start[pixels], pixels)
+    assert used == [len(pixels)] * 40
+
+
 def test_single_precision_gives_much_the_same_components(
     scene: tuple[np.ndarray, np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
