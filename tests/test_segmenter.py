@@ -94,7 +94,8 @@ def test_links_of_the_coarse_grid_grow_with_its_cells(monkeypatch: pytest.Monkey
             SoftSegmenter(solver=solver, backend=Watched())(photo, photo)
         matrix = seen[-1].toarray()
         row, column = np.indices(matrix.shape)
-        return matrix[abs(row - column) > 2 * (48 + 1)]
+        width = 24 if solver == "coarse" else 48
+        return matrix[abs(row - column) > 2 * (width + 1)]
 
     seen: list[csr_array] = []
     photo = 0.5 + 0.02 * np.random.default_rng(0).random((36, 48, 3))  # like colours are linked
