@@ -68,3 +68,14 @@ def test_what_the_stand_in_does_not_know_loads_the_compiler_at_once() -> None:
         "print(torch._dynamo.optimize is compiler.optimize)"
     )
     assert printed.split() == ["True", "False", "True"]
+
+
+def test_a_part_of_the_compiler_may_be_imported() -> None:
+    printed = run(
+        "import torch\n"
+        "with compiler_on_demand():\n"
+        "    from torchvision.ops import roi_align\n"
+        "    import torch._dynamo.config as config\n"
+        "print(config is torch._dynamo.config, callable(torch._dynamo.optimize))"
+    )
+    assert printed.split() == ["True", "True"]
