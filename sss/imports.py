@@ -54,14 +54,19 @@ class _StandIn(ModuleType):
 
     def is_compile_supported(self, device: Any) -> bool:
         """Called when a model runs, not while it is loaded."""
-        supported: bool = importlib.import_module(self.__name__).is_compile_supported(device)
+        supported: bool = self._loaded().is_compile_supported(device)
         return supported
 
     def __getattr__(self, name: str) -> Any:
-        # The import system asks for several; for this one where a submodule is imported.
+        # The import system asks for several; for this one where a submodule is imported, which it
+        # then loads for itself.
         if name.startswith("__") and (self.__name__, name) != (COMPILER, "__path__"):
             raise AttributeError(name)
-        for module in (COMPILER, f"{COMPILER}.utils"):
-            if isinstance(sys.modules.get(module), _StandIn):
-                del sys.modules[module]
-        return getattr(importlib.import_module(self.__name__), name)
+        return getattr(self._loaded(), name)
+
+    def _loaded(self) -> ModuleType:
+        """The real module, from now on for everybody."""
+        for name in (COMPILER, f"{COMPILER}.utils"):
+            if isinstance(sys.modules.get(name), _StandIn):
+                del sys.modules[name]
+        return importlib.import_module(self.__name__)

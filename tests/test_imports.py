@@ -75,7 +75,18 @@ def test_a_part_of_the_compiler_may_be_imported() -> None:
         "import torch\n"
         "with compiler_on_demand():\n"
         "    from torchvision.ops import roi_align\n"
-        "    import torch._dynamo.config as config\n"
-        "print(config is torch._dynamo.config, callable(torch._dynamo.optimize))"
+        "    import torch._dynamo.config\n"
+        "print(callable(torch._dynamo.optimize), torch._dynamo.config.disable)"
     )
-    assert printed.split() == ["True", "True"]
+    assert printed.split() == ["True", "False"]
+
+
+def test_what_needs_the_compiler_gets_it_at_once() -> None:
+    printed = run(
+        "import torch\n"
+        "with compiler_on_demand():\n"
+        "    from torch._dynamo.utils import is_compile_supported\n"
+        "    print(is_compile_supported('cpu') in (True, False))\n"
+        "    print(torch.compile(lambda x: x + 1, backend='eager')(torch.ones(1)).item())"
+    )
+    assert printed.split() == ["True", "2.0"]

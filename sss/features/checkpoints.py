@@ -25,7 +25,7 @@ DEFAULT_CHECKPOINT = (
 _MODEL_KEY = "sss_model"
 _TRAINING_KEY = "sss_training"
 
-_RANDOM = frozenset({"normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_", "trunc_normal_"})
+_RANDOM = frozenset({"normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_"})
 """Names of torch's functions and methods that fill a tensor, their first argument."""
 
 
@@ -107,7 +107,7 @@ def load_checkpoint(path: Path) -> tuple[EmbeddingNetwork, ModelConfig, dict[str
 
 
 class _UnsetWeights(TorchFunctionMode):
-    """Inside, random numbers that a checkpoint is about to replace are not drawn.
+    """Inside, zeros stand in for random numbers, which a checkpoint is about to replace.
 
     On the ``meta`` device, where segmentation_models_pytorch builds encoders of timm to see how
     they are made, drawing them would even load all of sympy.
@@ -118,7 +118,11 @@ class _UnsetWeights(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func.__name__ in _RANDOM:
-            return args[0] if args else kwargs["tensor"]
+            tensor = args[0] if args else kwargs["tensor"]
+            if not tensor.is_meta:
+                # Not left as they are: a truncated distribution is drawn until all are inside.
+                tensor.detach().zero_()
+            return tensor
         return func(*args, **kwargs)
 
 

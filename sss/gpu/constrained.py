@@ -52,7 +52,7 @@ def constrained_components(
     device = vectors.device
     basis = vectors if pixels is None else vectors[as_tensor(pixels, device)]
     basis = basis.to(torch.float32 if single else torch.float64)
-    stride = 1 if pixels is None else early_stride(*basis.shape)
+    stride = 1 if pixels is None else early_stride(start, basis.shape[1])
     used = basis[::stride]
     unit = torch.eye(int(start.max()) + 1, dtype=basis.dtype, device=device)
     alpha = unit[as_tensor(start[::stride], device)]  # (P, C)

@@ -89,8 +89,8 @@ def constrained_components(
         eigenvalues: (M,), signed, as they come from the indefinite Laplacian.
         eigenvectors: (N, M).
         start: (P,) integers 0 … C−1, a hard clustering of ``pixels``: where the search starts.
-        pixels: (P,) indices of the pixels whose equations are used, their weight scaled up; None
-            for all N.
+        pixels: (P,) indices of the pixels whose equations are used, every other of them in the
+            ``EARLY_ITERATIONS``, their weight scaled up; None for all N throughout.
         single: Weigh and add up in single precision, twice as fast; the floor of the reweighting
             is ``SINGLE_FLOOR`` then.
 
@@ -100,7 +100,7 @@ def constrained_components(
     """
     basis = eigenvectors if pixels is None else eigenvectors[pixels]
     basis = basis.astype(np.float32 if single else np.float64)
-    stride = 1 if pixels is None else early_stride(*basis.shape)
+    stride = 1 if pixels is None else early_stride(start, basis.shape[1])
     used = basis[::stride]
     alpha = np.eye(int(start.max()) + 1, dtype=basis.dtype)[:, start[::stride]]  # (C, P)
     energy = np.diag(eigenvalues)
@@ -119,9 +119,11 @@ def constrained_components(
     return np.ascontiguousarray(_with_remainder(coefficients @ eigenvectors.T).T)
 
 
-def early_stride(pixels: int, eigenvectors: int) -> int:
-    """Of every how many sampled pixels one is used in the ``EARLY_ITERATIONS``."""
-    return 2 if pixels >= 2 * EARLY_PIXELS * eigenvectors else 1
+def early_stride(start: np.ndarray, eigenvectors: int) -> int:
+    """Of every how many sampled pixels one is used in the ``EARLY_ITERATIONS``; no cluster ends."""
+    half = start[::2]
+    enough = len(half) >= EARLY_PIXELS * eigenvectors
+    return 2 if enough and len(np.unique(half)) == len(np.unique(start)) else 1
 
 
 def sparsity_weight(deviation: np.ndarray) -> np.ndarray:

@@ -251,7 +251,7 @@ class _Chain:
         boundary = place[np.concatenate([front.boundary for front in fronts])]
         count = len(self.pivots)
         boundary -= np.where(boundary < start + count, start, shared - count)
-        self._boundary = boundary.astype(np.int32)
+        self._boundary = boundary
         self._counts = np.array([(len(front.pivots), len(front.boundary)) for front in fronts])
         sizes = [k * (k + b) for k, b in self._counts.tolist()]
         self._numbers = np.empty(sum(sizes), precision)

@@ -40,15 +40,15 @@ ROUGH = 1e-2
 eigenvalues; those of the eigenvalues are the squares. In double precision; in single precision
 before the eigenvectors are corrected; and where they are not."""
 
-SETTLED = 5e-3
+SETTLED = 2e-3
 """Residuals, relative to the eigenvalues, at which corrections end. Those of the eigenvalues are
 about the squares of these, and smaller where the residuals are rounding, which is of all
 frequencies."""
 
-MOST_CORRECTIONS = 2
+MOST_CORRECTIONS = 3
 
 ZERO = 1e-12
-"""Eigenvalues nearer zero than this are zero up to rounding."""
+"""Residuals below this are rounding."""
 
 BLOCK = 16
 """Vectors that a Krylov step adds. A few at once use the processor better than one; with more, the
@@ -206,7 +206,10 @@ def _corrected(
     """
     applied = _apply(laplacian, vectors)
     for _ in range(MOST_CORRECTIONS):
-        values, vectors = _davidson_step(laplacian, factors, values, vectors, applied)
+        extra = complement(_inverse_residuals(factors, values, vectors, applied), vectors)
+        projected = products(vectors, applied)
+        del applied  # as much memory as for all vectors
+        values, vectors = _davidson_step(laplacian, vectors, projected, extra)
         applied = _apply(laplacian, vectors)
         # The spare ones need not settle: rounding lets some pass for copies of others.
         nearest = np.argsort(np.abs(values), kind="stable")[:count]
@@ -226,30 +229,31 @@ def _residuals(values: np.ndarray, vectors: np.ndarray, applied: np.ndarray) -> 
 
 
 def _davidson_step(
-    laplacian: sp.csr_array,
-    factors: Factors,
-    values: np.ndarray,
-    vectors: np.ndarray,
-    applied: np.ndarray,
+    laplacian: sp.csr_array, vectors: np.ndarray, own: np.ndarray, extra: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Best eigenpairs in the span of the vectors and of the inverse of their residuals.
 
-    (Davidson, *J. Comput. Phys.* 17, 1975.) The residuals are computed in double precision; for
-    their inverse single precision is enough. ``applied`` is the Laplacian times the vectors.
+    (Davidson, *J. Comput. Phys.* 17, 1975.) The residuals are those of double precision; for their
+    inverse single precision is enough.
+
+    Args:
+        laplacian: (N, N).
+        vectors: (N, M) orthonormal.
+        own: (M, M) the Laplacian between the vectors.
+        extra: (N, E) orthonormal basis of what the inverse residuals add.
     """
-    count = len(values)
-    extra = complement(_inverse_residuals(factors, values, vectors, applied), vectors)
+    count = len(own)
     projected = np.empty((count + extra.shape[1],) * 2)
-    projected[:count, :count] = products(vectors, applied)
+    projected[:count, :count] = own
     applied = _apply(laplacian, extra)
     projected[count:, count:] = products(extra, applied)
     projected[count:, :count] = products(applied, vectors)
     del applied
     found, combinations = np.linalg.eigh(projected)  # of the lower triangle
     nearest = np.argsort(np.abs(found), kind="stable")[:count]
-    own, added = np.split(combinations[:, nearest], [count])
+    kept, added = np.split(combinations[:, nearest], [count])
     return found[nearest], map_rows(
-        lambda rows: vectors[rows] @ own + extra[rows] @ added, len(vectors)
+        lambda rows: vectors[rows] @ kept + extra[rows] @ added, len(vectors)
     )
 
 
