@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=LAYERS)
     parser.add_argument("--megapixels", type=float, default=12)
     parser.add_argument(
-        "--crop", nargs=2, type=float, default=(0.5, 0.08), help="its corner: shares of the sides"
+        "--crop", nargs=2, type=float, default=(0.0, 0.68), help="its corner: shares of the sides"
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("hair.png"))
     options = parser.parse_args()
