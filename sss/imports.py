@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 COMPILER = "torch._dynamo"
+STOOD_IN = (COMPILER, f"{COMPILER}.utils")
 
 
 @contextmanager
@@ -35,14 +36,11 @@ def compiler_on_demand() -> Iterator[None]:
     if COMPILER in sys.modules:
         yield
         return
-    stand_ins = {name: _StandIn(name) for name in (COMPILER, f"{COMPILER}.utils")}
-    sys.modules.update(stand_ins)
+    sys.modules.update({name: _StandIn(name) for name in STOOD_IN})
     try:
         yield
     finally:
-        for name, module in stand_ins.items():
-            if sys.modules.get(name) is module:
-                del sys.modules[name]
+        _remove_stand_ins()
 
 
 class _StandIn(ModuleType):
@@ -66,7 +64,11 @@ class _StandIn(ModuleType):
 
     def _loaded(self) -> ModuleType:
         """The real module, from now on for everybody."""
-        for name in (COMPILER, f"{COMPILER}.utils"):
-            if isinstance(sys.modules.get(name), _StandIn):
-                del sys.modules[name]
+        _remove_stand_ins()
         return importlib.import_module(self.__name__)
+
+
+def _remove_stand_ins() -> None:
+    for name in STOOD_IN:
+        if isinstance(sys.modules.get(name), _StandIn):
+            del sys.modules[name]

@@ -137,7 +137,4 @@ def test_an_error_comes_when_no_other_item_is_at_work_any_more() -> None:
 @pytest.mark.parametrize(("processes", "each"), [(1, 5), (2, 2), (5, 1), (9, 1)])
 def test_processes_share_the_threads(processes: int, each: int) -> None:
     set_thread_count(5)
-    try:
-        assert threads_each(processes) == each
-    finally:
-        set_thread_count(None)
+    assert threads_each(processes) == each

@@ -141,20 +141,13 @@ class Factors:
             raise np.linalg.LinAlgError("the Laplacian holds NaN or infinite values")
         self.kept, levels = dissect_coupled(laplacian, size, linked)
         precision = np.float32 if single else np.float64
-        halves, top = _subtrees(levels), levels[-1]
-        # In order of elimination, pivots of a front are neighbours in memory.
-        pivots = [_pivots(fronts) for fronts in (*halves, top)]
-        order = np.concatenate([*pivots, self.kept])
-        place = np.empty(len(order), np.int32)
-        place[order] = np.arange(len(order))
-        *starts, first, end = np.cumsum([0, *map(len, pivots)]).tolist()
+        pixels, top = laplacian.shape[0], levels[-1]
         # The strip between the halves, and the kept pixels.
-        self._shared = order[first:]
+        self._shared = np.concatenate([top[0].pivots, self.kept])
         self._halves = [
-            _Chain(fronts, place, start, first, precision)
-            for fronts, start in zip(halves, starts, strict=True)
+            _Chain(fronts, self._shared, pixels, precision) for fronts in _subtrees(levels)
         ]
-        self._top = _Chain(top, place, first, end, precision)
+        self._top = _Chain(top, self.kept, pixels, precision)
         update = self._eliminate(laplacian, levels, size[1], shift, precision)
         self._root = None
         if len(self.kept):
@@ -229,29 +222,30 @@ class Factors:
 class _Chain:
     """Fronts that are eliminated one after the other, and their factors in one array.
 
-    It works on its pivots, in order of elimination, and on what it shares with other chains.
+    It works on its pivots, in order of elimination and so side by side in memory, and after them on
+    what it shares with other chains.
 
     Args:
         fronts: In order of elimination.
-        place: Of every pixel in the order of elimination of the whole photo.
-        start: Of the pivots in that order.
-        shared: Where in that order begins what is shared.
+        shared: The pixels that its fronts may pass on to, beside its own.
+        pixels: Of the photo.
         precision: Of the factors.
 
     Attributes:
-        fronts, pivots: As above.
+        fronts: As above.
+        pivots: All of the fronts'.
         slots: Where in the array the factors of each front stand.
     """
 
     def __init__(
-        self, fronts: list[Front], place: np.ndarray, start: int, shared: int, precision: type
+        self, fronts: list[Front], shared: np.ndarray, pixels: int, precision: type
     ) -> None:
         self.fronts = fronts
-        self.pivots = _pivots(fronts)
-        boundary = place[np.concatenate([front.boundary for front in fronts])]
-        count = len(self.pivots)
-        boundary -= np.where(boundary < start + count, start, shared - count)
-        self._boundary = boundary
+        self.pivots = np.concatenate([front.pivots for front in fronts])
+        order = np.concatenate([self.pivots, shared])
+        place = np.empty(pixels, np.int32)
+        place[order] = np.arange(len(order))
+        self._boundary = place[np.concatenate([front.boundary for front in fronts])]
         self._counts = np.array([(len(front.pivots), len(front.boundary)) for front in fronts])
         sizes = [k * (k + b) for k, b in self._counts.tolist()]
         self._numbers = np.empty(sum(sizes), precision)
@@ -264,10 +258,6 @@ class _Chain:
     def backward(self, sides: np.ndarray) -> None:
         """Put the solution of what is shared into the pivots, in place."""
         _backward(sides, self._boundary, self._counts, self._numbers)
-
-
-def _pivots(fronts: list[Front]) -> np.ndarray:
-    return np.concatenate([front.pivots for front in fronts])
 
 
 def _subtrees(levels: list[list[Front]]) -> list[list[Front]]:
@@ -440,9 +430,7 @@ def _forward(
 def _backward(
     sides: np.ndarray, boundary: np.ndarray, counts: np.ndarray, numbers: np.ndarray
 ) -> None:
-    pivot, place, start = 0, len(boundary), len(numbers)
-    for k, _ in counts:
-        pivot += k
+    pivot, place, start = counts[:, 0].sum(), len(boundary), len(numbers)
     for i in range(len(counts) - 1, -1, -1):
         k, b = counts[i]
         pivot -= k
