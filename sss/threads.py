@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -52,30 +53,44 @@ def map_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> li
     """
     global _pool
     items = list(items)
-    count = thread_count()
-    if min(count, len(items)) < 2 or getattr(_inside, "pool", False):
+    count = min(thread_count(), len(items))
+    if count < 2 or getattr(_inside, "map", False):
         return [function(item) for item in items]
     if _pool is None:
-        _pool = ThreadPoolExecutor(count, initializer=_mark)
-    futures = [_pool.submit(function, item) for item in items]
+        _pool = ThreadPoolExecutor(thread_count())
+    results: dict[int, Result] = {}
+    errors: dict[int, BaseException] = {}
+    waiting = deque(enumerate(items))
+
+    def work() -> None:
+        """Take items until none is left: a future for each would cost more than a small item."""
+        _inside.map = True
+        try:
+            while waiting:
+                try:
+                    index, item = waiting.popleft()
+                except IndexError:  # another thread was faster
+                    return
+                try:
+                    results[index] = function(item)
+                except BaseException as error:
+                    waiting.clear()
+                    errors[index] = error
+        finally:
+            _inside.map = False
+
+    others = [_pool.submit(work) for _ in range(count - 1)]
     try:
-        wait(futures, return_when=FIRST_EXCEPTION)
+        work()  # the caller's own thread is one of them
     finally:
         # Nothing may be at work any more when the caller tidies up after an error or Ctrl-C.
-        for future in futures:
-            future.cancel()
-        wait(futures)
-    for future in futures:
-        if not future.cancelled():
-            future.result()  # raises what went wrong first, in the order of the items
-    return [future.result() for future in futures]
+        waiting.clear()
+        wait(others)
+    if errors:
+        raise errors[min(errors)]
+    return [results[index] for index in range(len(items))]
 
 
 def slices(count: int, size: int, start: int = 0) -> list[slice]:
     """Consecutive slices of ``size``, the last may be shorter, from ``start`` to ``count``."""
     return [slice(first, min(first + size, count)) for first in range(start, count, size)]
-
-
-def _mark() -> None:
-    """Tell a thread of the pool that it is one; waiting for its own pool it would wait for ever."""
-    _inside.pool = True
