@@ -28,6 +28,9 @@ REACH = 2
 LEAF_SIDE = 10
 """Boxes are halved until no side is longer."""
 
+COMPILED_SIDE = 512
+"""Up to which a front is eliminated by one thread in compiled code."""
+
 PANEL = 256
 """Rows of a front's update that one thread computes at a time."""
 
@@ -179,7 +182,9 @@ class Factors:
             def eliminate(task: tuple[Front, list[tuple[Front, np.ndarray]]]) -> np.ndarray:
                 front, halves = task
                 matrix = _front_matrix(laplacian, front, width, shift, halves, precision)
-                return _eliminate_pivots(matrix, len(front.pivots), slots[id(front)])
+                pivots, slot = len(front.pivots), slots[id(front)]
+                small = len(matrix) <= COMPILED_SIDE
+                return (_eliminate_small if small else _eliminate_pivots)(matrix, pivots, slot)
 
             updates = map_threads(eliminate, tasks)
             below = level
@@ -289,6 +294,20 @@ def _eliminate_pivots(matrix: np.ndarray, pivots: int, slot: np.ndarray) -> np.n
             rest[rows, : rows.stop] -= coupling[:, rows].T @ coupling[:, : rows.stop]
 
         map_threads(subtract, slices(len(rest), PANEL))
+    return rest
+
+
+@numba.njit(cache=True, nogil=True)
+def _eliminate_small(matrix: np.ndarray, pivots: int, slot: np.ndarray) -> np.ndarray:
+    """:func:`_eliminate_pivots` without Python, whose lock would let no two threads at work."""
+    rest = matrix[pivots:, pivots:]
+    if pivots:
+        own = matrix[:pivots, :pivots].astype(np.float64)
+        triangle = np.linalg.inv(np.linalg.cholesky(own)).astype(matrix.dtype)
+        coupling = np.dot(triangle, matrix[pivots:, :pivots].copy().T)
+        slot[: pivots**2] = triangle.ravel()
+        slot[pivots**2 :] = coupling.ravel()
+        rest -= np.dot(coupling.T, coupling)
     return rest
 
 

@@ -72,26 +72,15 @@ class SymmetricFactors:
         if self._lu is not None:
             solved: np.ndarray = scipy.linalg.lu_solve(self._lu, sides, check_finite=False)
             return solved
-        solution = sides.copy()
+        # Columns in halves: threads that shared the rows would wait for each other at every block.
+        return np.hstack(map_threads(self._solve_columns, np.array_split(sides, 2, axis=1)))
+
+    def _solve_columns(self, sides: np.ndarray) -> np.ndarray:
+        solution = np.array(sides, order="C")
         for own, inverse in self._blocks:
-            scaled, ends = self._scaled[own.stop :, own], solution[own]
-
-            def pass_on(rows: slice) -> None:
-                solution[own.stop :][rows] -= scaled[rows] @ ends  # noqa: B023
-
-            map_threads(pass_on, _halves(len(scaled)))
+            ends = solution[own]
+            solution[own.stop :] -= self._scaled[own.stop :, own] @ ends
             solution[own] = inverse @ ends
         for own, _ in reversed(self._blocks):
-            scaled, rest = self._scaled[own.stop :, own], solution[own.stop :]
-            parts = map_threads(
-                lambda rows: scaled[rows].T @ rest[rows],  # noqa: B023
-                _halves(len(scaled)),
-            )
-            for part in parts:
-                solution[own] -= part
+            solution[own] -= self._scaled[own.stop :, own].T @ solution[own.stop :]
         return solution
-
-
-def _halves(count: int) -> list[slice]:
-    """Always two, so that the number of threads does not show in the sums."""
-    return [slice(0, count // 2), slice(count // 2, count)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from sss.threads import map_threads, slices
 
-ROWS = 8192
+ROWS = 4096
 """Pixels that one thread works on at a time."""
 
 LEAST_PART = 1e-10
