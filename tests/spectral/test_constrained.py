@@ -73,13 +73,13 @@ def test_coupled_solve_equals_the_whole_system(components: int) -> None:
     np.testing.assert_allclose(solved, expected, rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("size", [1, 25, 26, 51, 100])
-def test_inverse_by_halves(size: int) -> None:
+@pytest.mark.parametrize("size", [1, 2, 51, 100])
+def test_inverse_by_sweeps(size: int) -> None:
     rng = np.random.default_rng(size)
-    roots = rng.standard_normal((3, 300, size)) * 10 ** rng.uniform(0, 2, (3, 300, 1))
-    matrices = roots.mT @ roots
-    expected = np.linalg.inv(matrices)
-    found = _inverse(matrices)
+    roots = rng.standard_normal((300, size)) * 10 ** rng.uniform(0, 2, (300, 1))
+    matrix = roots.T @ roots
+    expected = np.linalg.inv(matrix)
+    found = _inverse(matrix)
     np.testing.assert_allclose(found, expected, atol=1e-8 * np.abs(expected).max())
 
 
