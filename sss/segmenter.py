@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -28,6 +30,7 @@ from sss.spectral.names import GROUPINGS, SOLVERS
 from sss.spectral.relaxed import LOOSE_TOLERANCE, REWEIGHTING_FLOOR, TOLERANCE
 from sss.spectral.stencil import MATTING_EPSILON
 from sss.spectral.superpixels import compute_superpixels
+from sss.threads import map_threads
 
 COARSENING = 0.5
 """On the coarse grid, the superpixels' links and the ε of the matting affinity grow by this power
@@ -187,63 +190,78 @@ class SoftSegmenter:
         progress: Progress | None,
     ) -> Components:
         full = photo.shape[:2]
+        exact = self.solver == "exact"
         coarse = coarse_size(full)
-        size = full if self.solver == "exact" else coarse
+        size = full if exact else coarse
+        fine = full if exact else graph_size(full)
+        refined = full if exact else refined_size(full)
+        growth = math.sqrt(math.prod(fine) / math.prod(size)) ** COARSENING
+        pixels = sample_pixels(size, SAMPLED_PIXELS[self.solver], self.seed)
+        picture = self.backend.upload(photo)
         clock = StageClock(progress)
         with clock.stage("graph"):
-            fine = full if self.solver == "exact" else graph_size(full)
-            links = self._links(resize_linearly(photo, fine), resize_linearly(features, fine))
-            growth = math.sqrt(math.prod(fine) / math.prod(size)) ** COARSENING
+            # Superpixels keep one thread busy for as long as another needs for the rest.
+            def rest() -> tuple[np.ndarray, Level, csr_array]:
+                # In double precision: the matting affinity's ε is below what float32 resolves.
+                small = resize_linearly(photo, size).astype(np.float64)
+                return (
+                    self._start(features, coarse, size, pixels),
+                    self._level(picture, refined),
+                    matting_laplacian(small, growth * MATTING_EPSILON),
+                )
+
+            work: list[Callable[[], Any]] = [lambda: self._links(photo, features, fine), rest]
+            links, (start, level, laplacian) = map_threads(lambda part: part(), work)
             links = growth * move_links(links, fine, size)
-            # In double precision: the matting affinity's ε is below what float32 resolves.
-            small = resize_linearly(photo, size).astype(np.float64)
-            laplacian = matting_laplacian(small, growth * MATTING_EPSILON) + links
-            # The clusters that both solvers start from are those of the coarse grid.
-            examples = resize_linearly(features, coarse).reshape(-1, features.shape[2])
-            features = resize_linearly(features, size)
-            embedding = features if embedding is None else resize_linearly(embedding, size)
+            laplacian = laplacian + links
+            self.backend.wait()
         with clock.stage("eigenvectors"):
             values, vectors = self.backend.smallest_eigenvectors(
                 laplacian,
                 size,
                 EIGENVECTORS,
                 self.seed,
-                rough=self.solver == "coarse",
+                rough=not exact,
                 linked=np.flatnonzero(np.diff(links.indptr)),
             )
         with clock.stage("components"):
-            count = SAMPLED_PIXELS[self.solver]
-            pixels = sample_pixels(size, count, self.seed)
-            examples = examples[sample_pixels(coarse, CLUSTERED_PIXELS, self.seed)]
-            points = features.reshape(-1, features.shape[2])[pixels]
-            start = clusters_from(examples, points, COMPONENTS, self.seed)
             found = self.backend.download(
                 self.backend.constrained_components(
-                    values, vectors, start, pixels, single=self.solver == "coarse"
+                    values, vectors, start, pixels, single=not exact
                 )
             )
-        with clock.stage("matting"):
-            picture = self.backend.upload(photo)
-            refined = full if self.solver == "exact" else refined_size(full)
-            level = self._level(picture, refined)
-            self.backend.wait()
+            grouped_by = resize_linearly(features if embedding is None else embedding, size)
         return Components(
             found.reshape(*size, -1),
-            embedding,
+            grouped_by,
             level,
             picture,
             links if size == refined else None,
             clock.seconds,
         )
 
-    def _links(self, photo: np.ndarray, features: np.ndarray) -> csr_array:
-        """Laplacian of the affinities between superpixels."""
-        photo = photo.astype(np.float64)
-        graph = compute_superpixels(photo)
-        features = features.astype(np.float64)
-        return superpixel_laplacian(
-            photo, features, graph, self.semantic_weight, self.colour_weight
+    def _links(self, photo: np.ndarray, features: np.ndarray, size: tuple[int, int]) -> csr_array:
+        """Laplacian of the affinities between superpixels of the photo at ``size``."""
+        photo, features = (
+            resize_linearly(picture, size).astype(np.float64) for picture in (photo, features)
         )
+        return superpixel_laplacian(
+            photo, features, compute_superpixels(photo), self.semantic_weight, self.colour_weight
+        )
+
+    def _start(
+        self,
+        features: np.ndarray,
+        coarse: tuple[int, int],
+        size: tuple[int, int],
+        pixels: np.ndarray,
+    ) -> np.ndarray:
+        """Cluster of each of ``pixels`` at ``size``; both solvers take those of the coarse grid."""
+        channels = features.shape[2]
+        examples = resize_linearly(features, coarse).reshape(-1, channels)
+        examples = examples[sample_pixels(coarse, CLUSTERED_PIXELS, self.seed)]
+        points = resize_linearly(features, size).reshape(-1, channels)[pixels]
+        return clusters_from(examples, points, COMPONENTS, self.seed)
 
     def group(self, parts: Components) -> np.ndarray:
         """Layers (h, w, K) on the solver's grid, before they are refined."""

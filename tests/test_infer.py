@@ -25,7 +25,7 @@ from sss.segmenter import SoftLayers
 
 REPOSITORY = Path(__file__).parents[1]
 STAGES = ["read", "features", "reduce", "graph", "eigenvectors", "components"]
-STAGES += ["matting", "grouping", "relaxed", "foreground", "write"]
+STAGES += ["grouping", "relaxed", "foreground", "write"]
 
 
 def scene(height: int = 24, width: int = 30) -> np.ndarray:

@@ -14,7 +14,7 @@ from sss.spectral.relaxed import valid_alpha
 from sss.spectral.superpixels import SuperpixelGraph, compute_superpixels
 from sss.threads import set_thread_count
 
-STAGES = ["graph", "eigenvectors", "components", "matting", "grouping", "relaxed"]
+STAGES = ["graph", "eigenvectors", "components", "grouping", "relaxed"]
 COLOURS = np.array([[0.1, 0.1, 0.9], [0.9, 0.2, 0.1], [0.2, 0.9, 0.3]])
 
 

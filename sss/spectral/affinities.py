@@ -59,8 +59,7 @@ def colour_affinity(
     # decides which of them are in.
     position = (graph.centroids + 1) / np.array(graph.labels.shape)
     pairs = cKDTree(position).query_pairs(radius * 1.001, output_type="ndarray")
-    apart = np.sqrt(np.square(position[pairs[:, 0]] - position[pairs[:, 1]]).sum(axis=1))
-    pairs = pairs[apart <= radius]
+    pairs = pairs[_pair_distance(position, pairs) <= radius]
     distance = _pair_distance(graph.means(photo), pairs)
     weight = (erf(COLOUR_STEEPNESS * (1 - distance - COLOUR_CENTRE)) + 1) / 2
     alike = weight > 0
@@ -69,7 +68,12 @@ def colour_affinity(
 
 def _pair_distance(values: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Euclidean distance of ``values`` (S, C) over ``pairs`` (P, 2), (P,)."""
-    return np.linalg.norm(values[pairs[:, 0]] - values[pairs[:, 1]], axis=1)
+    first, second = pairs.T
+    # Channel by channel: sums over an axis of two or three take four times as long.
+    squares = np.zeros(len(pairs))
+    for channel in np.ascontiguousarray(values.T):
+        squares += np.square(channel[first] - channel[second])
+    return np.sqrt(squares)
 
 
 def _between_centroids(

@@ -129,14 +129,18 @@ def energy_distances(components: np.ndarray, features: np.ndarray) -> np.ndarray
     weights /= np.maximum(weights.sum(axis=0), 1e-9)
     squares = np.square(points).sum(axis=1)
 
-    def mean_distance(rows: slice) -> np.ndarray:
-        """(R, C) of each pixel to the pixels of every component."""
-        apart = squares[rows, None] + squares - 2 * points[rows] @ points.T
-        distance: np.ndarray = np.sqrt(np.maximum(apart, 0)) @ weights
-        return distance
+    def add_up(rows: slice) -> np.ndarray:
+        """(C, C) sum over pairs of these pixels with themselves and, once, with those after."""
+        after = slice(rows.start, None)
+        apart = squares[rows, None] + squares[after] - 2 * points[rows] @ points[after].T
+        distances = np.sqrt(np.maximum(apart, 0))
+        own = slice(0, rows.stop - rows.start)
+        distances[:, own] /= 2  # both ways are in it
+        total: np.ndarray = weights[rows].T @ (distances @ weights[after])
+        return total
 
-    blocks = map_threads(mean_distance, slices(len(points), ROWS))
-    mean = weights.T @ np.concatenate(blocks)
+    half = np.sum(map_threads(add_up, slices(len(points), ROWS)), axis=0)
+    mean = half + half.T
     within = np.diagonal(mean) / 2
     return np.maximum(mean - within - within[:, None], 0)
 
