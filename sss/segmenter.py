@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -197,21 +198,26 @@ class SoftSegmenter:
         refined = full if exact else refined_size(full)
         growth = math.sqrt(math.prod(fine) / math.prod(size)) ** COARSENING
         pixels = sample_pixels(size, SAMPLED_PIXELS[self.solver], self.seed)
-        picture = self.backend.upload(photo)
         clock = StageClock(progress)
         with clock.stage("graph"):
+            picture = self.backend.upload(photo)
+
             # Superpixels keep one thread busy for as long as another needs for the rest.
-            def rest() -> tuple[np.ndarray, Level, csr_array]:
+            def rest() -> tuple[np.ndarray, np.ndarray, Level, csr_array]:
+                on_grid = resize_linearly(features, size)
+                # Both solvers start from the centres that the coarse grid's clusters have.
+                examples = on_grid if size == coarse else resize_linearly(features, coarse)
                 # In double precision: the matting affinity's ε is below what float32 resolves.
                 small = resize_linearly(photo, size).astype(np.float64)
                 return (
-                    self._start(features, coarse, size, pixels),
+                    on_grid,
+                    self._start_clusters(examples, on_grid, pixels),
                     self._level(picture, refined),
                     matting_laplacian(small, growth * MATTING_EPSILON),
                 )
 
             work: list[Callable[[], Any]] = [lambda: self._links(photo, features, fine), rest]
-            links, (start, level, laplacian) = map_threads(lambda part: part(), work)
+            links, (on_grid, start, level, laplacian) = map_threads(operator.call, work)
             links = growth * move_links(links, fine, size)
             laplacian = laplacian + links
             self.backend.wait()
@@ -230,7 +236,7 @@ class SoftSegmenter:
                     values, vectors, start, pixels, single=not exact
                 )
             )
-            grouped_by = resize_linearly(features if embedding is None else embedding, size)
+            grouped_by = on_grid if embedding is None else resize_linearly(embedding, size)
         return Components(
             found.reshape(*size, -1),
             grouped_by,
@@ -249,19 +255,14 @@ class SoftSegmenter:
             photo, features, compute_superpixels(photo), self.semantic_weight, self.colour_weight
         )
 
-    def _start(
-        self,
-        features: np.ndarray,
-        coarse: tuple[int, int],
-        size: tuple[int, int],
-        pixels: np.ndarray,
+    def _start_clusters(
+        self, examples: np.ndarray, features: np.ndarray, pixels: np.ndarray
     ) -> np.ndarray:
-        """Cluster of each of ``pixels`` at ``size``; both solvers take those of the coarse grid."""
+        """Cluster of each of the ``pixels``: that of the nearest centre among the examples."""
+        sampled = sample_pixels(examples.shape[:2], CLUSTERED_PIXELS, self.seed)
         channels = features.shape[2]
-        examples = resize_linearly(features, coarse).reshape(-1, channels)
-        examples = examples[sample_pixels(coarse, CLUSTERED_PIXELS, self.seed)]
-        points = resize_linearly(features, size).reshape(-1, channels)[pixels]
-        return clusters_from(examples, points, COMPONENTS, self.seed)
+        points = features.reshape(-1, channels)[pixels]
+        return clusters_from(examples.reshape(-1, channels)[sampled], points, COMPONENTS, self.seed)
 
     def group(self, parts: Components) -> np.ndarray:
         """Layers (h, w, K) on the solver's grid, before they are refined."""

@@ -6,7 +6,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -47,9 +47,9 @@ def map_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> li
     """``[function(item) for item in items]``, several at once.
 
     For functions that let go of Python's lock: NumPy, BLAS, Numba's ``nogil``, image codecs. Every
-    item is worked on by one thread alone, so the number of threads does not show in the results.
-    Inside such a function, this is a plain loop. After an error no further item is begun, and it is
-    raised when those at work have ended.
+    item is worked on by one thread alone, the caller's own or one of a pool, so the number of
+    threads does not show in the results. Inside such a function, this is a plain loop. After an
+    error no further item is begun, and it is raised when those at work have ended.
     """
     global _pool
     items = list(items)
@@ -57,19 +57,20 @@ def map_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> li
     if count < 2 or getattr(_inside, "map", False):
         return [function(item) for item in items]
     if _pool is None:
-        _pool = ThreadPoolExecutor(thread_count())
+        _pool = ThreadPoolExecutor(thread_count() - 1)
     results: dict[int, Result] = {}
     errors: dict[int, BaseException] = {}
     waiting = deque(enumerate(items))
+    others: list[Future[None]] = []
 
     def work() -> None:
         """Take items until none is left: a future for each would cost more than a small item."""
-        _inside.map = True
         try:
-            while waiting:
+            _inside.map = True
+            while True:
                 try:
                     index, item = waiting.popleft()
-                except IndexError:  # another thread was faster
+                except IndexError:
                     return
                 try:
                     results[index] = function(item)
@@ -79,15 +80,26 @@ def map_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> li
         finally:
             _inside.map = False
 
-    others = [_pool.submit(work) for _ in range(count - 1)]
-    try:
-        work()  # the caller's own thread is one of them
-    finally:
-        # Nothing may be at work any more when the caller tidies up after an error or Ctrl-C.
+    def settle() -> None:
+        """Wait for the items at work, not for threads that have not woken up yet."""
         waiting.clear()
-        wait(others)
+        wait([other for other in others if not other.cancel()])
+
+    try:
+        for _ in range(count - 1):
+            others.append(_pool.submit(work))
+        work()
+        settle()
+    finally:
+        # Again, where Ctrl-C ended the waiting: nothing may be at work when the caller tidies up.
+        settle()
     if errors:
-        raise errors[min(errors)]
+        # An interruption comes before errors, and these in the order of their items.
+        first = min(errors, key=lambda index: (isinstance(errors[index], Exception), index))
+        try:
+            raise errors[first]
+        finally:
+            errors.clear()  # they hold this frame, and it would hold them
     return [results[index] for index in range(len(items))]
 
 

@@ -134,6 +134,35 @@ def test_an_error_comes_when_no_other_item_is_at_work_any_more() -> None:
     assert ended.is_set()
 
 
+def test_an_interruption_comes_before_errors() -> None:
+    set_thread_count(2)
+    meeting = threading.Barrier(2, timeout=10)
+
+    def work(item: int) -> None:
+        meeting.wait()
+        raise ValueError("bad") if item == 0 else KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        map_threads(work, range(2))
+
+
+def test_threads_that_are_busy_elsewhere_are_not_waited_for() -> None:
+    set_thread_count(2)
+    begun, done = threading.Barrier(3, timeout=10), threading.Event()
+
+    def work(_: int) -> None:
+        begun.wait()
+        done.wait(10)
+
+    busy = threading.Thread(target=lambda: map_threads(work, range(2)))
+    busy.start()
+    begun.wait()
+    assert map_threads(abs, range(-9, 0)) == list(range(9, 0, -1))
+    assert busy.is_alive()
+    done.set()
+    busy.join(10)
+
+
 @pytest.mark.parametrize(("processes", "each"), [(1, 5), (2, 2), (5, 1), (9, 1)])
 def test_processes_share_the_threads(processes: int, each: int) -> None:
     set_thread_count(5)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 START_RESTARTS = 3
 
@@ -49,9 +50,10 @@ def clusters_from(
 def best_kmeans(points: np.ndarray, count: int, restarts: int, seed: int) -> KMeans:
     """The best of ``restarts`` runs of k-means on (N, D) points.
 
-    Fewer different points than clusters are no reason to complain.
+    In one thread: several would add up centres in the order in which they happen to end. Fewer
+    different points than clusters are no reason to complain.
     """
     model = KMeans(min(count, len(points)), n_init=restarts, random_state=seed)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1, user_api="openmp"):
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(points)

@@ -167,8 +167,8 @@ def _solve_coupled(
         matrix = _weighted_gram(basis, both[component]) + energy
         return matrix if component == last else inverse(matrix)
 
-    blocks = map_threads(block, range(len(both)))
-    inverses, rest = np.stack(blocks[:-1]), blocks[-1]
+    *found, rest = map_threads(block, range(len(both)))
+    inverses = np.stack(found)
     own = (inverses @ sides[:, :, None])[:, :, 0]
     total = np.linalg.solve(np.eye(len(rest)) + inverses.sum(axis=0) @ rest, own.sum(axis=0))
     return own - inverses @ (rest @ total)
@@ -184,6 +184,8 @@ def _inverse(matrix: np.ndarray) -> np.ndarray:
     pivot_row = np.empty(size)
     for k in range(size):
         pivot_row[:k], pivot_row[k:] = matrix[k, :k], matrix[k:, k]
+        if pivot_row[k] == 0:
+            raise np.linalg.LinAlgError("singular matrix")
         scale = 1 / pivot_row[k]
         for i in range(size):
             row, share = matrix[i], scale * pivot_row[i]

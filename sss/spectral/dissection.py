@@ -299,7 +299,10 @@ def _eliminate_pivots(matrix: np.ndarray, pivots: int, slot: np.ndarray) -> np.n
 
 @numba.njit(cache=True, nogil=True)
 def _eliminate_small(matrix: np.ndarray, pivots: int, slot: np.ndarray) -> np.ndarray:
-    """:func:`_eliminate_pivots` without Python, whose lock would let no two threads at work."""
+    """:func:`_eliminate_pivots`, compiled: between steps this small threads wait for Python's lock.
+
+    The triangle is found in double precision, which costs nothing here.
+    """
     rest = matrix[pivots:, pivots:]
     if pivots:
         own = matrix[:pivots, :pivots].astype(np.float64)

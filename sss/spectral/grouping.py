@@ -24,7 +24,7 @@ COMPARED_PIXELS = 4000
 """Whose features tell how far apart components are."""
 
 ROWS = 256
-"""Of those pixels, compared with all others at a time."""
+"""Of those pixels, compared at a time with themselves and those after them."""
 
 GROUPING_RESTARTS = 200
 """k-means of two dozen points has many local optima: with this many draws, the best one found is

@@ -76,7 +76,7 @@ class SymmetricFactors:
         return np.hstack(map_threads(self._solve_columns, np.array_split(sides, 2, axis=1)))
 
     def _solve_columns(self, sides: np.ndarray) -> np.ndarray:
-        solution = np.array(sides, order="C")
+        solution = sides.copy()
         for own, inverse in self._blocks:
             ends = solution[own]
             solution[own.stop :] -= self._scaled[own.stop :, own] @ ends

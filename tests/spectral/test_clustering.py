@@ -1,7 +1,12 @@
+import threading
+from typing import Any
+
 import numpy as np
 import pytest
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from sss.spectral.clustering import cluster_pixels, clusters_from
+from sss.spectral.clustering import best_kmeans, cluster_pixels, clusters_from
 
 CORNERS = np.array([[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]], dtype=float)
 
@@ -51,3 +56,24 @@ def test_clusters_without_a_point_are_left_out() -> None:
 def test_examples_that_are_all_alike_give_one_cluster() -> None:
     points = np.random.default_rng(0).random((50, 3))
     np.testing.assert_array_equal(clusters_from(np.full((70, 3), 0.5), points, 40), np.zeros(50))
+
+
+def test_kmeans_takes_one_thread_in_whatever_thread_it_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    used: list[int] = []
+    fit = KMeans.fit
+
+    def noting(model: KMeans, points: np.ndarray) -> Any:
+        used.extend(x["num_threads"] for x in threadpool_info() if x["user_api"] == "openmp")
+        return fit(model, points)
+
+    def run() -> None:
+        with threadpool_limits(2, user_api="openmp"):
+            best_kmeans(np.random.default_rng(0).random((50, 2)), 3, 1, 0)
+
+    monkeypatch.setattr(KMeans, "fit", noting)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert set(used) == {1}
