@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 from pathlib import Path
 
@@ -26,28 +27,21 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=Path("scaling.svg"))
     options = parser.parse_args()
     report = json.loads(options.measured.read_text())
-    sizes = [tuple(map(int, size.split("x"))) for size in report["runs"]]
-    pixels = np.array([width * height for width, height in sizes], float)
-    stages = list(dict.fromkeys(s for runs in report["runs"].values() for s in runs[0]))
+    runs_of = {math.prod(map(int, size.split("x"))): runs for size, runs in report["runs"].items()}
+    pixels = np.array(sorted(runs_of), float)
+    measured = [runs_of[count] for count in sorted(runs_of)]
+    stages = list(dict.fromkeys(stage for runs in measured for stage in runs[0]))
 
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     times, memory = figure.subplots(1, 2)
     for stage in stages:
         seconds = np.array(
-            [
-                statistics.median(run[stage]["seconds"] for run in runs)
-                for runs in report["runs"].values()
-            ]
+            [statistics.median(run[stage]["seconds"] for run in runs) for runs in measured]
         )
         label = f"{stage}, N^{exponent(pixels, seconds):.2f}"
         times.loglog(pixels / 1e6, seconds, "o-", label=label, lw=2.5 if stage == "all" else 1)
         print(f"{label}: " + ", ".join(f"{s:.2f} s" for s in seconds))
-    peak = np.array(
-        [
-            statistics.median(run["all"]["peak_mb"] for run in runs)
-            for runs in report["runs"].values()
-        ]
-    )
+    peak = np.array([statistics.median(run["all"]["peak_mb"] for run in runs) for runs in measured])
     # What the process holds before it has seen a pixel does not grow.
     slope, base = np.polyfit(pixels, peak, 1)
     memory.loglog(pixels / 1e6, peak, "o-")
