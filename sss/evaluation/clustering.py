@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
-from threadpoolctl import threadpool_limits
 
 from sss.evaluation.means import mean_known
+from sss.spectral.clustering import best_kmeans
 
 RESTARTS = 3
 
@@ -87,7 +84,7 @@ def cluster_like(points: np.ndarray, annotators: np.ndarray, seed: int = 0) -> l
         if count < 2:
             continue
         if count not in clusters:
-            clusters[count] = _clusters(points, count, seed)
+            clusters[count] = best_kmeans(points, count, RESTARTS, seed).labels_
         found.append(Clustering(segments, clusters[count]))
     return found
 
@@ -100,11 +97,3 @@ def cluster_agreement(points: np.ndarray, annotators: np.ndarray, seed: int = 0)
         segments.
     """
     return mean_known(one.ami() for one in cluster_like(points, annotators, seed))
-
-
-def _clusters(points: np.ndarray, count: int, seed: int) -> np.ndarray:
-    model = KMeans(count, n_init=RESTARTS, random_state=seed)
-    # On one thread: more add up the centres in an order that changes from run to run.
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different points than clusters
-        return model.fit_predict(points)

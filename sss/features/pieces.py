@@ -6,7 +6,6 @@ into the same pieces on any machine, and each piece is computed by one thread.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -24,8 +23,6 @@ LEAST_PRODUCTS = 50_000_000
 
 Item = TypeVar("Item")
 
-_thread = threading.local()
-
 
 def in_pieces(function: Callable[[Item], Tensor], items: Iterable[Item]) -> list[Tensor]:
     """``[function(item) for item in items]`` on several threads, where that is inference.
@@ -33,17 +30,12 @@ def in_pieces(function: Callable[[Item], Tensor], items: Iterable[Item]) -> list
     Torch must be held to one thread, as :class:`sss.features.extractor.FeatureExtractor` does it;
     else, and inside of another piece, one item is done after the other.
     """
-    alone = torch.get_num_threads() > 1 or not torch.is_inference_mode_enabled()
-    if alone or getattr(_thread, "busy", False):
+    if torch.get_num_threads() > 1 or not torch.is_inference_mode_enabled():
         return [function(item) for item in items]
 
     def one(item: Item) -> Tensor:
-        _thread.busy = True
-        try:
-            with torch.inference_mode():  # which is each thread's own
-                return function(item)
-        finally:
-            _thread.busy = False
+        with torch.inference_mode():  # which is each thread's own
+            return function(item)
 
     return map_threads(one, items)
 

@@ -54,6 +54,6 @@ def best_kmeans(points: np.ndarray, count: int, restarts: int, seed: int) -> KMe
     different points than clusters are no reason to complain.
     """
     model = KMeans(min(count, len(points)), n_init=restarts, random_state=seed)
-    with warnings.catch_warnings(), threadpool_limits(1, user_api="openmp"):
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(points)

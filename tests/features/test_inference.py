@@ -162,3 +162,4 @@ def test_only_inference_uses_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         set_thread_count(None)
     assert sorted(Counter(used[2:]).values()) == [2, 2]
+    assert len(used) == 6

@@ -73,7 +73,7 @@ def test_coupled_solve_equals_the_whole_system(components: int) -> None:
     np.testing.assert_allclose(solved, expected, rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("size", [1, 2, 51, 100])
+@pytest.mark.parametrize("size", [1, 2, 25, 26, 51, 100])
 def test_inverse_by_sweeps(size: int) -> None:
     rng = np.random.default_rng(size)
     roots = rng.standard_normal((300, size)) * 10 ** rng.uniform(0, 2, (300, 1))

@@ -7,7 +7,6 @@ D. Comaniciu, P. Meer, *Mean Shift: A Robust Approach Toward Feature Space Analy
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
@@ -16,11 +15,10 @@ import cv2
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from sss.evaluation.methods.base import LAYER_COUNTS, Case, Segmentation
+from sss.spectral.clustering import best_kmeans
 from sss.spectral.superpixels import adjacent_pairs
 
 
@@ -196,11 +194,9 @@ def _kmeans(
     points: np.ndarray, sample: np.ndarray, count: int, restarts: int, seed: int
 ) -> np.ndarray:
     """Cluster of each of ``points`` (N, D), centres fitted to ``sample``; (N,), contiguous."""
-    model = KMeans(min(count, len(sample)), n_init=restarts, random_state=seed)
-    # On one thread: more add up the centres in an order that changes from run to run.
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different points than clusters
-        labels = model.fit(sample).predict(points)
+    model = best_kmeans(sample, count, restarts, seed)
+    with threadpool_limits(1):
+        labels = model.predict(points)
     return np.unique(labels, return_inverse=True)[1]
 
 
