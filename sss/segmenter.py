@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from sss.spectral.clustering import clusters_from
 from sss.spectral.constrained import COMPONENTS, sample_pixels
 from sss.spectral.eigenvectors import EIGENVECTORS
 from sss.spectral.grids import coarse_size, graph_size, refined_size, resize_linearly
-from sss.spectral.grouping import AUTO_SHARE, LAYERS, group_components
+from sss.spectral.grouping import AUTO_SHARE, LAYERS, group_as, group_components
 from sss.spectral.laplacian import (
     COLOUR_WEIGHT,
     SEMANTIC_WEIGHT,
@@ -72,6 +72,7 @@ class Components:
         level: Of the size at which layers are refined: the photo's own if it is not too large.
         picture: (H, W, 3) the photo, an array of the segmenter's backend.
         links: Semantic and colour Laplacian, if layers are refined on the solver's grid.
+        guide: The coarse solver's components of the same photo, if they decide what these form.
         seconds: Wall seconds of each stage.
     """
 
@@ -80,6 +81,7 @@ class Components:
     level: Level
     picture: Array
     links: csr_array | None
+    guide: Components | None
     seconds: dict[str, float]
 
 
@@ -116,6 +118,9 @@ class SoftSegmenter:
         semantic_weight: Of the semantic affinity in the graph; 0 leaves it out.
         colour_weight: Of the non-local colour affinity; 0 leaves it out.
         relaxed: Whether layers are refined at full size; else they are only resized.
+        guided: Whether the exact solver groups its components as the coarse one groups its own,
+            see :func:`sss.spectral.grouping.group_as`: without, the two may differ by a whole part
+            of the photo where a decision is nearly a tie. Of ``linkage`` only.
         backend: Where the heavy steps run, see :func:`sss.gpu.backend.choose_backend`.
 
     Raises:
@@ -130,6 +135,7 @@ class SoftSegmenter:
     semantic_weight: float = SEMANTIC_WEIGHT
     colour_weight: float = COLOUR_WEIGHT
     relaxed: bool = True
+    guided: bool = True
     backend: Backend = NUMPY
 
     def __post_init__(self) -> None:
@@ -199,6 +205,10 @@ class SoftSegmenter:
         growth = math.sqrt(math.prod(fine) / math.prod(size)) ** COARSENING
         pixels = sample_pixels(size, SAMPLED_PIXELS[self.solver], self.seed)
         clock = StageClock(progress)
+        guide = None
+        if exact and self.guided and self.grouping == "linkage":
+            with clock.stage("guide"):
+                guide = replace(self, solver="coarse").decompose(photo, features, embedding)
         with clock.stage("graph"):
             picture = self.backend.upload(photo)
 
@@ -243,6 +253,7 @@ class SoftSegmenter:
             level,
             picture,
             links if size == refined else None,
+            guide,
             clock.seconds,
         )
 
@@ -267,6 +278,9 @@ class SoftSegmenter:
     def group(self, parts: Components) -> np.ndarray:
         """Layers (h, w, K) on the solver's grid, before they are refined."""
         flat = parts.components.reshape(-1, parts.components.shape[2])
+        if parts.guide is not None:
+            layers = self.group(parts.guide)
+            return group_as(flat, resize_linearly(layers, parts.components.shape[:2]))
         with threadpool_limits(1, user_api="blas"):
             return group_components(
                 flat, parts.features, self.layers, self.grouping, self.seed, self.auto_share

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -101,6 +102,18 @@ def map_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> li
         finally:
             errors.clear()  # they hold this frame, and it would hold them
     return [results[index] for index in range(len(items))]
+
+
+@contextmanager
+def beside(function: Callable[[], object]) -> Iterator[None]:
+    """Run ``function`` in a thread of its own while the block goes on.
+
+    The block is left when both have ended; its own error comes before that of ``function``.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(function)
+        yield
+        running.result()
 
 
 def slices(count: int, size: int, start: int = 0) -> list[slice]:

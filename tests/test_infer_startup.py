@@ -58,6 +58,33 @@ def test_the_network_needs_nothing_of_training() -> None:
     assert loaded.isdisjoint(TRAINING | {"torch._dynamo", "sympy"})
 
 
+def test_nothing_is_compiled_or_loaded_during_the_first_photo(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (60, 80, 3), np.uint8)).save(tmp_path / "photo.png")
+    np.save(tmp_path / "features.npy", rng.random((60, 80, 5), np.float32))
+    code = (
+        "import gc, infer\n"
+        "from numba.core.registry import CPUDispatcher\n"
+        "from sss.inference.worker import PhotoWorker\n"
+        "def versions():\n"
+        "    found = [f for f in gc.get_objects() if isinstance(f, CPUDispatcher)]\n"
+        "    own = [f for f in found if f.py_func.__module__.startswith('sss.')]\n"
+        "    return {f: len(f.overloads) for f in own}\n"
+        "before = {}\n"
+        "do = PhotoWorker.do_photo\n"
+        "def watched(*arguments):\n"
+        "    before.update(versions())\n"
+        "    return do(*arguments)\n"
+        "PhotoWorker.do_photo = watched\n"
+        "assert infer.main() == 0\n"
+        "assert sum(before.values()) > 10\n"
+        "late = [f.py_func.__name__ for f, n in versions().items() if n != before.get(f, 0)]\n"
+        "assert not late, late\n"
+    )
+    line = (tmp_path / "photo.png", "--features", tmp_path / "features.npy", "-o", tmp_path)
+    loaded_by(code, *line)
+
+
 def test_options_name_what_the_segmenter_has() -> None:
     import sss.segmenter
 

@@ -10,6 +10,7 @@ from sss.errors import InputError
 from sss.gpu.backend import NumpyBackend
 from sss.segmenter import SoftLayers, SoftSegmenter
 from sss.spectral.grids import resize_linearly
+from sss.spectral.grouping import group_as, group_components
 from sss.spectral.relaxed import valid_alpha
 from sss.spectral.superpixels import SuperpixelGraph, compute_superpixels
 from sss.threads import set_thread_count
@@ -296,11 +297,33 @@ def test_coarse_solver_agrees_with_the_exact_one(large: Scene) -> None:
     coarse, exact = (
         SoftSegmenter(3, solver)(large.photo, features) for solver in ("coarse", "exact")
     )
-    for result in (coarse, exact):
+    for result, stages in ((coarse, STAGES), (exact, ["guide", *STAGES])):
         assert_valid(result, (42, 56))
-        assert list(result.seconds) == STAGES
+        assert list(result.seconds) == stages
     assert not np.array_equal(coarse.raw, exact.raw)
     assert recovered(coarse.alpha, exact.alpha.argmax(axis=2)) > 0.97
+
+
+@pytest.mark.usefixtures("coarse_grid")
+def test_exact_solver_groups_as_the_coarse_one_does(large: Scene) -> None:
+    features = ideal_features(large)
+    exact, coarse = SoftSegmenter(3, "exact"), SoftSegmenter(3)
+    parts = exact.decompose(large.photo, features)
+    layers = coarse.group(coarse.decompose(large.photo, features))
+    expected = group_as(parts.components.reshape(42 * 56, -1), resize_linearly(layers, (42, 56)))
+    np.testing.assert_array_equal(exact.group(parts), expected)
+
+
+@pytest.mark.usefixtures("coarse_grid")
+@pytest.mark.parametrize("settings", [{"guided": False}, {"grouping": "kmeans"}])
+def test_exact_solver_by_itself(large: Scene, settings: dict[str, Any]) -> None:
+    features = ideal_features(large)
+    segmenter = SoftSegmenter(3, "exact", **settings)
+    parts = segmenter.decompose(large.photo, features)
+    assert parts.guide is None
+    flat = parts.components.reshape(42 * 56, -1)
+    expected = group_components(flat, parts.features, 3, segmenter.grouping)
+    np.testing.assert_array_equal(segmenter.group(parts), expected)
 
 
 @pytest.mark.usefixtures("coarse_grid")

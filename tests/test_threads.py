@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sss import threads
-from sss.threads import map_threads, set_thread_count, thread_count, threads_each
+from sss.threads import beside, map_threads, set_thread_count, thread_count, threads_each
 
 
 @pytest.fixture(autouse=True)
@@ -167,3 +167,32 @@ def test_threads_that_are_busy_elsewhere_are_not_waited_for() -> None:
 def test_processes_share_the_threads(processes: int, each: int) -> None:
     set_thread_count(5)
     assert threads_each(processes) == each
+
+
+def test_beside_runs_while_the_block_does() -> None:
+    meeting = threading.Barrier(2, timeout=10)
+    with beside(meeting.wait):
+        meeting.wait()
+
+
+def test_the_block_waits_for_what_runs_beside_it() -> None:
+    ended = threading.Event()
+
+    def work() -> None:
+        time.sleep(0.2)
+        ended.set()
+
+    with pytest.raises(KeyError, match="block"), beside(work):
+        raise KeyError("block")
+    assert ended.is_set()
+
+
+def test_an_error_beside_the_block_is_raised_after_it() -> None:
+    done = False
+
+    def fail() -> None:
+        raise OSError("full")
+
+    with pytest.raises(OSError, match="full"), beside(fail):
+        done = True
+    assert done

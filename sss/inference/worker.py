@@ -8,6 +8,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,15 +21,16 @@ from sss.errors import InputError
 from sss.files import remove_partial_files, whole_file
 from sss.gpu.backend import choose_backend
 from sss.imports import compiler_on_demand, not_installed
+from sss.inference.compiled import load_compiled
 from sss.inference.options import AUTO, Options
 from sss.inference.progress import StageLine
 from sss.layers.export import write_layers, write_report
 from sss.layers.overview import write_overview
 from sss.layers.photo import read_photo
-from sss.processes import describe_failure, one_thread
+from sss.processes import describe_failure, keep_freed_memory, one_thread
 from sss.segmenter import SoftLayers, SoftSegmenter
 from sss.shares import own_share
-from sss.threads import thread_count
+from sss.threads import beside, thread_count
 
 if TYPE_CHECKING:
     from sss.features.extractor import FeatureExtractor
@@ -55,13 +57,15 @@ class PhotoWorker:
         self.options = options
         self.extractor: FeatureExtractor | None = None
         self.features_of: Callable[[np.ndarray], np.ndarray]
-        if options.features is None:
-            self.extractor = self.features_of = _load_extractor(options)
-        else:
-            from sss.features.files import read_features
+        keep_freed_memory()
+        with beside(load_compiled):
+            if options.features is None:
+                self.extractor = self.features_of = _load_extractor(options)
+            else:
+                from sss.features.files import read_features
 
-            path = options.features
-            self.features_of = lambda _photo: read_features(path)
+                path = options.features
+                self.features_of = lambda _photo: read_features(path)
         self.device = self._device()
         self.segmenter = SoftSegmenter(
             options.layers,
@@ -119,16 +123,17 @@ class PhotoWorker:
         count = result.alpha.shape[2]
         if self.options.layers and count < self.options.layers:
             log.warning("%s: only %d layers, the photo has no more parts", path, count)
-        with clock.stage("foreground"):
-            from sss.layers.foreground import foreground_colours
+        _remove(folder / "report.json")  # without it a result counts as unfinished
+        overview = partial(write_overview, folder / "overview.png", photo, features, result.alpha)
+        with beside(overview):
+            with clock.stage("foreground"):
+                from sss.layers.foreground import foreground_colours
 
-            foregrounds = foreground_colours(photo, result.alpha)
-        with clock.stage("write"):
-            _remove(folder / "report.json")  # without it a result counts as unfinished
-            write_layers(folder, photo, result.alpha, foregrounds)
-            del foregrounds  # the largest array of all
-            write_overview(folder / "overview.png", photo, features, result.alpha)
-            self._write_raw_features(folder / "features.npy", raw, photo)
+                foregrounds = foreground_colours(photo, result.alpha)
+            with clock.stage("write"):
+                write_layers(folder, photo, result.alpha, foregrounds)
+                del foregrounds  # the largest array of all
+                self._write_raw_features(folder / "features.npy", raw, photo)
         report = self._report(path, result, clock.seconds)
         report["total_seconds"] = round(time.perf_counter() - started, 3)
         report["startup_seconds"] = round(startup_seconds, 3)
@@ -140,14 +145,14 @@ class PhotoWorker:
         if not self.options.save_features:
             _remove(path)
             return
-        with whole_file(path) as partial:
+        with whole_file(path) as unfinished:
             if self.extractor and raw.shape[:2] != photo.shape[:2]:
                 shape = (*photo.shape[:2], raw.shape[2])
-                full = np.lib.format.open_memmap(partial, "w+", np.float16, shape)
+                full = np.lib.format.open_memmap(unfinished, "w+", np.float16, shape)
                 self.extractor.full_size(photo, full)
                 full.flush()
             else:
-                np.save(partial, np.clip(raw, -FLOAT16_MAX, FLOAT16_MAX).astype(np.float16))
+                np.save(unfinished, np.clip(raw, -FLOAT16_MAX, FLOAT16_MAX).astype(np.float16))
 
     def _report(self, path: Path, result: SoftLayers, seconds: dict[str, float]) -> dict[str, Any]:
         options, extractor = self.options, self.extractor

@@ -80,7 +80,7 @@ def _between_centroids(
     graph: SuperpixelGraph, pairs: np.ndarray, weight: np.ndarray
 ) -> sp.csr_array:
     """Symmetric (N, N) matrix with ``weight`` between the centroid pixels of each pair."""
-    pixels = graph.centroid_pixels[pairs]
+    pixels = graph.centroid_pixels[pairs].astype(np.int32)  # wider indices would be handed down
     ends = np.concatenate([pixels, pixels[:, ::-1]])
     size = graph.labels.size
     values = np.concatenate([weight, weight])

@@ -13,7 +13,7 @@ import logging
 import numba
 import numpy as np
 
-from sss.threads import map_threads
+from sss.threads import map_threads, slices
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +36,14 @@ REMOVAL_ITERATIONS = (11, 21, 31)
 """After these, components that are nowhere stronger than ``REMOVAL_MAXIMUM`` are dropped."""
 REMOVAL_MAXIMUM = 0.1
 
-EARLY_ITERATIONS = 20
+EARLY_ITERATIONS = 30
 """In these, every other of the sampled pixels is enough: the energy at the end is the same."""
 
 EARLY_PIXELS = 15
 """Times the eigenvectors: how many pixels must be left by that."""
+
+PIXELS = 2048
+"""Whose components one thread works out at a time."""
 
 
 def sample_pixels(size: tuple[int, int], count: int, seed: int = 0) -> np.ndarray:
@@ -107,11 +110,11 @@ def constrained_components(
         coefficients = _solve_coupled(used, energy, to_zero, to_one)
         if iteration == EARLY_ITERATIONS:
             used = basis
-        alpha = _with_remainder(coefficients.astype(basis.dtype) @ used.T)
+        alpha = _components(coefficients.astype(basis.dtype), used)
         if iteration in REMOVAL_ITERATIONS:
             alpha = alpha[alpha.max(axis=1) > REMOVAL_MAXIMUM]
     log.debug("constrained sparsification kept %d components", len(alpha))
-    return np.ascontiguousarray(_with_remainder(coefficients @ eigenvectors.T).T)
+    return np.ascontiguousarray(_components(coefficients, eigenvectors).T)
 
 
 def early_stride(start: np.ndarray, eigenvectors: int) -> int:
@@ -133,9 +136,16 @@ def sparsity_weight(deviation: np.ndarray) -> np.ndarray:
     return weight
 
 
-def _with_remainder(alpha: np.ndarray) -> np.ndarray:
-    """Append the component, a row, that makes each column sum to one."""
-    return np.concatenate([alpha, 1 - alpha.sum(axis=0, keepdims=True)])
+def _components(coefficients: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """(C, P) from the coefficients (C−1, M) of all but the last, which makes the sum one."""
+    alpha = np.empty((len(coefficients) + 1, len(basis)), np.result_type(coefficients, basis))
+
+    def fill(rows: slice) -> None:
+        np.matmul(coefficients, basis[rows].T, out=alpha[:-1, rows])
+        np.subtract(1, alpha[:-1, rows].sum(axis=0), out=alpha[-1, rows])
+
+    map_threads(fill, slices(len(basis), PIXELS))
+    return alpha
 
 
 def _solve_coupled(
@@ -158,18 +168,22 @@ def _solve_coupled(
         (C−1, M) float64.
     """
     both = to_zero + to_one
-    sides = (to_one[:-1] @ basis + to_zero[-1] @ basis).astype(np.float64)
     # Without pivots, only weights that are not many orders of magnitude apart are safe.
     inverse = _inverse if basis.dtype == np.float32 else np.linalg.inv
     last = len(both) - 1
 
-    def block(component: int) -> np.ndarray:
+    def block(component: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of each component but the last A⁻¹ and b; of the last B and c."""
         matrix = _weighted_gram(basis, both[component]) + energy
-        return matrix if component == last else inverse(matrix)
+        if component == last:
+            return matrix, to_zero[component] @ basis
+        return inverse(matrix), to_one[component] @ basis
 
-    *found, rest = map_threads(block, range(len(both)))
+    blocks, sides = zip(*map_threads(block, range(len(both))), strict=True)
+    *found, rest = blocks
+    right = np.stack(sides[:-1]) + sides[-1]
     inverses = np.stack(found)
-    own = (inverses @ sides[:, :, None])[:, :, 0]
+    own = (inverses @ right[:, :, None].astype(np.float64))[:, :, 0]
     total = np.linalg.solve(np.eye(len(rest)) + inverses.sum(axis=0) @ rest, own.sum(axis=0))
     return own - inverses @ (rest @ total)
 

@@ -124,8 +124,8 @@ class Factors:
         size: (H, W).
         shift: Negative, so that the matting part stays positive definite.
         single: Compute in single precision: half the memory, twice as fast.
-        linked: Pixels with couplings beside the matting Laplacian's, if they may lie within the
-            stencil's reach of each other: nothing else tells those.
+        linked: All pixels with couplings beside the matting Laplacian's; None finds those that are
+            coupled beyond the stencil's reach, as long as no others are.
 
     Raises:
         numpy.linalg.LinAlgError: The matrix is not of this kind, or not finite.
@@ -318,9 +318,7 @@ def dissect_coupled(
     laplacian: sp.csr_array, size: tuple[int, int], linked: np.ndarray | None = None
 ) -> tuple[np.ndarray, list[list[Front]]]:
     """The pixels that must be kept, sorted, and the fronts of the others; see :class:`Factors`."""
-    kept = far_pixels(laplacian, size[1])
-    if linked is not None:
-        kept = np.union1d(kept, linked)
+    kept = far_pixels(laplacian, size[1]) if linked is None else np.unique(linked)
     mask = np.zeros(size, bool)
     mask.flat[kept] = True
     return kept, dissect(mask)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from sss.errors import InputError
 from sss.spectral.clustering import best_kmeans
@@ -74,10 +75,40 @@ def group_components(
         groups = _kmeans_groups(_means(components, components, features), layers, seed)
     else:
         groups = _linkage_groups(components, features, layers, share)
+    return _added_up(components, groups, features.shape[:2])
+
+
+def group_as(components: np.ndarray, layers: np.ndarray) -> np.ndarray:
+    """Add up components that lie in the same one of given layers.
+
+    Which groups merge last is often nearly a tie, and other components of the same photo, or the
+    same ones after a rounding, then go the other way. So the exact solver leaves that decision to
+    the coarse one.
+
+    Args:
+        components: (N, C), rows summing to one.
+        layers: (H, W, K), N = H·W.
+
+    Returns:
+        (H, W, K) layers, largest first: each component in the layer that it overlaps most, but for
+        those that must move for every layer to have one. K is smaller if there are fewer
+        components.
+    """
+    strongest = np.eye(layers.shape[2])[layers.argmax(axis=2).ravel()]
+    overlap = np.clip(components, 0, 1).T @ strongest  # (C, K)
+    groups = overlap.argmax(axis=1)
+    if overlap.shape[0] >= overlap.shape[1]:
+        chosen, given = linear_sum_assignment(overlap.max(axis=1, keepdims=True) - overlap)
+        groups[chosen] = given
+    return _added_up(components, groups, layers.shape[:2])
+
+
+def _added_up(components: np.ndarray, groups: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """(H, W, K) sums of the components (N, C) of each group, largest first."""
     groups = np.unique(groups, return_inverse=True)[1]
     grouped = components @ np.eye(groups.max() + 1)[groups]  # (N, C)·(C, K)
     order = np.argsort(-grouped.sum(axis=0), kind="stable")
-    return grouped[:, order].reshape(*features.shape[:2], -1)
+    return grouped[:, order].reshape(*size, -1)
 
 
 def _means(weights: np.ndarray, components: np.ndarray, features: np.ndarray) -> np.ndarray:

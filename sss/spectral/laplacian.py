@@ -81,7 +81,7 @@ def move_links(
         (2 * np.arange(fine) + 1) * coarse // (2 * fine)
         for fine, coarse in zip(size, smaller, strict=True)
     )
-    cell = (rows[:, None] * smaller[1] + columns).ravel()
+    cell = (rows[:, None] * smaller[1] + columns).ravel().astype(np.int32)
     entries = links.tocoo()
     pixels = smaller[0] * smaller[1]
     moved = sp.coo_array(

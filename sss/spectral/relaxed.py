@@ -81,9 +81,11 @@ def relaxed_layers(
     system = LayerSystem(stencil, threshold_layers(layers), links)
     start = system.alpha.copy()
     exponent = (SPARSITY + np.minimum(gradient, GRADIENT_LIMIT) - 2).astype(np.float32)
+    # In single precision, the rounding of twenty rounds adds up to about the strict tolerance.
+    carried = tolerance > TOLERANCE
     for iteration in range(ITERATIONS):
-        map_threads(lambda rows: _reweight(system, start, exponent, *rows), bands(system.height))
-        system.solve(tolerance)
+        system.reweight(start, exponent)
+        system.solve(tolerance, carried and iteration > 0)
         if progress:
             progress((iteration + 1) / (ITERATIONS + 1))
     # The last solve has no sparsity and stays near what the others found: it undoes the plateau
@@ -123,6 +125,7 @@ class LayerSystem:
         self.height = layers.shape[0]
         zeros = [np.zeros_like(self.alpha) for _ in range(5)]
         self.diagonal, self.side, self._residual, self._direction, self._applied = zeros
+        self._size = 0.0  # of the side, squared
         self.steps = 0
         self._linked = np.empty(0, np.intp)
         if links is not None:
@@ -130,16 +133,31 @@ class LayerSystem:
             self._links = links[self._linked][:, self._linked].astype(np.float32)
             self._linked = framed_index(self._linked, layers.shape[1])
 
-    def solve(self, tolerance: float) -> None:
-        """Improve ``alpha`` until the residual's norm is ``tolerance`` times that of ``side``."""
+    def reweight(self, start: np.ndarray, exponent: np.ndarray) -> None:
+        """Pull ``alpha`` to 0 and 1 as the sparsity at its present values does.
+
+        Args:
+            start: Like ``alpha``, from which the layers are not to stray.
+            exponent: (H, W) of the sparsity energy's second derivative.
+        """
+        self._size = self._sum(lambda *rows: _reweight(self, start, exponent, *rows))
+
+    def solve(self, tolerance: float, carried: bool = False) -> None:
+        """Improve ``alpha`` until the residual's norm is ``tolerance`` times that of ``side``.
+
+        Args:
+            tolerance: As above.
+            carried: Trust the residual of the last solve, which :meth:`reweight` keeps up to date,
+                instead of working it out, if nothing else has changed ``diagonal`` or ``side``.
+        """
         residual, applied, direction = self._residual, self._applied, self._direction
-        self._apply(self.alpha)
-        size = self._sum(lambda *rows: _begin(self.side, applied, residual, *rows))
-        direction[:] = 0
-        previous, length = 1.0, 0.0
+        if not carried:
+            self._apply(self.alpha)
+            self._size = self._sum(lambda *rows: _begin(self.side, applied, residual, *rows))
+        previous, length = np.inf, 0.0  # the first direction has nothing of the last solve's
         for _ in range(MAXIMUM_CG_STEPS):
             current, rest = self._sum(lambda *rows: self._advance(length, *rows))  # noqa: B023
-            if rest <= tolerance**2 * size:
+            if rest <= tolerance**2 * self._size:
                 break
             ratio = current / previous
             self._sum(lambda *rows: _turn(direction, applied, ratio, *rows))  # noqa: B023
@@ -170,17 +188,43 @@ class LayerSystem:
 
 def _reweight(
     system: LayerSystem, start: np.ndarray, exponent: np.ndarray, first: int, end: int
-) -> None:
+) -> float:
+    """A band's part of :meth:`LayerSystem.reweight`, and of the side's square."""
     rows = slice(first + REACH, end + REACH)
     alpha = system.alpha[:, rows, INNER]
     to_zero = sparsity_weight(alpha, exponent[first:end])
     to_one = sparsity_weight(alpha - 1, exponent[first:end])
-    to_zero += to_one
-    to_zero += 1
-    system.diagonal[:, rows, INNER] = to_zero
-    to_one += start[:, rows, INNER]
-    to_one += SUM_WEIGHT
-    system.side[:, rows, INNER] = to_one
+    parts = (system.alpha, start, system.diagonal, system.side, system._residual)
+    return float(_exchange(to_zero, to_one, *(part[:, rows] for part in parts)))
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _exchange(
+    to_zero: np.ndarray,
+    to_one: np.ndarray,
+    alpha: np.ndarray,
+    start: np.ndarray,
+    diagonal: np.ndarray,
+    side: np.ndarray,
+    residual: np.ndarray,
+) -> float:
+    """New diagonal and side in the place of the old, and the residual that these leave."""
+    size = np.float64(0)
+    for k in range(alpha.shape[0]):
+        for row in range(alpha.shape[1]):
+            here, held = alpha[k, row, 2:-2], start[k, row, 2:-2]
+            own, wanted, left = diagonal[k, row, 2:-2], side[k, row, 2:-2], residual[k, row, 2:-2]
+            low, high = to_zero[k, row], to_one[k, row]
+            part = np.float32(0)
+            for c in range(len(low)):
+                weight = low[c] + high[c] + np.float32(1)
+                target = high[c] + held[c] + np.float32(100)
+                left[c] += (target - wanted[c]) - (weight - own[c]) * here[c]
+                own[c] = weight
+                wanted[c] = target
+                part += target * target
+            size += part
+    return size
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
@@ -235,7 +279,6 @@ def _begin(
                 left[c] = wanted[c] - has[c]
                 part += wanted[c] * wanted[c]
             size += part
-            has[:] = 0
     return float(size)
 
 

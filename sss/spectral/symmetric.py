@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 import scipy.linalg
 
@@ -41,30 +47,40 @@ class SymmetricFactors:
         """Fill the blocks in; returns whether the numbers stayed small.
 
         A block's column is brought up to date when its turn comes, by one product with all columns
-        before it, which then stand in ``matrix`` as they were before they were scaled.
+        before it, which then stand in ``matrix`` as they were before they were scaled. The part of
+        that which needs no more than is there keeps a thread busy while another inverts.
         """
         size, scaled = len(matrix), self._scaled
         limit = LARGEST_GROWTH * np.abs(np.diagonal(matrix)).max(initial=0)
-        for own in slices(size, BLOCK):
-
-            def update(rows: slice) -> None:
-                matrix[rows, own] -= scaled[rows, : own.start] @ matrix[own, : own.start].T  # noqa: B023
-
-            map_threads(update, slices(size, BLOCK, own.start))
+        columns = slices(size, BLOCK)
+        for own, following in itertools.zip_longest(columns, columns[1:], fillvalue=slice(0)):
             block = np.tril(matrix[own, own])
             block += np.tril(block, -1).T
             if not np.abs(np.diagonal(block)).max(initial=0) <= limit:
                 return False
+
+            def invert() -> np.ndarray:
+                inverse: np.ndarray = np.linalg.inv(block.astype(np.float64))  # noqa: B023
+                return inverse.astype(matrix.dtype)
+
+            def update(rows: slice, before: slice) -> None:
+                """The following block's column, by those ``before``."""
+                matrix[rows, following] -= scaled[rows, before] @ matrix[following, before].T  # noqa: B023
+
+            ready = partial(update, before=slice(own.start))
+            below = slices(size, BLOCK, own.stop)
+            work: list[Callable[[], Any]] = [invert, *(partial(ready, rows) for rows in below)]
             try:
-                inverse = np.linalg.inv(block.astype(np.float64)).astype(matrix.dtype)
+                inverse, *_ = map_threads(operator.call, work)
             except np.linalg.LinAlgError:
                 return False
             self._blocks.append((own, inverse))
 
             def scale(rows: slice) -> None:
                 scaled[rows, own] = matrix[rows, own] @ inverse  # noqa: B023
+                update(rows, own)  # noqa: B023
 
-            map_threads(scale, slices(size, BLOCK, own.stop))
+            map_threads(scale, below)
         return True
 
     def solve(self, sides: np.ndarray) -> np.ndarray:

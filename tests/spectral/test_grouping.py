@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from scipy.cluster.hierarchy import linkage
@@ -5,7 +7,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from sss.errors import InputError
 from sss.spectral import grouping
-from sss.spectral.grouping import average_linkage, energy_distances, group_components
+from sss.spectral.grouping import average_linkage, energy_distances, group_as, group_components
 
 CORNERS = np.array([[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]], dtype=float)
 
@@ -206,3 +208,60 @@ def test_unknown_grouping() -> None:
         group_components(components, features, 2, "magic")
     with pytest.raises(InputError, match="needs a number of layers"):
         group_components(components, features, None, "kmeans")
+
+
+# --- grouping as given layers do ------------------------------------------------------------------
+
+
+def test_components_follow_the_layer_they_overlap_most() -> None:
+    components, _ = striped(np.zeros((5, 3)), np.array([4, 3, 2, 2, 1]))
+    layers = np.zeros((10, 12, 2))
+    layers[:, :6, 0] = layers[:, 6:, 1] = 1  # two of the second stripe's three columns in the left
+    grouped = group_as(components, layers)
+    assert groups_of(grouped, components) == [{0, 1}, {2, 3, 4}]
+    np.testing.assert_array_equal(grouped.sum(axis=2), 1)
+
+
+def test_soft_components_weigh_as_much_as_their_alpha() -> None:
+    # Hard, the second would be the right layer's: it is the stronger of both nowhere in the left.
+    components = np.array([[0.6, 0.4], [0.6, 0.4], [0.6, 0.4], [0.4, 0.6]])
+    layers = np.array([[[1.0, 0], [1, 0], [1, 0], [0, 1]]])
+    overlap = np.array([[1.8, 0.4], [1.2, 0.6]])
+    assert (overlap.argmax(axis=1) == 0).all()
+    grouped = group_as(components, layers)  # so one must move, and the second loses less
+    np.testing.assert_allclose(grouped, components.reshape(1, 4, 2))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_layer_is_left_without_a_component_at_the_least_loss(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    components = rng.dirichlet(np.full(6, 0.3), 60)
+    layers = rng.dirichlet([9, 0.5, 0.2, 0.1], (6, 10))
+    strongest = layers.argmax(axis=2).ravel()
+    overlap = np.stack([components[strongest == k].sum(axis=0) for k in range(4)], axis=1)
+    best = max(
+        sum(overlap[c, k] for c, k in enumerate(choice))
+        for choice in itertools.product(range(4), repeat=6)
+        if len(set(choice)) == 4
+    )
+    grouped = group_as(components, layers)
+    assert grouped.shape == (6, 10, 4)
+    found = max(
+        sum(overlap[c, k] for c, k in enumerate(choice))
+        for choice in itertools.product(range(4), repeat=6)
+        if len(set(choice)) == 4 and same_layers(components, choice, grouped)
+    )
+    assert found == pytest.approx(best)
+
+
+def same_layers(components: np.ndarray, choice: tuple[int, ...], grouped: np.ndarray) -> bool:
+    """Whether the layers are the components added up by ``choice``, in some order."""
+    sums = components @ np.eye(max(choice) + 1)[list(choice)]
+    ordered = sums[:, np.argsort(-sums.sum(axis=0), kind="stable")]
+    return np.allclose(ordered, grouped.reshape(ordered.shape))
+
+
+def test_fewer_components_than_layers() -> None:
+    components, _ = striped(np.zeros((2, 3)), np.array([3, 5]))
+    layers = np.eye(4)[np.arange(8) // 2][None].repeat(10, axis=0)
+    assert groups_of(group_as(components, layers), components) == [{1}, {0}]

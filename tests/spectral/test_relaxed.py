@@ -98,6 +98,31 @@ def test_solution_is_that_of_the_assembled_system(
     assert abs(solution(other) - expected).max() > 1e-2
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_carried_residual_is_that_of_the_reweighted_equations(
+    photo: np.ndarray,
+    links: sp.csr_array,
+    equations: tuple[np.ndarray, np.ndarray, np.ndarray],
+    linked: bool,
+) -> None:
+    start = framed(equations[2])
+    exponent = np.full(SIZE, -1.1, np.float32)
+    laplacian = matting_laplacian(photo) + links if linked else matting_laplacian(photo)
+    system = layer_system(photo, equations, links if linked else None)
+    system.solve(1e-3)
+    for _ in range(5):
+        system.reweight(start, exponent)
+        diagonal, side = (part[:, 2:-2, 2:-2] for part in (system.diagonal, system.side))
+        matrix = assembled(laplacian, np.moveaxis(diagonal, 0, 2).astype(np.float64))
+        expected = side.ravel() - matrix @ flat(solution(system)).astype(np.float64)
+        found = system._residual[:, 2:-2, 2:-2].ravel()
+        assert abs(found - expected).max() < 1e-5 * abs(side).max()
+        assert abs(expected).max() > 1e-2  # so the bound says something
+        before = system.steps
+        system.solve(1e-3, carried=True)
+        assert system.steps > before
+
+
 @pytest.mark.parametrize("size", [(3, 3), (3, 40), (40, 3), (65, 4)])
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_odd_sizes_and_numbers_of_layers(size: tuple[int, int], count: int) -> None:
