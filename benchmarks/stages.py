@@ -29,6 +29,7 @@ from skimage.io import imread
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sss.inference.worker import peak_memory_mb
+from sss.processes import keep_freed_memory
 from sss.segmenter import SOLVERS, SoftSegmenter
 from sss.spectral.grids import resize_linearly
 from sss.threads import set_thread_count, thread_count
@@ -48,6 +49,7 @@ def measure(options: argparse.Namespace, size: tuple[int, int]) -> dict[str, dic
     else:
         small = read_picture(options.photo, (min(size[0], 480), min(size[1], 640)))
         features = resize_linearly(gaussian(small, 2, channel_axis=2), size)
+    keep_freed_memory()  # as infer.py does
     segmenter = SoftSegmenter(solver=options.solver)
     segmenter(resize_linearly(photo, (170, 190)), resize_linearly(features, (170, 190)))
     peaks = {}

@@ -35,6 +35,9 @@ KEPT_ARRAY = 2**25
 KEPT_MEMORY = 2**28
 """Bytes that are kept at most at the end of what is in use."""
 
+TAKEN_AHEAD = 2**26
+"""Bytes that are asked for at once; the kernel finds them where they are first used."""
+
 
 class Processes(Generic[Task, Outcome]):
     """Runs a function over tasks in fresh processes.
@@ -235,7 +238,7 @@ def keep_freed_memory() -> None:
         set_option = ctypes.CDLL(None).mallopt
         set_option(M_MMAP_THRESHOLD, KEPT_ARRAY)
         set_option(M_TRIM_THRESHOLD, KEPT_MEMORY)
-        set_option(M_TOP_PAD, 2**26)
+        set_option(M_TOP_PAD, TAKEN_AHEAD)
 
 
 def describe_failure(photo: object, error: Exception) -> str:

@@ -21,7 +21,7 @@ from sss.files import remove_partial_files, whole_file
 
 log = logging.getLogger(__name__)
 
-METRICS_VERSION = 3
+METRICS_VERSION = 4
 """Raised with every change of metrics, methods or features that changes figures: what was computed
 before is then computed anew."""
 

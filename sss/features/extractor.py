@@ -74,11 +74,8 @@ class FeatureExtractor:
         if photo.dtype == np.uint8 and fitting_size(photo.shape) != photo.shape[:2]:
             photo = photo / np.float32(255)
         photo = shrink(photo)
-        region = (slice(0, photo.shape[0]), slice(0, photo.shape[1]))
         with _one_torch_thread():
-            regions = RegionEmbedder(self.network, _as_tensor(photo, self.device))
-            result = torch.zeros(*photo.shape[:2], self.network.dim, device=self.device)
-            regions.add(*region, None, result)
+            result = RegionEmbedder(self.network, _as_tensor(photo, self.device)).whole()
         return result.cpu().numpy()
 
     def full_size(self, photo: np.ndarray, out: np.ndarray, tile: int = TILE) -> None:

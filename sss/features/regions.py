@@ -30,6 +30,17 @@ class RegionEmbedder:
         self._views = [_View(network, photo, scale) for scale in network.scales]
 
     @torch.inference_mode()
+    def whole(self) -> Tensor:
+        """Mean embedding over the network's scales of the whole photo, (H, W, dim)."""
+        rows, columns = (slice(0, side) for side in self.size)
+        first = self._views[0]
+        if len(self._views) == 1 and first.is_photo:
+            return first.pixels(rows, columns, None)  # without a copy, which is as large
+        result = torch.zeros(*self.size, self.network.dim, device=first.padded.device)
+        self.add(rows, columns, None, result)
+        return result
+
+    @torch.inference_mode()
     def add(self, rows: slice, columns: slice, border: int | None, result: Tensor) -> None:
         """Add the mean embedding over the network's scales.
 
@@ -63,22 +74,35 @@ class _View:
     def add(
         self, rows: slice, columns: slice, border: int | None, result: Tensor, weight: float
     ) -> None:
-        matrices = [axis[part] for axis, part in zip(self.axes, (rows, columns), strict=True)]
-        (top, bottom), (left, right) = (
-            self._pixels(matrix, side, border)
-            for matrix, side in zip(matrices, self.padded.shape[-2:], strict=True)
-        )
-        cells = self._embed_cells(top, bottom, left, right)[0].permute(1, 2, 0)  # (h, w, D)
         if self.is_photo:
-            first_row, first_column = span(matrices[0])[0] - top, span(matrices[1])[0] - left
-            near = cells[first_row:, first_column:][: result.shape[0], : result.shape[1]]
-            result.add_(near, alpha=weight)
+            result.add_(self.pixels(rows, columns, border), alpha=weight)
             return
+        matrices, (top, bottom, left, right) = self._seen(rows, columns, border)
+        cells = self._embed_cells(top, bottom, left, right)
         near_rows, near_columns = (
             matrix[:, start // self.cell : stop // self.cell]
             for matrix, start, stop in zip(matrices, (top, left), (bottom, right), strict=True)
         )
         add_interpolated(near_rows * weight, near_columns, cells, result)
+
+    def pixels(self, rows: slice, columns: slice, border: int | None) -> Tensor:
+        """(rows, columns, D) of a view that is the photo itself."""
+        matrices, (top, bottom, left, right) = self._seen(rows, columns, border)
+        cells = self._embed_cells(top, bottom, left, right)
+        first_row, first_column = span(matrices[0])[0] - top, span(matrices[1])[0] - left
+        near = cells[first_row:, first_column:]
+        return near[: rows.stop - rows.start, : columns.stop - columns.start]
+
+    def _seen(
+        self, rows: slice, columns: slice, border: int | None
+    ) -> tuple[list[csr_array], tuple[int, int, int, int]]:
+        """Interpolation to a region, and the edges of what the network is to see for it."""
+        matrices = [axis[part] for axis, part in zip(self.axes, (rows, columns), strict=True)]
+        (top, bottom), (left, right) = (
+            self._pixels(matrix, side, border)
+            for matrix, side in zip(matrices, self.padded.shape[-2:], strict=True)
+        )
+        return matrices, (top, bottom, left, right)
 
     def _pixels(self, matrix: csr_array, side: int, border: int | None) -> tuple[int, int]:
         """First pixel of the padded view that the network shall see, and the one after the last."""
@@ -91,13 +115,15 @@ class _View:
         return max(min(start, stop - least), 0), stop
 
     def _embed_cells(self, top: int, bottom: int, left: int, right: int) -> Tensor:
+        """(h, w, D)."""
         part = self.padded[..., top:bottom, left:right]
         part = part.contiguous(memory_format=torch.channels_last)
         backbone: Any = self.network.backbone
         if not hasattr(backbone, "embed_cells"):
-            return backbone(part)
+            return backbone(part)[0].permute(1, 2, 0)
         height, width = self.padded.shape[-2:]
-        return backbone.embed_cells(part, Place((top, left), (height, width)))
+        cells = backbone.embed_cells(part, Place((top, left), (height, width)))
+        return cells[0].permute(1, 2, 0)
 
 
 def _interpolation_of_cells(

@@ -104,7 +104,8 @@ def _parser() -> argparse.ArgumentParser:
         "--solver",
         default="coarse",
         choices=SOLVERS,
-        help="exact does all steps on all pixels, as the paper: slow (default: coarse)",
+        help="exact does all steps on all pixels, as the paper, for the layers that coarse finds: "
+        "slow (default: coarse)",
     )
     core.add_argument(
         "--grouping",
