@@ -278,10 +278,10 @@ class SoftSegmenter:
     def group(self, parts: Components) -> np.ndarray:
         """Layers (h, w, K) on the solver's grid, before they are refined."""
         flat = parts.components.reshape(-1, parts.components.shape[2])
-        if parts.guide is not None:
-            layers = self.group(parts.guide)
-            return group_as(flat, resize_linearly(layers, parts.components.shape[:2]))
         with threadpool_limits(1, user_api="blas"):
+            if parts.guide is not None:
+                layers = self.group(parts.guide)
+                return group_as(flat, resize_linearly(layers, parts.components.shape[:2]))
             return group_components(
                 flat, parts.features, self.layers, self.grouping, self.seed, self.auto_share
             )

@@ -222,8 +222,8 @@ def test_components_follow_the_layer_they_overlap_most() -> None:
     np.testing.assert_array_equal(grouped.sum(axis=2), 1)
 
 
-def test_soft_components_weigh_as_much_as_their_alpha() -> None:
-    # Hard, the second would be the right layer's: it is the stronger of both nowhere in the left.
+def test_overlaps_count_alphas_not_strongest_components() -> None:
+    # The second is strongest in the right layer alone, and yet has most of its alpha in the left.
     components = np.array([[0.6, 0.4], [0.6, 0.4], [0.6, 0.4], [0.4, 0.6]])
     layers = np.array([[[1.0, 0], [1, 0], [1, 0], [0, 1]]])
     overlap = np.array([[1.8, 0.4], [1.2, 0.6]])
