@@ -41,7 +41,7 @@ exact solver's layers then, with 0 it is 0.964; for the links alone, 0.973 and, 
 CLUSTERED_PIXELS = 4000
 """Pixels of the coarse grid whose clusters both solvers start from."""
 
-SAMPLED_PIXELS = {"coarse": 3000, "exact": 10_000}
+SAMPLED_PIXELS = {"coarse": 4000, "exact": 10_000}
 """Pixels whose equations the components are found from."""
 
 

@@ -39,7 +39,7 @@ REMOVAL_MAXIMUM = 0.1
 EARLY_ITERATIONS = 30
 """In these, every other of the sampled pixels is enough: the energy at the end is the same."""
 
-EARLY_PIXELS = 14
+EARLY_PIXELS = 15
 """Times the eigenvectors: how many pixels must be left by that."""
 
 PIXELS = 2048
