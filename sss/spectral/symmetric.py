@@ -67,9 +67,9 @@ class SymmetricFactors:
                 """The following block's column, by those ``before``."""
                 matrix[rows, following] -= scaled[rows, before] @ matrix[following, before].T  # noqa: B023
 
-            ready = partial(update, before=slice(own.start))
-            below = slices(size, BLOCK, own.stop)
-            work: list[Callable[[], Any]] = [invert, *(partial(ready, rows) for rows in below)]
+            below, before = slices(size, BLOCK, own.stop), slice(own.start)
+            updates = (partial(update, rows, before) for rows in below)
+            work: list[Callable[[], Any]] = [invert, *updates]
             try:
                 inverse, *_ = map_threads(operator.call, work)
             except np.linalg.LinAlgError:

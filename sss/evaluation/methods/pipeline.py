@@ -121,5 +121,5 @@ PIPELINES = (
     _variant("sss-no-semantic", "SSS without the semantic term", semantic_weight=0.0),
     _variant("sss-no-colour", "SSS without the non-local colour term", colour_weight=0.0),
     _variant("sss-no-relaxed", "SSS without the relaxed step", relaxed=False),
-    _variant("sss-exact", "SSS with every step on all pixels (slow)", solver="exact"),
+    _variant("sss-exact", "SSS with every step on all pixels (slow)", solver="exact", guided=False),
 )
