@@ -61,12 +61,14 @@ def relaxed_layers(
     start = system.alpha[:, INNER, INNER].clone()
     slope = as_tensor(gradient, planes.device, torch.float32)
     exponent = SPARSITY + slope.clamp(max=GRADIENT_LIMIT) - 2
+    # See the reference for when residuals may be carried from round to round.
+    carried = tolerance > TOLERANCE
     for iteration in range(ITERATIONS):
         alpha = system.alpha[:, INNER, INNER]
         to_zero, to_one = sparsity_weight(alpha, exponent), sparsity_weight(alpha - 1, exponent)
         system.set_round(to_zero.add_(to_one).add_(1), to_one.add_(start).add_(SUM_WEIGHT))
         del to_zero, to_one
-        system.solve(tolerance)
+        system.solve(tolerance, carried and iteration > 0)
         if progress:
             progress((iteration + 1) / (ITERATIONS + 1))
     # See the reference for the last solve, without sparsity.
@@ -101,6 +103,7 @@ class LayerSystem:
         self._own = torch.ones_like(self.alpha)
         self._side = torch.zeros_like(self.alpha)
         self._inverse, self._share = self._own, self._own[0]
+        self._residual = torch.zeros_like(self.alpha)
         self._size = self._side.sum(dtype=torch.float64)
         self.steps = 0
         self._linked: torch.Tensor | None = None
@@ -111,17 +114,31 @@ class LayerSystem:
             self._linked = as_tensor(framed_index(linked, layers.shape[1]), stencil.device)
 
     def set_round(self, diagonal: torch.Tensor, side: torch.Tensor) -> None:
-        """Set diagonal and right-hand side, (K, H, W) each."""
+        """Set diagonal and right-hand side, (K, H, W) each; the residual follows."""
         # The frame keeps its ones here: its inverse must be finite.
-        torch.add(diagonal, self._stencil[0, INNER, INNER], out=self._own[:, INNER, INNER])
-        self._side[:, INNER, INNER] = side
+        own, wanted = self._own[:, INNER, INNER], self._side[:, INNER, INNER]
+        left = self._residual[:, INNER, INNER]
+        left.add_(side).sub_(wanted)
+        wanted.copy_(side)
+        here = self.alpha[:, INNER, INNER]
+        left.addcmul_(own, here)
+        torch.add(diagonal, self._stencil[0, INNER, INNER], out=own)
+        left.addcmul_(own, here, value=-1)
         self._size = _dot(self._side, self._side)
         self._inverse = 1 / self._own
         self._share = SUM_WEIGHT / (1 + SUM_WEIGHT * self._inverse.sum(dim=0))
 
-    def solve(self, tolerance: float) -> None:
-        """Improve ``alpha`` until the residual's norm is ``tolerance`` times that of ``side``."""
-        residual = self._side - self.apply(self.alpha)
+    def solve(self, tolerance: float, carried: bool = False) -> None:
+        """Improve ``alpha`` until the residual's norm is ``tolerance`` times that of ``side``.
+
+        Args:
+            tolerance: As above.
+            carried: Trust the residual of the last solve, which :meth:`set_round` keeps up to date,
+                instead of working it out.
+        """
+        if not carried:
+            torch.sub(self._side, self.apply(self.alpha), out=self._residual)
+        residual = self._residual
         direction: torch.Tensor | None = None
         previous = self._size
         limit = tolerance**2 * float(self._size)

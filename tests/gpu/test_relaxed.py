@@ -64,6 +64,51 @@ def test_solution_is_that_of_the_assembled_system(
 
 
 @pytest.mark.parametrize("linked", [False, True])
+def test_carried_residual_is_that_of_the_next_equations(
+    stencil: torch.Tensor, layers: np.ndarray, links: sp.csr_array, linked: bool
+) -> None:
+    rng = np.random.default_rng(4)
+    system = LayerSystem(stencil, torch.from_numpy(layers), links if linked else None)
+    for round_number in range(4):
+        diagonal, side = rng.uniform(1, 50, (LAYERS, *SIZE)), rng.uniform(90, 110, (LAYERS, *SIZE))
+        system.set_round(torch.from_numpy(diagonal).float(), torch.from_numpy(side).float())
+        if round_number > 0:
+            expected = (system._side - system.apply(system.alpha))[:, 2:-2, 2:-2]
+            assert abs(expected).max() > 1
+            found = system._residual[:, 2:-2, 2:-2]
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
+        before = system.steps
+        system.solve(1e-4, carried=round_number > 0)
+        assert system.steps > before
+
+
+def test_carried_residuals_save_a_product_each_round(
+    photo: np.ndarray, stencil: torch.Tensor, layers: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gradient = spectral.gradient_magnitude(photo)
+    apply, solve = LayerSystem.apply, LayerSystem.solve
+    count = 0
+
+    def counted(system: LayerSystem, alpha: torch.Tensor) -> torch.Tensor:
+        nonlocal count
+        count += 1
+        return apply(system, alpha)
+
+    def uncarried(system: LayerSystem, tolerance: float, carried: bool = False) -> None:
+        solve(system, tolerance)
+
+    def products() -> int:
+        before = count
+        relaxed_layers(stencil, layers, gradient, None, spectral.LOOSE_TOLERANCE)
+        return count - before
+
+    monkeypatch.setattr(LayerSystem, "apply", counted)
+    carried = products()
+    monkeypatch.setattr(LayerSystem, "solve", uncarried)
+    assert products() - carried == pytest.approx(spectral.ITERATIONS - 1, abs=2)
+
+
+@pytest.mark.parametrize("linked", [False, True])
 @pytest.mark.parametrize("tolerance", [spectral.TOLERANCE, spectral.LOOSE_TOLERANCE])
 def test_layers_are_those_of_the_processor(
     photo: np.ndarray,
