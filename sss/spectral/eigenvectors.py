@@ -37,19 +37,16 @@ EXACT = 1e-6
 FINE = 1e-4
 ROUGH = 1e-2
 """Residuals at which a search ends, of the eigenvectors of the inverse and relative to its
-eigenvalues; those of the eigenvalues are the squares. In double precision; in single precision
-before the eigenvectors are corrected; and where they are not."""
+eigenvalues; those of the eigenvalues are the squares. Where nothing else is done; where the
+eigenvectors are corrected; and where they may be rough."""
 
 SETTLED = 2e-3
 """Residuals, relative to the eigenvalues, at which corrections end. Those of the eigenvalues are
 about the squares of these, and smaller where the residuals are rounding, which is of all
 frequencies."""
 
-MOVED = 1e-3
-"""Relative move of all eigenvalues, spare ones too, in a correction after which there is no other.
-From single precision they move by 1e-4."""
-
-MOST_CORRECTIONS = 4
+MOST_CORRECTIONS = 3
+"""On photos the first leaves a tenth of ``SETTLED``."""
 
 ZERO = 1e-12
 """Residuals below this are rounding."""
@@ -61,7 +58,7 @@ space must become larger."""
 SMALLEST_SPACE = 2
 LARGEST_SPACE = 12
 """Times the vectors wanted: where the search is first asked whether it has ended, and where it
-gives up. It ends at 2 to 4 times."""
+gives up. It ends at 2 to 5 times."""
 
 CORRECTED_SPACE = 5
 """Where it ends in any case if corrections follow: rounding may keep residuals above ``FINE``."""
@@ -85,8 +82,8 @@ def smallest_eigenvectors(
         size: (H, W) of the photo.
         count: Eigenpairs wanted; all N if there are fewer.
         seed: Of the start vectors.
-        rough: Leave the eigenvectors as they are found in single precision, with residuals of
-            ``ROUGH``; else the eigenvalues' relative error is below 1e-6.
+        rough: Work in single precision and leave residuals of ``ROUGH``; else the eigenvalues'
+            relative error is below 1e-6.
         linked: See :class:`sss.spectral.dissection.Factors`.
 
     Returns:
@@ -99,41 +96,56 @@ def smallest_eigenvectors(
     if pixels <= max(DENSE_LIMIT, 4 * (count + SPARE)):
         values, vectors = scipy.linalg.eigh(laplacian.toarray())
     else:
-        found = _in_single_precision(laplacian, size, count, seed, rough, linked)
-        if found is None:
-            factors = Factors(laplacian, size, SHIFT, linked=linked)
-            space = _krylov(factors.solve, pixels, count + SPARE - 1, seed, np.float64, EXACT)
-            found = _rayleigh_ritz(laplacian, space)
-        values, vectors = found
+        searched = count + SPARE - 1  # and the constant vector, which is known
+        found = _roughly(laplacian, size, searched, seed, linked) if rough else None
+        values, vectors = found or _exactly(laplacian, size, searched, seed, linked)
     nearest = np.argsort(np.abs(values), kind="stable")[:count]
     return values[nearest], np.ascontiguousarray(vectors[:, nearest])
 
 
-def _in_single_precision(
-    laplacian: sp.csr_array,
-    size: tuple[int, int],
-    count: int,
-    seed: int,
-    rough: bool,
-    linked: np.ndarray | None,
+def _roughly(
+    laplacian: sp.csr_array, size: tuple[int, int], count: int, seed: int, linked: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Eigenpairs found in single precision; None where they are beyond it.
 
     Flat regions that nothing connects: their eigenvalues are so much nearer zero than all others
     that in single precision the inverse's first product has no others left.
     """
-    tolerance = ROUGH if rough else FINE
     try:
         factors = Factors(laplacian, size, SHIFT, single=True, linked=linked)
-        pixels, searched = laplacian.shape[0], count + SPARE - 1
-        end = None if rough else CORRECTED_SPACE
-        found = _krylov(factors.solve, pixels, searched, seed, np.float32, tolerance, end)
-        values, vectors = _rayleigh_ritz(laplacian, found)
-        if not rough:
-            values, vectors = _corrected(laplacian, factors, values, vectors, count)
-        return values, vectors
+        space = _krylov(factors.solve, laplacian.shape[0], count, seed, np.float32, ROUGH)
+        return _rayleigh_ritz(laplacian, space)
     except (np.linalg.LinAlgError, RuntimeError):
         return None
+
+
+def _exactly(
+    laplacian: sp.csr_array, size: tuple[int, int], count: int, seed: int, linked: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenpairs to double precision's.
+
+    The factors are in double precision: in single precision, rounding moves eigenvectors further
+    than corrections bring them back. The space that is searched, the most of the memory, is in
+    single precision, which one correction makes good. Where that is not enough, with eigenvalues
+    many orders of magnitude apart, it is in double precision as well.
+
+    Raises:
+        RuntimeError: The search did not converge.
+    """
+    factors = Factors(laplacian, size, SHIFT, linked=linked)
+
+    def solve(block: np.ndarray) -> np.ndarray:
+        found = factors.solve(block.astype(np.float64))
+        found -= found.mean(axis=0)
+        return found.astype(np.float32)
+
+    pixels = laplacian.shape[0]
+    try:
+        space = _krylov(solve, pixels, count, seed, np.float32, FINE, CORRECTED_SPACE)
+        return _corrected(laplacian, factors, *_rayleigh_ritz(laplacian, space))
+    except (np.linalg.LinAlgError, RuntimeError):
+        space = _krylov(factors.solve, pixels, count, seed, np.float64, EXACT)
+        return _rayleigh_ritz(laplacian, space)
 
 
 def _krylov(
@@ -201,81 +213,71 @@ def _rayleigh_ritz(laplacian: sp.csr_array, vectors: np.ndarray) -> tuple[np.nda
 
 
 def _corrected(
-    laplacian: sp.csr_array, factors: Factors, values: np.ndarray, vectors: np.ndarray, count: int
+    laplacian: sp.csr_array, factors: Factors, values: np.ndarray, vectors: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenpairs to double precision's from those found in single precision.
+    """Eigenpairs with residuals below ``SETTLED``, but for the ``SPARE`` ones, from a search's.
 
     Raises:
-        RuntimeError: The ``count`` nearest zero do not settle.
+        RuntimeError: They do not settle.
     """
-    applied, settled = _apply(laplacian, vectors), False
     for _ in range(MOST_CORRECTIONS):
-        old = np.sort(values)
-        extra = complement(_inverse_residuals(factors, values, vectors, applied), vectors)
-        projected = products(vectors, applied)
-        del applied  # as much memory as for all vectors
-        values, vectors = _davidson_step(laplacian, vectors, projected, extra)
-        applied = _apply(laplacian, vectors)
-        nearest = np.argsort(np.abs(values), kind="stable")[:count]
-        allowed = np.maximum(SETTLED * np.abs(values), ZERO)
-        settled = bool((_residuals(values, vectors, applied) <= allowed)[nearest].all())
-        new = np.sort(values)
-        if settled and (np.abs(new - old) <= MOVED * np.maximum(np.abs(new), ZERO)).all():
-            break
-    # The spare ones need not be at rest: rounding lets some pass for copies of others.
-    if not settled:
-        raise RuntimeError("the eigenvalues did not settle")
-    return values, vectors
+        values, vectors = _davidson_step(laplacian, factors, values, vectors)
+        wanted = np.argsort(np.abs(values), kind="stable")[:-SPARE]
+        lengths = np.linalg.norm(_residuals(laplacian, values, vectors)[:, wanted], axis=0)
+        if (lengths <= np.maximum(SETTLED * np.abs(values[wanted]), ZERO)).all():
+            return values, vectors
+    raise RuntimeError("the eigenvalues did not settle")
 
 
-def _residuals(values: np.ndarray, vectors: np.ndarray, applied: np.ndarray) -> np.ndarray:
-    """Lengths of ``applied − vectors·values``."""
-    squares = map_rows(
-        lambda rows: np.square(applied[rows] - vectors[rows] * values).sum(axis=0)[None],
-        len(vectors),
-    )
-    return np.sqrt(squares.sum(axis=0))
+def _residuals(laplacian: sp.csr_array, values: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """``laplacian @ vectors − vectors·values``, rounded to single precision."""
+
+    def of_rows(rows: slice) -> np.ndarray:
+        residuals = laplacian[rows] @ vectors - vectors[rows] * values
+        return residuals.astype(np.float32)
+
+    return map_rows(of_rows, len(vectors))
 
 
 def _davidson_step(
-    laplacian: sp.csr_array, vectors: np.ndarray, own: np.ndarray, extra: np.ndarray
+    laplacian: sp.csr_array, factors: Factors, values: np.ndarray, vectors: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Best eigenpairs in the span of the vectors and of the inverse of their residuals.
 
-    (Davidson, *J. Comput. Phys.* 17, 1975.) The residuals are those of double precision; for their
-    inverse single precision is enough.
+    (Davidson, *J. Comput. Phys.* 17, 1975.) What is added is small, so for that single precision is
+    enough.
 
     Args:
         laplacian: (N, N).
-        vectors: (N, M) orthonormal.
-        own: (M, M) the Laplacian between the vectors.
-        extra: (N, E) orthonormal basis of what the inverse residuals add.
+        factors: Of the shifted Laplacian.
+        values: (M,).
+        vectors: (N, M) orthonormal, such that ``vectorsᵀ·laplacian·vectors`` is ``diag(values)``.
     """
-    count = len(own)
-    projected = np.empty((count + extra.shape[1],) * 2)
-    projected[:count, :count] = own
-    applied = _apply(laplacian, extra)
-    projected[count:, count:] = products(extra, applied)
-    projected[count:, :count] = products(applied, vectors)
-    del applied
-    found, combinations = np.linalg.eigh(projected)  # of the lower triangle
-    nearest = np.argsort(np.abs(found), kind="stable")[:count]
-    kept, added = np.split(combinations[:, nearest], [count])
-    return found[nearest], map_rows(
-        lambda rows: vectors[rows] @ kept + extra[rows] @ added, len(vectors)
-    )
-
-
-def _inverse_residuals(
-    factors: Factors, values: np.ndarray, vectors: np.ndarray, applied: np.ndarray
-) -> np.ndarray:
-    """(N, count) float32, each of some length."""
-    parts = []
+    residuals = _residuals(laplacian, values, vectors)
+    lengths = np.maximum(np.linalg.norm(residuals, axis=0), LEAST_NORM)
+    added = np.empty_like(residuals)
     for part in slices(len(values), BLOCK):
-        residuals = applied[:, part] - vectors[:, part] * values[part]
-        residuals /= np.maximum(np.linalg.norm(residuals, axis=0), LEAST_NORM)
-        parts.append(factors.solve(residuals.astype(np.float32)))
-    return np.hstack(parts)
+        directions = residuals[:, part] / lengths[part].astype(np.float64)
+        added[:, part] = factors.solve(np.ascontiguousarray(directions))
+    added = complement(added, vectors.astype(np.float32))
+    count, extra = len(values), added.shape[1]
+    # Between vectors and added ones: products, and products with the Laplacian in between.
+    gram, projected = np.eye(count + extra), np.diag(np.append(values, np.zeros(extra)))
+    gram[count:, :count] = products(added, vectors)
+    projected[count:, :count] = products(added, residuals) + gram[count:, :count] * values
+    for part in slices(extra, BLOCK):
+        columns = added[:, part].astype(np.float64)
+        place = slice(count + part.start, count + part.stop)
+        gram[count:, place] = products(added, columns)
+        projected[count:, place] = products(added, _apply(laplacian, columns))
+    whitening = np.linalg.inv(np.linalg.cholesky(gram))  # of the lower triangles
+    whole = np.tril(projected) + np.tril(projected, -1).T
+    found, combinations = np.linalg.eigh(whitening @ whole @ whitening.T)
+    nearest = np.argsort(np.abs(found), kind="stable")[:count]
+    kept, joined = np.split(whitening.T @ combinations[:, nearest], [count])
+    return found[nearest], map_rows(
+        lambda rows: vectors[rows] @ kept + added[rows] @ joined, len(vectors)
+    )
 
 
 def _apply(laplacian: sp.csr_array, vectors: np.ndarray) -> np.ndarray:

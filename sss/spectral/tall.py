@@ -57,8 +57,8 @@ def orthonormal(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def complement(block: np.ndarray, space: np.ndarray) -> np.ndarray:
-    """Orthonormal basis, float64, of what (N, P) adds to the span of the orthonormal ``space``."""
-    block = block.astype(np.float64)
+    """Orthonormal basis of what (N, P) adds to the span of the orthonormal ``space``."""
+    block = block.copy()
     for _ in range(2):
         remove_parts(block, space)
         block /= np.maximum(np.linalg.norm(block, axis=0), LEAST_NORM)

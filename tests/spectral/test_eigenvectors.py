@@ -226,13 +226,32 @@ def test_no_convergence_is_told(laplacian: sp.csr_array, monkeypatch: pytest.Mon
 
 
 @pytest.mark.usefixtures("sparse_only")
+def test_one_correction_is_enough(laplacian: sp.csr_array, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eigenvectors, "MOST_CORRECTIONS", 1)
+    monkeypatch.setattr(eigenvectors, "EXACT", 0.0)  # nothing else would find them
+    values, _ = smallest_eigenvectors(laplacian, SIZE, COUNT)
+    np.testing.assert_allclose(values, dense_eigenpairs(laplacian)[0][:COUNT], rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.usefixtures("sparse_only")
 def test_corrections_finish_an_interrupted_search(
     laplacian: sp.csr_array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # In place of a photo on which single precision does not reach FINE.
+    # In place of a photo whose space does not reach FINE in single precision.
     monkeypatch.setattr(eigenvectors, "FINE", 0.0)
     monkeypatch.setattr(eigenvectors, "CORRECTED_SPACE", 6)
-    monkeypatch.setattr(eigenvectors, "EXACT", 0.0)  # nothing else would find them
+    monkeypatch.setattr(eigenvectors, "EXACT", 0.0)
     values, vectors = smallest_eigenvectors(laplacian, SIZE, COUNT)
     np.testing.assert_allclose(values, dense_eigenpairs(laplacian)[0][:COUNT], rtol=1e-6, atol=1e-9)
     assert np.linalg.norm(laplacian @ vectors - vectors * values, axis=0).max() < 1e-4
+
+
+@pytest.mark.usefixtures("sparse_only")
+def test_what_does_not_settle_is_searched_for_in_double_precision(
+    laplacian: sp.csr_array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eigenvectors, "SETTLED", 0.0)
+    monkeypatch.setattr(eigenvectors, "ZERO", 0.0)
+    values, vectors = smallest_eigenvectors(laplacian, SIZE, COUNT)
+    np.testing.assert_allclose(values, dense_eigenpairs(laplacian)[0][:COUNT], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(COUNT), atol=1e-10)
