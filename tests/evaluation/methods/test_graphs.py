@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy.sparse.linalg
 from scipy.ndimage import label as connected
 from skimage.data import astronaut
 from skimage.graph import cut_normalized, rag_mean_color
@@ -107,8 +108,17 @@ def test_similarity_graph_is_scikit_images() -> None:
     np.testing.assert_allclose(found, edges + np.eye(len(found)), atol=1e-12)
 
 
+def dense_eigenvectors(
+    matrix: scipy.sparse.sparray, k: int, **_: object
+) -> tuple[np.ndarray, np.ndarray]:
+    values, vectors = np.linalg.eigh(matrix.toarray())
+    return values[:k], vectors[:, :k]
+
+
 @pytest.mark.parametrize("threshold", [0.02, 0.04])
-def test_cuts_are_those_of_scikit_image(threshold: float) -> None:
+def test_cuts_are_those_of_scikit_image(threshold: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    # On some processors ARPACK misses the second eigenvector, and scikit-image makes no cut at all.
+    monkeypatch.setattr(scipy.sparse.linalg, "eigsh", dense_eigenvectors)
     photo = astronaut()[::4, ::4] / 255
     colour = lab_colour(photo).astype(float)
     graph = compute_superpixels(photo, 300)
