@@ -1,6 +1,7 @@
 """Agreement of the coarse solver with the exact one, and the time of both.
 
     SSS_DATA=DIR python benchmarks/solvers.py --photos 20        # photos spread over BSDS500 val
+    SSS_DATA=DIR python benchmarks/solvers.py --data coco_instances --photos 20
     python benchmarks/solvers.py --photo P --features F           # features as an image
 
 Agreement is the share of pixels whose strongest layer is the same, layers matched one to one. The
@@ -12,11 +13,10 @@ itself with other random pixels and clusters to start from.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from skimage.io import imread
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from data.regions import RegionDataset
+from data.sources import data_root, open_source
 from sss.segmenter import SoftSegmenter
 
 Case = tuple[str, np.ndarray, np.ndarray, np.ndarray | None]
@@ -38,18 +40,24 @@ def agreement(a: np.ndarray, b: np.ndarray) -> float:
     return float(overlap[linear_sum_assignment(-overlap)].sum() / a.size)
 
 
-def bsds_cases(count: int) -> Iterator[Case]:
-    """Photos spread over BSDS500 val with the bundled model's features."""
+def data_cases(data: str, split: str, count: int) -> Iterator[Case]:
+    """Photos spread over a data set with the bundled model's features."""
     from sss.features.checkpoints import DEFAULT_CHECKPOINT, pick_device
     from sss.features.extractor import FeatureExtractor
     from sss.features.reduction import reduce_features
 
-    photos = sorted((Path(os.environ["SSS_DATA"]) / "bsds500/images/val").glob("*.jpg"))
+    dataset = open_source(data, data_root(None), split)
     extractor = FeatureExtractor(DEFAULT_CHECKPOINT, pick_device("cpu"))
-    for path in photos[:: max(1, len(photos) // count)][:count]:
-        photo = imread(path).astype(np.float32) / 255
+    for index in range(0, len(dataset), max(1, len(dataset) // count))[:count]:
+        photo = dataset[index][0].astype(np.float32) / 255
         embedding = extractor(photo)
-        yield path.stem, photo, reduce_features(embedding, photo), embedding
+        yield name_of(dataset, index), photo, reduce_features(embedding, photo), embedding
+
+
+def name_of(dataset: RegionDataset, index: int) -> str:
+    """The photo's file name where the data set tells it, else its number."""
+    photos = getattr(dataset, "photos", None)
+    return Path(photos[index]).stem if photos is not None else str(index)
 
 
 def given_case(photo: Path, features: Path) -> Case:
@@ -77,12 +85,17 @@ def regrouped(segmenter: SoftSegmenter, case: Case) -> tuple[np.ndarray, np.ndar
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="bsds500")
+    parser.add_argument("--split", default="val")
     parser.add_argument("--photos", type=int, default=20)
     parser.add_argument("--photo", type=Path)
     parser.add_argument("--features", type=Path)
     options = parser.parse_args()
     given = options.photo and options.features
-    cases = [given_case(options.photo, options.features)] if given else bsds_cases(options.photos)
+    if given:
+        cases: Iterable[Case] = [given_case(options.photo, options.features)]
+    else:
+        cases = data_cases(options.data, options.split, options.photos)
     rows = []
     print("| photo | coarse | by itself | other seed | coarse, s | exact, s |")
     print("|---|---|---|---|---|---|")

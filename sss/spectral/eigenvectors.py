@@ -10,13 +10,13 @@ import scipy.sparse as sp
 
 from sss.spectral.dissection import Factors
 from sss.spectral.tall import (
-    LEAST_NORM,
     combine,
     complement,
     map_rows,
     orthonormal,
     products,
     remove_parts,
+    unit_columns,
 )
 from sss.threads import slices
 
@@ -40,16 +40,16 @@ ROUGH = 1e-2
 eigenvalues; those of the eigenvalues are the squares. Where nothing else is done; where the
 eigenvectors are corrected; and where they may be rough."""
 
-SETTLED = 2e-3
+SETTLED = 5e-4
 """Residuals, relative to the eigenvalues, at which corrections end. Those of the eigenvalues are
 about the squares of these, and smaller where the residuals are rounding, which is of all
 frequencies."""
 
-MOST_CORRECTIONS = 3
-"""On photos the first leaves a tenth of ``SETTLED``."""
-
-ZERO = 1e-12
+ZERO = 1e-9
 """Residuals below this are rounding."""
+
+MOST_CORRECTIONS = 3
+"""On photos the first leaves less than half of ``SETTLED``."""
 
 BLOCK = 16
 """Vectors that a Krylov step adds. A few at once use the processor better than one; with more, the
@@ -82,8 +82,8 @@ def smallest_eigenvectors(
         size: (H, W) of the photo.
         count: Eigenpairs wanted; all N if there are fewer.
         seed: Of the start vectors.
-        rough: Work in single precision and leave residuals of ``ROUGH``; else the eigenvalues'
-            relative error is below 1e-6.
+        rough: Work in single precision and leave residuals of ``ROUGH``; else those of L are below
+            5e-4 of the eigenvalues, whose own errors are about the squares of that.
         linked: See :class:`sss.spectral.dissection.Factors`.
 
     Returns:
@@ -122,30 +122,27 @@ def _roughly(
 def _exactly(
     laplacian: sp.csr_array, size: tuple[int, int], count: int, seed: int, linked: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenpairs to double precision's.
+    """Eigenpairs with residuals below ``SETTLED``.
 
     The factors are in double precision: in single precision, rounding moves eigenvectors further
-    than corrections bring them back. The space that is searched, the most of the memory, is in
-    single precision, which one correction makes good. Where that is not enough, with eigenvalues
-    many orders of magnitude apart, it is in double precision as well.
+    than corrections bring them back. The space that is searched, which can be as large as the
+    factors, is in single precision, and a correction makes that good. Where it does not, the space
+    is in double precision as well.
 
     Raises:
         RuntimeError: The search did not converge.
     """
-    factors = Factors(laplacian, size, SHIFT, linked=linked)
+    factors, pixels = Factors(laplacian, size, SHIFT, linked=linked), laplacian.shape[0]
 
     def solve(block: np.ndarray) -> np.ndarray:
-        found = factors.solve(block.astype(np.float64))
-        found -= found.mean(axis=0)
-        return found.astype(np.float32)
+        return factors.solve(block.astype(np.float64))
 
-    pixels = laplacian.shape[0]
+    single = (pixels, count, seed, np.float32, FINE, CORRECTED_SPACE)
     try:
-        space = _krylov(solve, pixels, count, seed, np.float32, FINE, CORRECTED_SPACE)
-        return _corrected(laplacian, factors, *_rayleigh_ritz(laplacian, space))
+        return _corrected(laplacian, factors, _krylov(solve, *single))
     except (np.linalg.LinAlgError, RuntimeError):
-        space = _krylov(factors.solve, pixels, count, seed, np.float64, EXACT)
-        return _rayleigh_ritz(laplacian, space)
+        pass  # what it holds in memory goes before the next search takes more
+    return _rayleigh_ritz(laplacian, _krylov(solve, pixels, count, seed, np.float64, EXACT))
 
 
 def _krylov(
@@ -180,14 +177,17 @@ def _krylov(
         used += BLOCK
         found = solve(block)
         found -= found.mean(axis=0)
+        found, scales = _rounded(found, precision)
         # But for rounding, all of the overlap is with the last two blocks.
         recent = max(0, used - 2 * BLOCK)
         most = remove_parts(found, space[:, recent:used])
         overlaps = remove_parts(found, space[:, :used])
         overlaps[recent:] += most
+        overlaps = overlaps @ scales
         projected[:used, used - BLOCK : used] = overlaps
         projected[used - BLOCK : used, :used] = overlaps.T
         block, rest = orthonormal(found)
+        rest = rest @ scales
         if used < min(SMALLEST_SPACE * count, largest):
             continue
         values, combinations = np.linalg.eigh(projected[:used, :used])
@@ -202,6 +202,18 @@ def _krylov(
     )
 
 
+def _rounded(block: np.ndarray, precision: type) -> tuple[np.ndarray, np.ndarray]:
+    """A block of ``precision``, and the triangle that times it is the given one.
+
+    Columns that are nearly the same, as the inverse makes them, would be the same if they were
+    rounded as they are.
+    """
+    if block.dtype == precision:
+        return block, np.eye(block.shape[1])
+    triangle = np.linalg.cholesky(products(block, block)).T
+    return combine(block, np.linalg.inv(triangle)).astype(precision), triangle
+
+
 def _rayleigh_ritz(laplacian: sp.csr_array, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Best eigenpairs in the span of ``vectors`` and of the constant vector, float64."""
     basis = np.hstack([np.full((len(vectors), 1), len(vectors) ** -0.5), vectors])
@@ -213,17 +225,19 @@ def _rayleigh_ritz(laplacian: sp.csr_array, vectors: np.ndarray) -> tuple[np.nda
 
 
 def _corrected(
-    laplacian: sp.csr_array, factors: Factors, values: np.ndarray, vectors: np.ndarray
+    laplacian: sp.csr_array, factors: Factors, found: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenpairs with residuals below ``SETTLED``, but for the ``SPARE`` ones, from a search's.
+    """Eigenpairs from the vectors of a search, all but ``SPARE`` with residuals below ``SETTLED``.
 
     Raises:
         RuntimeError: They do not settle.
     """
+    values, vectors = _rayleigh_ritz(laplacian, found)
+    del found
     for _ in range(MOST_CORRECTIONS):
         values, vectors = _davidson_step(laplacian, factors, values, vectors)
         wanted = np.argsort(np.abs(values), kind="stable")[:-SPARE]
-        lengths = np.linalg.norm(_residuals(laplacian, values, vectors)[:, wanted], axis=0)
+        lengths = unit_columns(_residuals(laplacian, values, vectors))[wanted]
         if (lengths <= np.maximum(SETTLED * np.abs(values[wanted]), ZERO)).all():
             return values, vectors
     raise RuntimeError("the eigenvalues did not settle")
@@ -254,17 +268,18 @@ def _davidson_step(
         vectors: (N, M) orthonormal, such that ``vectorsᵀ·laplacian·vectors`` is ``diag(values)``.
     """
     residuals = _residuals(laplacian, values, vectors)
-    lengths = np.maximum(np.linalg.norm(residuals, axis=0), LEAST_NORM)
+    lengths = unit_columns(residuals)
     added = np.empty_like(residuals)
     for part in slices(len(values), BLOCK):
-        directions = residuals[:, part] / lengths[part].astype(np.float64)
-        added[:, part] = factors.solve(np.ascontiguousarray(directions))
+        added[:, part] = factors.solve(residuals[:, part].astype(np.float64, order="C"))
     added = complement(added, vectors.astype(np.float32))
     count, extra = len(values), added.shape[1]
     # Between vectors and added ones: products, and products with the Laplacian in between.
     gram, projected = np.eye(count + extra), np.diag(np.append(values, np.zeros(extra)))
     gram[count:, :count] = products(added, vectors)
-    projected[count:, :count] = products(added, residuals) + gram[count:, :count] * values
+    applied = products(added, residuals) * lengths + gram[count:, :count] * values
+    del residuals
+    projected[count:, :count] = applied
     for part in slices(extra, BLOCK):
         columns = added[:, part].astype(np.float64)
         place = slice(count + part.start, count + part.stop)

@@ -14,20 +14,32 @@ ROWS = 4096
 LEAST_PART = 1e-10
 """Of the power of the strongest direction of a block: what has less is rounding."""
 
-LEAST_NORM = 1e-300
-"""So that vectors of zeros stay zeros when they are divided by their length."""
-
 
 def map_rows(function: Callable[[slice], np.ndarray], pixels: int) -> np.ndarray:
     """The rows that ``function`` gives for slices of them, one below the other."""
     return np.concatenate(map_threads(function, slices(pixels, ROWS)))
 
 
-def products(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """``firstᵀ·second``."""
-    parts = map_threads(lambda rows: first[rows].T @ second[rows], slices(len(first), ROWS))
+def products(first: np.ndarray, second: np.ndarray, precision: type | None = None) -> np.ndarray:
+    """``firstᵀ·second``, in ``precision`` or in that of the matrices."""
+
+    def add_up(rows: slice) -> np.ndarray:
+        total: np.ndarray = np.asarray(first[rows], precision).T @ second[rows]
+        return total
+
+    parts = map_threads(add_up, slices(len(first), ROWS))
     total: np.ndarray = sum(parts[1:], start=parts[0])
     return total
+
+
+def unit_columns(block: np.ndarray) -> np.ndarray:
+    """Scale columns to length one in place, but for zeros; returns their lengths, float64."""
+    squares = map_threads(
+        lambda rows: np.square(block[rows], dtype=np.float64).sum(axis=0), slices(len(block), ROWS)
+    )
+    lengths = np.sqrt(np.sum(squares, axis=0))
+    block /= np.where(lengths > 0, lengths, 1)
+    return lengths
 
 
 def combine(space: np.ndarray, combinations: np.ndarray) -> np.ndarray:
@@ -57,12 +69,15 @@ def orthonormal(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def complement(block: np.ndarray, space: np.ndarray) -> np.ndarray:
-    """Orthonormal basis of what (N, P) adds to the span of the orthonormal ``space``."""
-    block = block.copy()
+    """Orthonormal basis of what (N, P) adds to the span of the orthonormal ``space``.
+
+    In the precision of ``block``, which is overwritten.
+    """
     for _ in range(2):
         remove_parts(block, space)
-        block /= np.maximum(np.linalg.norm(block, axis=0), LEAST_NORM)
-        powers, directions = np.linalg.eigh(products(block, block))
-        kept = powers > LEAST_PART * powers[-1]
-        block = combine(block, directions[:, kept] / np.sqrt(powers[kept]))
+        unit_columns(block)
+        powers, directions = np.linalg.eigh(products(block, block, np.float64))
+        kept = powers > LEAST_PART * powers.max(initial=0)
+        whitening = directions[:, kept] / np.sqrt(powers[kept])
+        block = combine(block, whitening.astype(block.dtype))
     return block

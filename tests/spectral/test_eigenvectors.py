@@ -174,13 +174,17 @@ def test_every_piece_of_a_graph_has_its_eigenvalue_of_zero(pieces: int, rough: b
 @pytest.mark.usefixtures("sparse_only")
 @pytest.mark.parametrize("rough", [False, True])
 @pytest.mark.parametrize("colours", [1, 2, 12])
-def test_photos_of_few_flat_colours(colours: int, rough: bool) -> None:
+def test_photos_of_few_flat_colours(
+    colours: int, rough: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not rough:
+        monkeypatch.setattr(eigenvectors, "EXACT", 0.0)  # found without a space in double precision
     # Eigenvalues of regions that differ in colour are 1e-8 and less: far beyond all others.
     palette = np.random.default_rng(4).random((colours, 3))
     photo = np.broadcast_to(palette[np.arange(48) * colours // 48][:, None], (48, 30, 3))
     laplacian = matting_laplacian(photo)
     expected = dense_eigenpairs(laplacian)[0][:COUNT]
-    tolerance = {"rtol": 0, "atol": 1e-4} if rough else {"rtol": 1e-7, "atol": 1e-9}
+    tolerance = {"rtol": 0, "atol": 1e-4} if rough else {"rtol": 1e-6, "atol": 1e-9}
     for seed in range(3):
         values, vectors = smallest_eigenvectors(laplacian, (48, 30), COUNT, seed, rough)
         np.testing.assert_allclose(values, expected, **tolerance)
@@ -226,24 +230,25 @@ def test_no_convergence_is_told(laplacian: sp.csr_array, monkeypatch: pytest.Mon
 
 
 @pytest.mark.usefixtures("sparse_only")
-def test_one_correction_is_enough(laplacian: sp.csr_array, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eigenvectors, "MOST_CORRECTIONS", 1)
-    monkeypatch.setattr(eigenvectors, "EXACT", 0.0)  # nothing else would find them
-    values, _ = smallest_eigenvectors(laplacian, SIZE, COUNT)
-    np.testing.assert_allclose(values, dense_eigenpairs(laplacian)[0][:COUNT], rtol=1e-8, atol=1e-9)
-
-
-@pytest.mark.usefixtures("sparse_only")
-def test_corrections_finish_an_interrupted_search(
+def test_a_correction_finishes_an_interrupted_search(
     laplacian: sp.csr_array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # In place of a photo whose space does not reach FINE in single precision.
     monkeypatch.setattr(eigenvectors, "FINE", 0.0)
-    monkeypatch.setattr(eigenvectors, "CORRECTED_SPACE", 6)
-    monkeypatch.setattr(eigenvectors, "EXACT", 0.0)
-    values, vectors = smallest_eigenvectors(laplacian, SIZE, COUNT)
-    np.testing.assert_allclose(values, dense_eigenpairs(laplacian)[0][:COUNT], rtol=1e-6, atol=1e-9)
-    assert np.linalg.norm(laplacian @ vectors - vectors * values, axis=0).max() < 1e-4
+    monkeypatch.setattr(eigenvectors, "CORRECTED_SPACE", 4)
+    monkeypatch.setattr(eigenvectors, "EXACT", 0.0)  # nothing else would find them
+
+    def residual() -> float:
+        values, vectors = smallest_eigenvectors(laplacian, SIZE, COUNT)
+        return float(np.linalg.norm(laplacian @ vectors - vectors * values, axis=0).max())
+
+    monkeypatch.setattr(eigenvectors, "MOST_CORRECTIONS", 1)
+    assert residual() < 5e-5
+    monkeypatch.setattr(
+        eigenvectors,
+        "_corrected",
+        lambda laplacian, _, found: eigenvectors._rayleigh_ritz(laplacian, found),
+    )
+    assert residual() > 2e-4
 
 
 @pytest.mark.usefixtures("sparse_only")
