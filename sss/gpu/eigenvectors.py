@@ -1,6 +1,7 @@
 """The eigenvectors of the Laplacian nearest zero, on a device.
 
-The algorithm is that of :mod:`sss.spectral.eigenvectors`.
+The algorithm is that of :mod:`sss.spectral.eigenvectors`, but for the exact search: it is in double
+precision throughout, and nothing is corrected.
 """
 
 from __future__ import annotations
