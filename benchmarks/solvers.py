@@ -26,8 +26,8 @@ from skimage.io import imread
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from data.regions import RegionDataset
 from data.sources import data_root, open_source
+from sss.evaluation.open_samples import given_names
 from sss.segmenter import SoftSegmenter
 
 Case = tuple[str, np.ndarray, np.ndarray, np.ndarray | None]
@@ -47,17 +47,12 @@ def data_cases(data: str, split: str, count: int) -> Iterator[Case]:
     from sss.features.reduction import reduce_features
 
     dataset = open_source(data, data_root(None), split)
+    names = given_names(dataset)
     extractor = FeatureExtractor(DEFAULT_CHECKPOINT, pick_device("cpu"))
     for index in range(0, len(dataset), max(1, len(dataset) // count))[:count]:
         photo = dataset[index][0].astype(np.float32) / 255
         embedding = extractor(photo)
-        yield name_of(dataset, index), photo, reduce_features(embedding, photo), embedding
-
-
-def name_of(dataset: RegionDataset, index: int) -> str:
-    """The photo's file name where the data set tells it, else its number."""
-    photos = getattr(dataset, "photos", None)
-    return Path(photos[index]).stem if photos is not None else str(index)
+        yield names[index], photo, reduce_features(embedding, photo), embedding
 
 
 def given_case(photo: Path, features: Path) -> Case:

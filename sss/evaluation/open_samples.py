@@ -95,7 +95,7 @@ class RegionSamples:
         self.indices: Sequence[int] = range(len(dataset))
         if self.instances is not None:
             self.indices = [i for i in self.indices if len(self.instances.things(i))]
-        self.names = _file_names(_given_names(dataset))
+        self.names = _file_names(given_names(dataset))
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -260,7 +260,7 @@ def _refuse_labels(name: str, labels: str | None) -> None:
         )
 
 
-def _given_names(dataset: RegionDataset) -> list[str]:
+def given_names(dataset: RegionDataset) -> list[str]:
     """What the data set calls its photos, or their numbers."""
     if (stems := getattr(dataset, "stems", None)) is not None:
         return [str(stem) for stem in stems]

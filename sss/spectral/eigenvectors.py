@@ -34,13 +34,13 @@ SPARE = 4
 """More eigenpairs than asked for, since nearest the shift is not quite nearest zero."""
 
 EXACT = 1e-6
-FINE = 1e-4
+FINE = 1e-5
 ROUGH = 1e-2
 """Residuals at which a search ends, of the eigenvectors of the inverse and relative to its
 eigenvalues; those of the eigenvalues are the squares. Where nothing else is done; where the
 eigenvectors are corrected; and where they may be rough."""
 
-SETTLED = 5e-4
+SETTLED = 1e-4
 """Residuals, relative to the eigenvalues, at which corrections end. Those of the eigenvalues are
 about the squares of these, and smaller where the residuals are rounding, which is of all
 frequencies."""
@@ -49,7 +49,7 @@ ZERO = 1e-9
 """Residuals below this are rounding."""
 
 MOST_CORRECTIONS = 3
-"""On photos the first leaves less than half of ``SETTLED``."""
+"""On photos the first leaves less than a third of ``SETTLED``."""
 
 BLOCK = 16
 """Vectors that a Krylov step adds. A few at once use the processor better than one; with more, the
@@ -83,7 +83,7 @@ def smallest_eigenvectors(
         count: Eigenpairs wanted; all N if there are fewer.
         seed: Of the start vectors.
         rough: Work in single precision and leave residuals of ``ROUGH``; else those of L are below
-            5e-4 of the eigenvalues, whose own errors are about the squares of that.
+            ``SETTLED`` times the eigenvalues, whose own errors are about the squares of that.
         linked: See :class:`sss.spectral.dissection.Factors`.
 
     Returns:
@@ -210,18 +210,24 @@ def _rounded(block: np.ndarray, precision: type) -> tuple[np.ndarray, np.ndarray
     """
     if block.dtype == precision:
         return block, np.eye(block.shape[1])
-    triangle = np.linalg.cholesky(products(block, block)).T
-    return combine(block, np.linalg.inv(triangle)).astype(precision), triangle
+    spread, triangle = orthonormal(block, times=1)
+    return spread.astype(precision), triangle
 
 
 def _rayleigh_ritz(laplacian: sp.csr_array, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Best eigenpairs in the span of ``vectors`` and of the constant vector, float64."""
     basis = np.hstack([np.full((len(vectors), 1), len(vectors) ** -0.5), vectors])
     # The basis is orthonormal but for rounding.
-    whitening = np.linalg.inv(np.linalg.cholesky(products(basis, basis)))
-    projected = whitening @ products(basis, _apply(laplacian, basis)) @ whitening.T
-    values, combinations = np.linalg.eigh(projected)
-    return values, combine(basis, whitening.T @ combinations)
+    gram = products(basis, basis)
+    values, combinations = _generalised(products(basis, _apply(laplacian, basis)), gram)
+    return values, combine(basis, combinations)
+
+
+def _generalised(matrix: np.ndarray, gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Solve ``matrix·x = λ·gram·x``, both symmetric; of ``gram`` the lower triangle is used."""
+    whitening = np.linalg.inv(np.linalg.cholesky(gram))
+    values, combinations = np.linalg.eigh(whitening @ matrix @ whitening.T)
+    return values, whitening.T @ combinations
 
 
 def _corrected(
@@ -285,11 +291,9 @@ def _davidson_step(
         place = slice(count + part.start, count + part.stop)
         gram[count:, place] = products(added, columns)
         projected[count:, place] = products(added, _apply(laplacian, columns))
-    whitening = np.linalg.inv(np.linalg.cholesky(gram))  # of the lower triangles
-    whole = np.tril(projected) + np.tril(projected, -1).T
-    found, combinations = np.linalg.eigh(whitening @ whole @ whitening.T)
+    found, combinations = _generalised(np.tril(projected) + np.tril(projected, -1).T, gram)
     nearest = np.argsort(np.abs(found), kind="stable")[:count]
-    kept, joined = np.split(whitening.T @ combinations[:, nearest], [count])
+    kept, joined = np.split(combinations[:, nearest], [count])
     return found[nearest], map_rows(
         lambda rows: vectors[rows] @ kept + added[rows] @ joined, len(vectors)
     )

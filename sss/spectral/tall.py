@@ -58,10 +58,13 @@ def remove_parts(block: np.ndarray, space: np.ndarray) -> np.ndarray:
     return overlaps
 
 
-def orthonormal(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """QR decomposition of (N, P), P small, by the Cholesky factor of the Gram matrix, twice."""
+def orthonormal(block: np.ndarray, times: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """QR decomposition of (N, P), P small, by the Cholesky factor of the Gram matrix.
+
+    Done once it leaves columns nearly orthonormal, twice but for rounding.
+    """
     triangle = np.eye(block.shape[1])
-    for _ in range(2):
+    for _ in range(times):
         factor = np.linalg.cholesky(products(block, block).astype(np.float64)).T
         block = combine(block, np.linalg.inv(factor).astype(block.dtype))
         triangle = factor @ triangle

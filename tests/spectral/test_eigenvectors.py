@@ -184,7 +184,9 @@ def test_photos_of_few_flat_colours(
     photo = np.broadcast_to(palette[np.arange(48) * colours // 48][:, None], (48, 30, 3))
     laplacian = matting_laplacian(photo)
     expected = dense_eigenpairs(laplacian)[0][:COUNT]
-    tolerance = {"rtol": 0, "atol": 1e-4} if rough else {"rtol": 1e-6, "atol": 1e-9}
+    # The last wanted are among ten that differ by 1e-6.
+    relative = 1e-6 if colours == 12 else 1e-7
+    tolerance = {"rtol": 0, "atol": 1e-4} if rough else {"rtol": relative, "atol": 1e-9}
     for seed in range(3):
         values, vectors = smallest_eigenvectors(laplacian, (48, 30), COUNT, seed, rough)
         np.testing.assert_allclose(values, expected, **tolerance)
@@ -241,8 +243,9 @@ def test_a_correction_finishes_an_interrupted_search(
         values, vectors = smallest_eigenvectors(laplacian, SIZE, COUNT)
         return float(np.linalg.norm(laplacian @ vectors - vectors * values, axis=0).max())
 
-    monkeypatch.setattr(eigenvectors, "MOST_CORRECTIONS", 1)
     assert residual() < 5e-5
+    values, _ = smallest_eigenvectors(laplacian, SIZE, COUNT)
+    np.testing.assert_allclose(values, dense_eigenpairs(laplacian)[0][:COUNT], rtol=1e-6, atol=1e-9)
     monkeypatch.setattr(
         eigenvectors,
         "_corrected",
