@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 
-from sss.cli import run_main
+from sss.cli.common import run_main
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,7 +15,7 @@ import time
 
 STARTED = time.perf_counter()
 
-from sss.cli import run_main  # noqa: E402
+from sss.cli.common import run_main  # noqa: E402
 
 
 def seconds_since_start() -> float:
@@ -25,7 +25,8 @@ def seconds_since_start() -> float:
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and split the photos; returns the exit code."""
-    from sss.inference import parse_options, run
+    from sss.cli.batch import run
+    from sss.cli.split_options import parse_options
 
     return run(parse_options(arguments), seconds_since_start)
 

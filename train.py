@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import sys
 
-from sss.cli import run_main
+from sss.cli.common import run_main
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and train; returns the exit code."""
-    from sss.learning.command import parse_command
-    from sss.learning.dry_run import dry_run
-    from sss.learning.trainer import Trainer
+    from sss.training.command import parse_command
+    from sss.training.dry_run import dry_run
+    from sss.training.trainer import Trainer
 
     command = parse_command(arguments)
     trainer = Trainer(command.config, command.run_dir, command.resume)

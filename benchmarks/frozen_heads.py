@@ -27,12 +27,12 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from data.sources import data_root, open_source
-from sss.evaluation.pair_auc import roc_auc
-from sss.features.embedding import EmbeddingNetwork, ModelConfig
-from sss.features.networks import build_network
-from sss.features.raw_encoder import encoder_outputs
-from sss.learning.pair_losses import ModifiedNPairLoss
+from sss.data.sources import data_root, open_source
+from sss.metrics.pair_auc import roc_auc
+from sss.models.base import EmbeddingNetwork, ModelConfig
+from sss.models.raw_encoder import encoder_outputs
+from sss.models.registry import build_network
+from sss.training.pair_losses import ModifiedNPairLoss
 
 CELLS = (1, 8, 32)
 """Widths of the squares whose mean Lab colour a pixel knows."""

@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from solvers import agreement
 
-from sss.gpu.torch_backend import TorchBackend
-from sss.segmenter import SoftLayers, SoftSegmenter
+from sss.cuda.torch_backend import TorchBackend
 from sss.spectral.grids import coarse_size, resize_linearly
+from sss.spectral.segmenter import SoftLayers, SoftSegmenter
 
 LARGEST_COMPARED = 2_000_000
 """Pixels up to which the processor splits the photo as well, for comparison."""

@@ -21,17 +21,17 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from data.sources import data_root, open_source
+from sss.data.sources import data_root, open_source
 from sss.evaluation.methods.base import LAYER_COUNTS
 from sss.evaluation.methods.pipeline import AUTO_SHARES
-from sss.evaluation.regions import region_scores
-from sss.evaluation.validation import spread_evenly
-from sss.features.checkpoints import DEFAULT_CHECKPOINT
-from sss.features.extractor import FeatureExtractor
-from sss.features.reduction import reduce_features
-from sss.segmenter import SoftSegmenter
+from sss.metrics.region_metrics import region_scores
+from sss.models.checkpoints import DEFAULT_CHECKPOINT
+from sss.models.predictor import FeatureExtractor
+from sss.models.reduction import reduce_features
 from sss.spectral.grids import resize_linearly
 from sss.spectral.grouping import group_components
+from sss.spectral.segmenter import SoftSegmenter
+from sss.training.validation import spread_evenly
 
 Groups = Callable[[np.ndarray, np.ndarray, np.ndarray], list[np.ndarray]]
 """From components (N, C), embedding (h, w, D) and 3-D features: a layer map (h, w) per scale."""

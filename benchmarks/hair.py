@@ -25,12 +25,12 @@ from skimage.io import imread
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from data.sources import data_root
-from sss.features.checkpoints import DEFAULT_CHECKPOINT
-from sss.features.extractor import FeatureExtractor
-from sss.features.reduction import reduce_features
-from sss.features.sizes import shrink
-from sss.segmenter import LAYERS, SoftSegmenter
+from sss.data.sources import data_root
+from sss.models.checkpoints import DEFAULT_CHECKPOINT
+from sss.models.predictor import FeatureExtractor
+from sss.models.reduction import reduce_features
+from sss.models.sizes import shrink
+from sss.spectral.segmenter import LAYERS, SoftSegmenter
 
 SIDE = 0.35
 """Of the crop, as a share of the photo's height."""

@@ -23,10 +23,10 @@ from skimage import data
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from sss.features.checkpoints import DEFAULT_CHECKPOINT, save_checkpoint
-from sss.features.embedding import ModelConfig
-from sss.features.extractor import FeatureExtractor
-from sss.features.networks import build_network
+from sss.models.base import ModelConfig
+from sss.models.checkpoints import DEFAULT_CHECKPOINT, save_checkpoint
+from sss.models.predictor import FeatureExtractor
+from sss.models.registry import build_network
 from sss.spectral.grids import resize_linearly
 from sss.threads import set_thread_count, thread_count
 

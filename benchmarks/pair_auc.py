@@ -17,13 +17,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from data.sources import data_root, open_source
-from sss.evaluation.validation import mean_pair_auc
-from sss.features.checkpoints import DEFAULT_CHECKPOINT
-from sss.features.colour import lab_features, with_position
-from sss.features.extractor import FeatureExtractor
-from sss.features.raw_encoder import RawEncoder
-from sss.features.reduction import reduce_features
+from sss.data.sources import data_root, open_source
+from sss.models.checkpoints import DEFAULT_CHECKPOINT
+from sss.models.colour import lab_features, with_position
+from sss.models.predictor import FeatureExtractor
+from sss.models.raw_encoder import RawEncoder
+from sss.models.reduction import reduce_features
+from sss.training.validation import mean_pair_auc
 
 Embed = Callable[[np.ndarray], np.ndarray]
 

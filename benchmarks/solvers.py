@@ -26,9 +26,9 @@ from skimage.io import imread
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from data.sources import data_root, open_source
+from sss.data.sources import data_root, open_source
 from sss.evaluation.open_samples import given_names
-from sss.segmenter import SoftSegmenter
+from sss.spectral.segmenter import SoftSegmenter
 
 Case = tuple[str, np.ndarray, np.ndarray, np.ndarray | None]
 
@@ -42,9 +42,9 @@ def agreement(a: np.ndarray, b: np.ndarray) -> float:
 
 def data_cases(data: str, split: str, count: int) -> Iterator[Case]:
     """Photos spread over a data set with the bundled model's features."""
-    from sss.features.checkpoints import DEFAULT_CHECKPOINT, pick_device
-    from sss.features.extractor import FeatureExtractor
-    from sss.features.reduction import reduce_features
+    from sss.models.checkpoints import DEFAULT_CHECKPOINT, pick_device
+    from sss.models.predictor import FeatureExtractor
+    from sss.models.reduction import reduce_features
 
     dataset = open_source(data, data_root(None), split)
     names = given_names(dataset)

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data.photos import read_photo
-from data.regions import MissingDataError, names_in, some_names
+from sss.data.base import MissingDataError, names_in, some_names
+from sss.data.photos import read_photo
 from sss.errors import InputError, one_line
 
 _LAYOUTS = (

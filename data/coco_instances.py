@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as rle
 
-from data.coco_json import read_instances
-from data.photos import read_photo
-from data.regions import UNLABELLED, MissingDataError, names_in, some_names
+from sss.data.base import UNLABELLED, MissingDataError, names_in, some_names
+from sss.data.coco_json import read_instances
+from sss.data.photos import read_photo
 from sss.errors import InputError
 
 HOLD_OUT = 10

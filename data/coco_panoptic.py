@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data.coco_json import Segment, read_panoptic
-from data.label_maps import read_ids
-from data.photos import read_photo
-from data.regions import UNLABELLED, MissingDataError, check_fit, names_in, some_names
+from sss.data.base import UNLABELLED, MissingDataError, check_fit, names_in, some_names
+from sss.data.coco_json import Segment, read_panoptic
+from sss.data.label_maps import read_ids
+from sss.data.photos import read_photo
 from sss.errors import InputError
 
 

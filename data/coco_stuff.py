@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from skimage.measure import label as connected_regions
 
-from data.coco_instances import crowd_mask, instance_map
-from data.coco_json import read_instances
-from data.label_maps import read_label_map
-from data.photos import read_photo
-from data.regions import UNLABELLED, MissingDataError, check_fit, names_in, some_names
+from sss.data.base import UNLABELLED, MissingDataError, check_fit, names_in, some_names
+from sss.data.coco_instances import crowd_mask, instance_map
+from sss.data.coco_json import read_instances
+from sss.data.label_maps import read_label_map
+from sss.data.photos import read_photo
 from sss.errors import InputError
 
 LABEL_MODES = ("category", "instance", "instance_regions")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from data.regions import InstanceDataset, RegionDataset
+from sss.data.base import InstanceDataset, RegionDataset
 from sss.errors import InputError
 
 MAX_INSTANCES = 3

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data.label_maps import read_label_map
-from data.photos import read_photo
-from data.regions import MissingDataError, check_fit, names_in, some_names
+from sss.data.base import MissingDataError, check_fit, names_in, some_names
+from sss.data.label_maps import read_label_map
+from sss.data.photos import read_photo
 from sss.errors import InputError
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data.regions import UNLABELLED
+from sss.data.base import UNLABELLED
 from sss.errors import InputError, one_line
 
 _UNLABELLED_VALUES = {"L": 255, "P": 255, "1": None, "I;16": 65535, "I;16B": 65535, "I": 65535}

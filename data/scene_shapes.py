@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data.scene_textures import FloatArray, pixel_grid, smoothstep, value_noise
+from sss.data.scene_textures import FloatArray, pixel_grid, smoothstep, value_noise
 
 _EDGE_WIDTHS = (0.5, 8.0)  # width of the soft edge, in pixels
 _GLASS_SHARE = 0.06  # of all shapes, how many are semi-transparent throughout

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data.scene_shapes import draw_shape, ground_shape
-from data.scene_textures import (
+from sss.data.scene_shapes import draw_shape, ground_shape
+from sss.data.scene_textures import (
     PATTERN_NAMES,
     FloatArray,
     paint,

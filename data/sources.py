@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.bsds500 import Bsds500
-from data.coco_instances import CocoInstances
-from data.coco_panoptic import CocoPanoptic
-from data.coco_stuff import LABEL_MODES, open_coco_stuff
-from data.folder import FolderDataset
-from data.regions import MissingDataError, RegionDataset
-from data.scenes import SceneDataset
+from sss.data.base import MissingDataError, RegionDataset
+from sss.data.bsds500 import Bsds500
+from sss.data.coco_instances import CocoInstances
+from sss.data.coco_panoptic import CocoPanoptic
+from sss.data.coco_stuff import LABEL_MODES, open_coco_stuff
+from sss.data.folder import FolderDataset
+from sss.data.scenes import SceneDataset
 from sss.errors import InputError
 
 ROOT_VARIABLE = "SSS_DATA"

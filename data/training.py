@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from data.copy_paste import CopyPaste
-from data.regions import RegionDataset
+from sss.data.base import RegionDataset
+from sss.data.copy_paste import CopyPaste
 from sss.errors import InputError
 
 PHOTO_TRIES = 3

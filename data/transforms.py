@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data.regions import UNLABELLED
+from sss.data.base import UNLABELLED
 from sss.errors import InputError
 
 # Albumentations asks a server for news at import; training must not depend on the network.

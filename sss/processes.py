@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, NoReturn, TypeVar
 
-from sss.cli import set_up_logging
+from sss.cli.common import set_up_logging
 from sss.errors import InputError
 
 Task = TypeVar("Task", bound=Hashable)

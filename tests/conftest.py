@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from data.scenes import SceneDataset
-from data.sources import SOURCES
-from sss.features.embedding import ModelConfig
+from sss.data.scenes import SceneDataset
+from sss.data.sources import SOURCES
+from sss.models.base import ModelConfig
 
 REPOSITORY = Path(__file__).parents[1]
 

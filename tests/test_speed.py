@@ -13,11 +13,11 @@ from scipy.sparse.linalg import LinearOperator, eigsh, splu
 from skimage import data
 from threadpoolctl import threadpool_limits
 
-from sss.spectral.constrained import constrained_components, sample_pixels
+from sss.spectral.components import constrained_components, sample_pixels
 from sss.spectral.eigenvectors import SHIFT, smallest_eigenvectors
 from sss.spectral.grids import resize_linearly
 from sss.spectral.laplacian import matting_laplacian, superpixel_laplacian
-from sss.spectral.relaxed import gradient_magnitude, relaxed_layers
+from sss.spectral.refinement import gradient_magnitude, relaxed_layers
 from sss.spectral.stencil import matting_stencil
 from sss.spectral.superpixels import compute_superpixels
 from sss.threads import set_thread_count

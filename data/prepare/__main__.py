@@ -16,11 +16,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from data.prepare.archives import DATASETS, DataSet
-from data.prepare.download import Patience
-from data.prepare.progress import gigabytes
-from data.prepare.steps import Options, prepare, verify
-from sss.cli import run_main
+from sss.cli.common import run_main
+from sss.data.prepare.archives import DATASETS, DataSet
+from sss.data.prepare.download import Patience
+from sss.data.prepare.progress import gigabytes
+from sss.data.prepare.steps import Options, prepare, verify
 from sss.errors import InputError
 
 
@@ -56,7 +56,7 @@ def main(
 
 
 def _root(given: str | None) -> Path:
-    from data.sources import ROOT_VARIABLE, data_root  # loads SciPy: not for --help
+    from sss.data.sources import ROOT_VARIABLE, data_root  # loads SciPy: not for --help
 
     root = data_root(given)
     if root is None:

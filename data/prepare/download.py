@@ -14,8 +14,8 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any
 
-from data.prepare.archives import Archive
-from data.prepare.progress import Progress, gigabytes, say
+from sss.data.prepare.archives import Archive
+from sss.data.prepare.progress import Progress, gigabytes, say
 from sss.errors import InputError
 from sss.files import whole_file
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from data.prepare.progress import gigabytes
+from sss.data.prepare.progress import gigabytes
 from sss.errors import InputError
 
 

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data.prepare.archives import Archive, DataSet
-from data.prepare.download import Patience, fetch, forget, remember_hash
-from data.prepare.progress import gigabytes, say
-from data.prepare.space import require_space
-from data.prepare.unpack import DamagedArchiveError, unpack
-from data.prepare.verify import Problem, bytes_present, find_problems, keep_listing
+from sss.data.prepare.archives import Archive, DataSet
+from sss.data.prepare.download import Patience, fetch, forget, remember_hash
+from sss.data.prepare.progress import gigabytes, say
+from sss.data.prepare.space import require_space
+from sss.data.prepare.unpack import DamagedArchiveError, unpack
+from sss.data.prepare.verify import Problem, bytes_present, find_problems, keep_listing
 from sss.errors import InputError
 
 ARCHIVES = "archives"

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from data.prepare.archives import Archive, Part
-from data.prepare.progress import Progress, say
-from data.prepare.space import require_space
+from sss.data.prepare.archives import Archive, Part
+from sss.data.prepare.progress import Progress, say
+from sss.data.prepare.space import require_space
 from sss.errors import InputError
 from sss.files import remove_partial_files, whole_file
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from data.prepare.archives import Archive, DataSet, Names, Part
+from sss.data.prepare.archives import Archive, DataSet, Names, Part
 from sss.files import whole_file
 
 _SHOWN = 3

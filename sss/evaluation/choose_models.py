@@ -51,7 +51,7 @@ def chosen_models(options: Options, photos: Sequence[str]) -> list[Model]:
 
 def bundled_model() -> NetworkModel:
     """The network that ships with the project."""
-    from sss.features.checkpoints import DEFAULT_CHECKPOINT
+    from sss.models.checkpoints import DEFAULT_CHECKPOINT
 
     log.info("no model was given: taking the bundled %s", DEFAULT_CHECKPOINT)
     return network_model(DEFAULT_CHECKPOINT)
@@ -72,7 +72,7 @@ def config_model(name: str, runs: Path) -> NetworkModel:
         folder = Path(name)
         log.info("%s: weights of %s", folder.absolute().name, folder / "best.safetensors")
         return network_model(folder, folder.absolute().name)
-    from sss.learning.command import find_config
+    from sss.training.command import find_config
 
     path = find_config(name)
     config = _name_in(path)
@@ -105,7 +105,7 @@ def _is_run_of(folder: Path, config: str) -> bool:
 
 def _shipped(config: str) -> Path | None:
     """A checkpoint of the project whose side file says that ``config`` made it."""
-    from sss.features.checkpoints import DEFAULT_CHECKPOINT
+    from sss.models.checkpoints import DEFAULT_CHECKPOINT
 
     for side in sorted(DEFAULT_CHECKPOINT.parent.glob("*.json")):
         training = json.loads(side.read_text(encoding="utf-8")).get("training", {})

@@ -15,7 +15,7 @@ from sss.evaluation.cache import METRICS_VERSION, PACKAGES
 from sss.evaluation.models import NetworkModel
 from sss.evaluation.plan import Plan, describe_method
 from sss.evaluation.report.context import ReportContext
-from sss.learning.checkout import git_state
+from sss.git import git_state
 
 
 def describe_run(

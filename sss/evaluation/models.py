@@ -68,7 +68,7 @@ class NetworkModel:
 
     def open(self, device: str) -> Features:
         """Load the network."""
-        from sss.features.extractor import FeatureExtractor
+        from sss.models.predictor import FeatureExtractor
         from sss.spectral.grids import resize_linearly
 
         extractor = FeatureExtractor(self.path, _pick_device(device))
@@ -78,7 +78,7 @@ class NetworkModel:
 
 @dataclass(frozen=True)
 class EncoderModel:
-    """An encoder as others trained it, see :class:`sss.features.raw_encoder.RawEncoder`.
+    """An encoder as others trained it, see :class:`sss.models.raw_encoder.RawEncoder`.
 
     Attributes:
         label: For tables.
@@ -101,7 +101,7 @@ class EncoderModel:
 
     def open(self, device: str) -> Features:
         """Load the encoder."""
-        from sss.features.raw_encoder import RawEncoder
+        from sss.models.raw_encoder import RawEncoder
 
         encoder = RawEncoder(
             self.encoder, self.weights, device=_pick_device(device), seed=self.seed
@@ -127,7 +127,7 @@ class FileModel:
 
     def open(self, device: str) -> Features:
         """Nothing to load."""
-        from sss.features.files import read_features
+        from sss.models.feature_files import read_features
 
         return lambda sample: read_features(self.files[sample.name])
 
@@ -150,7 +150,7 @@ class ColourModel:
 
     def open(self, device: str) -> Features:
         """Nothing to load."""
-        from sss.features.colour import lab_features, with_position
+        from sss.models.colour import lab_features, with_position
 
         if self.colour == "lab+position":
             return lambda sample: with_position(lab_features(sample.photo))
@@ -163,7 +163,7 @@ def network_model(path: Path, label: str | None = None) -> NetworkModel:
     Raises:
         InputError: There is none, or it is damaged.
     """
-    from sss.features.checkpoints import checkpoint_file, load_checkpoint
+    from sss.models.checkpoints import checkpoint_file, load_checkpoint
 
     file = checkpoint_file(path)
     load_checkpoint(file)  # rather now than after an hour
@@ -180,7 +180,7 @@ def encoder_model(text: str, seed: int) -> EncoderModel:
     """
     from importlib.metadata import version
 
-    from sss.features.raw_encoder import RawEncoder
+    from sss.models.raw_encoder import RawEncoder
 
     encoder, _, weights = text.partition("=")
     weights = weights or "imagenet"
@@ -240,7 +240,7 @@ def _pick_device(name: str) -> torch.device:
     """The device; of several GPUs, the one that torchrun means for this process."""
     import torch
 
-    from sss.features.checkpoints import pick_device
+    from sss.models.checkpoints import pick_device
 
     device = pick_device(name)
     if device.type == "cuda":

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import binary_dilation
 
-from data.alphamatting import AlphaMatting
-from data.regions import UNLABELLED, InstanceDataset, MissingDataError, RegionDataset
-from data.scenes import LABEL_ALPHA, SceneDataset
-from data.sources import ROOT_VARIABLE, SOURCES, open_source
+from sss.data.alphamatting import AlphaMatting
+from sss.data.base import UNLABELLED, InstanceDataset, MissingDataError, RegionDataset
+from sss.data.scenes import LABEL_ALPHA, SceneDataset
+from sss.data.sources import ROOT_VARIABLE, SOURCES, open_source
 from sss.errors import InputError
 from sss.evaluation.samples import Matte, Sample, SampleDataset
-from sss.evaluation.validation import spread_evenly
+from sss.training.validation import spread_evenly
 
 SCENES = {"val": (1, 32), "test": (2, 100)}
 """Splits of the generated scenes: their series and number. Training draws from series 0 and looks

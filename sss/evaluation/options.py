@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sss.cli import Parser
+from sss.cli.common import Parser
 from sss.errors import InputError
 
 MIN_SIDE = 16

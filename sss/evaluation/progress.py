@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
-from sss.cli import CLEAR_LINE
-from sss.learning.meter import hours_minutes
+from sss.cli.common import CLEAR_LINE
+from sss.timer import hours_minutes
 
 EVERY = 30.0
 """Seconds between two lines where there is no screen."""

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from data.sources import data_root
+from sss.cli.batch import check_writable
+from sss.data.sources import data_root
+from sss.distributed import own_share
 from sss.errors import InputError
 from sss.evaluation.cache import Cache
 from sss.evaluation.choose_methods import chosen_methods
@@ -28,8 +30,6 @@ from sss.evaluation.results_text import results_text
 from sss.evaluation.summary import summarise
 from sss.evaluation.wandb_tables import track
 from sss.evaluation.work import Looked, Wanted
-from sss.inference.photos import check_writable
-from sss.shares import own_share
 from sss.threads import set_thread_count, threads_each
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from sss.errors import InputError
+from sss.evaluation.bootstrap import percentile_interval, ratio, swap_test
 from sss.evaluation.records import METRICS, Figure, Group, Metric, Record
-from sss.evaluation.resampling import percentile_interval, ratio, swap_test
 
 # The parts of an F-measure are told at the F-measure's best scale: alone, recall is best with the
 # most boundaries and precision with the fewest.
@@ -212,7 +212,7 @@ def compare(
         entry: Figures of the same photos.
         metric: Which both must have.
         counts: (R, P) resamples.
-        patterns: (F, P) of :func:`sss.evaluation.resampling.swap_patterns`.
+        patterns: (F, P) of :func:`sss.evaluation.bootstrap.swap_patterns`.
         scores: The reference's and the entry's; their scales are kept in the test, while the
             interval chooses them anew in every resample.
 

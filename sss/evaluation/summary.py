@@ -9,8 +9,8 @@ from typing import get_args
 
 import numpy as np
 
+from sss.evaluation.bootstrap import RESAMPLES, bootstrap_counts, holm, swap_patterns
 from sss.evaluation.records import METRICS, Group, Metric, Record
-from sss.evaluation.resampling import RESAMPLES, bootstrap_counts, holm, swap_patterns
 from sss.evaluation.scores import Comparison, EntryFigures, Score, collect, compare, score_metric
 
 HEADLINES: dict[Group, tuple[str, ...]] = {

@@ -11,9 +11,6 @@ from itertools import groupby
 import numpy as np
 
 from sss.evaluation.cache import Cache
-from sss.evaluation.feature_scores import score_features
-from sss.evaluation.layer_scores import score_layers
-from sss.evaluation.mattes import score_mattes
 from sss.evaluation.methods.base import Case, Segmentation
 from sss.evaluation.models import Features, Model
 from sss.evaluation.open_samples import open_samples
@@ -22,6 +19,9 @@ from sss.evaluation.records import Figure, Record
 from sss.evaluation.samples import Sample, SampleDataset
 from sss.evaluation.shrinking import shrink
 from sss.evaluation.thumbnails import photo_picture, segmentation_picture, strip, truth_picture
+from sss.metrics.feature_scores import score_features
+from sss.metrics.layer_scores import score_layers
+from sss.metrics.mattes import score_mattes
 from sss.processes import describe_failure, one_thread
 
 log = logging.getLogger(__name__)

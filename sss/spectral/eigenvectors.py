@@ -8,8 +8,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
-from sss.spectral.dissection import Factors
-from sss.spectral.tall import (
+from sss.spectral.linalg import (
     combine,
     complement,
     map_rows,
@@ -18,6 +17,7 @@ from sss.spectral.tall import (
     remove_parts,
     unit_columns,
 )
+from sss.spectral.solvers.dissection import Factors
 from sss.threads import slices
 
 EIGENVECTORS = 100
@@ -84,7 +84,7 @@ def smallest_eigenvectors(
         seed: Of the start vectors.
         rough: Work in single precision and leave residuals of ``ROUGH``; else those of L are below
             ``SETTLED`` times the eigenvalues, whose own errors are about the squares of that.
-        linked: See :class:`sss.spectral.dissection.Factors`.
+        linked: See :class:`sss.spectral.solvers.dissection.Factors`.
 
     Returns:
         Eigenvalues (count,) with rising |λ|, signed; orthonormal eigenvectors (N, count).

@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 
 from sss.errors import InputError
 from sss.spectral.clustering import best_kmeans
-from sss.spectral.constrained import sample_pixels
+from sss.spectral.components import sample_pixels
 from sss.spectral.names import GROUPINGS
 from sss.threads import map_threads, slices
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SOLVERS = ("coarse", "exact")
-"""Of :class:`sss.segmenter.SoftSegmenter`."""
+"""Of :class:`sss.spectral.segmenter.SoftSegmenter`."""
 
 GROUPINGS = ("linkage", "kmeans")
 """Of :func:`sss.spectral.grouping.group_components`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from sss.spectral.clustering import cluster_pixels
-from sss.spectral.constrained import constrained_components, sample_pixels
+from sss.spectral.components import constrained_components, sample_pixels
 from sss.spectral.eigenvectors import smallest_eigenvectors
 from sss.spectral.laplacian import matting_laplacian
 
@@ -33,7 +33,7 @@ def spectral_matting_components(
         photo: (H, W, 3) float in [0, 1].
         components: Components the search starts from; some die out.
         eigenvectors: Eigenvectors of the matting Laplacian.
-        sampled_pixels: See :func:`sss.spectral.constrained.sample_pixels`.
+        sampled_pixels: See :func:`sss.spectral.components.sample_pixels`.
         seed: Of k-means and of the drawn pixels.
 
     Returns:

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 import scipy.sparse as sp
 
-from sss.spectral.dissection import REACH
+from sss.spectral.solvers.dissection import REACH
 from sss.threads import map_threads
 
 MATTING_EPSILON = 1e-7

@@ -12,7 +12,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sss.spectral.guided import box_mean, inverse_covariance
+from sss.spectral.guided_filter import box_mean, inverse_covariance
 from sss.threads import map_threads
 
 WINDOW = 3

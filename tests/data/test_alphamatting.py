@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.alphamatting import AlphaMatting
-from data.regions import MissingDataError
+from sss.data.alphamatting import AlphaMatting
+from sss.data.base import MissingDataError
 from sss.errors import InputError
 
 SIZE = (6, 9)

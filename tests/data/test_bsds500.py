@@ -5,7 +5,7 @@ import pytest
 from scipy.io import savemat
 from skimage.io import imsave
 
-from data.bsds500 import Bsds500
+from sss.data.bsds500 import Bsds500
 from sss.errors import InputError
 
 SIZE = (20, 30)

@@ -7,7 +7,7 @@ import pytest
 from pycocotools import mask as rle
 from skimage.io import imsave
 
-from data.coco_instances import CocoInstances, crowd_mask, instance_map
+from sss.data.coco_instances import CocoInstances, crowd_mask, instance_map
 from sss.errors import InputError
 
 SIZE = (30, 40)

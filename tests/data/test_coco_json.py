@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from data.coco_json import Photo, Segment, read_instances, read_panoptic
+from sss.data.coco_json import Photo, Segment, read_instances, read_panoptic
 from sss.errors import InputError
 
 ANNOTATIONS = [

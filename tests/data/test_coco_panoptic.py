@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.coco_json import Segment
-from data.coco_panoptic import CocoPanoptic, segment_map
-from data.regions import InstanceDataset, MissingDataError
+from sss.data.base import InstanceDataset, MissingDataError
+from sss.data.coco_json import Segment
+from sss.data.coco_panoptic import CocoPanoptic, segment_map
 from sss.errors import InputError
 
 SIZE = (20, 24)

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from data.coco_stuff import MIN_REGION, CocoStuff, CocoStuffInstances, open_coco_stuff
-from data.regions import InstanceDataset, MissingDataError
+from sss.data.base import InstanceDataset, MissingDataError
+from sss.data.coco_stuff import MIN_REGION, CocoStuff, CocoStuffInstances, open_coco_stuff
 from sss.errors import InputError
 
 SIZE = (40, 60)

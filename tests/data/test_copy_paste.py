@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from data.copy_paste import (
+from sss.data.base import InstanceDataset
+from sss.data.copy_paste import (
     DONOR_TRIES,
     EDGE_SIGMA,
     MAX_INSTANCES,
@@ -12,8 +13,7 @@ from data.copy_paste import (
     paste,
     pick_instances,
 )
-from data.regions import InstanceDataset
-from data.scenes import SceneDataset
+from sss.data.scenes import SceneDataset
 from sss.errors import InputError
 
 SIZE = (40, 50)

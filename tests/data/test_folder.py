@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.folder import FolderDataset
-from data.regions import MissingDataError
+from sss.data.base import MissingDataError
+from sss.data.folder import FolderDataset
 from sss.errors import InputError
 
 SIZE = (12, 16)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.label_maps import read_ids, read_label_map
+from sss.data.label_maps import read_ids, read_label_map
 from sss.errors import InputError
 
 VALUES = np.array([[0, 1, 7], [91, 254, 255]], np.uint8)

@@ -4,9 +4,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from data.scene_shapes import _draw_strokes, _ellipse_distance, _polygon_distance, draw_shape
-from data.scene_textures import PATTERN_NAMES, paint, random_palette, value_noise
-from data.scenes import (
+from sss.data.scene_shapes import _draw_strokes, _ellipse_distance, _polygon_distance, draw_shape
+from sss.data.scene_textures import PATTERN_NAMES, paint, random_palette, value_noise
+from sss.data.scenes import (
     LABEL_ALPHA,
     MIN_VISIBLE,
     UNLABELLED,

@@ -6,14 +6,14 @@ import pytest
 from PIL import Image
 from scipy.ndimage import maximum_filter
 
-from data.bsds500 import Bsds500
-from data.coco_instances import CocoInstances
-from data.coco_panoptic import CocoPanoptic
-from data.coco_stuff import CocoStuff, CocoStuffInstances
-from data.copy_paste import CopyPaste
-from data.folder import FolderDataset
-from data.sources import SOURCES, data_root, open_source
-from data.transforms import TrainingTransform
+from sss.data.bsds500 import Bsds500
+from sss.data.coco_instances import CocoInstances
+from sss.data.coco_panoptic import CocoPanoptic
+from sss.data.coco_stuff import CocoStuff, CocoStuffInstances
+from sss.data.copy_paste import CopyPaste
+from sss.data.folder import FolderDataset
+from sss.data.sources import SOURCES, data_root, open_source
+from sss.data.transforms import TrainingTransform
 from sss.errors import InputError
 
 FETCHED = {

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from data.scenes import SceneDataset
-from data.training import (
+from sss.data.scenes import SceneDataset
+from sss.data.training import (
     CROP_TRIES,
     PHOTO_TRIES,
     TrainingBatch,
@@ -16,7 +16,7 @@ from data.training import (
     collate,
     has_two_labels,
 )
-from data.transforms import TrainingTransform
+from sss.data.transforms import TrainingTransform
 from sss.errors import InputError
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from data.transforms import TrainingTransform
+from sss.data.transforms import TrainingTransform
 from sss.errors import InputError
 
 COLOURS = np.array([[200, 30, 30], [30, 180, 40], [40, 40, 220], [220, 210, 40], [5, 90, 90]])

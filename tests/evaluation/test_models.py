@@ -14,11 +14,11 @@ from sss.evaluation.choose_models import bundled_model, chosen_models, config_mo
 from sss.evaluation.models import ColourModel, file_model, network_model, unique_labels
 from sss.evaluation.options import parse_options
 from sss.evaluation.samples import Sample
-from sss.features.checkpoints import DEFAULT_CHECKPOINT, file_sha256, save_checkpoint
-from sss.features.embedding import ModelConfig
-from sss.features.extractor import FeatureExtractor
-from sss.features.networks import build_network
-from sss.features.raw_encoder import RawEncoder
+from sss.models.base import ModelConfig
+from sss.models.checkpoints import DEFAULT_CHECKPOINT, file_sha256, save_checkpoint
+from sss.models.predictor import FeatureExtractor
+from sss.models.raw_encoder import RawEncoder
+from sss.models.registry import build_network
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (40, 52, 3), np.uint8)
 SAMPLE = Sample("p", PHOTO, np.zeros((0, 40, 52), np.int32), np.zeros((0, 40, 52), bool))
@@ -59,7 +59,7 @@ def test_a_checkpoint_is_called_like_its_file_or_its_run(tmp_path: Path) -> None
 def test_features_of_a_large_photo_have_its_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sss.features.sizes.MAX_PIXELS", 900)
+    monkeypatch.setattr("sss.models.sizes.MAX_PIXELS", 900)
     path = checkpoint(tmp_path / "small.safetensors")
     small = FeatureExtractor(path, torch.device("cpu"))(PHOTO)
     features = network_model(path).open("cpu")(SAMPLE)

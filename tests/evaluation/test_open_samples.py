@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from skimage.io import imsave
 
-from data.scenes import SceneDataset
-from data.sources import SOURCES, open_source
+from sss.data.scenes import SceneDataset
+from sss.data.sources import SOURCES, open_source
 from sss.errors import InputError
 from sss.evaluation import open_samples as module
 from sss.evaluation.open_samples import RegionSamples, open_samples, trimap_of

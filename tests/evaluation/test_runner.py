@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sss.distributed import Share, own_share
 from sss.evaluation import parallel, work
 from sss.evaluation.cache import Cache
 from sss.evaluation.methods.base import Case, Segmentation
@@ -23,7 +24,6 @@ from sss.evaluation.runner import Failure, collect, do_share
 from sss.evaluation.samples import Matte, Sample
 from sss.evaluation.shrinking import shrink
 from sss.evaluation.work import PhotoWork, Wanted
-from sss.shares import Share, own_share
 
 SIZE = (24, 30)
 LAB = ColourModel("lab", "lab")

@@ -147,7 +147,7 @@ def many(entry: str, shift: float, photos: int = 30, scales: int = 3) -> list[Re
 
 def test_bootstrap_chooses_the_scale_anew_as_slow_loops_do() -> None:
     score = summarise(many("a", 0.0), resamples=200)[0].scores["covering", "a"]
-    from sss.evaluation.resampling import bootstrap_counts
+    from sss.evaluation.bootstrap import bootstrap_counts
 
     values = np.array([[t for t, _ in r.figures["covering"]] for r in many("a", 0.0)])
     slow = []

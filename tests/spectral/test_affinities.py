@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from data.scenes import generate_scene
+from sss.data.scenes import generate_scene
 from sss.spectral.affinities import colour_affinity, semantic_affinity
 from sss.spectral.superpixels import SuperpixelGraph, build_graph
 

@@ -6,7 +6,7 @@ import pytest
 import scipy.linalg
 import scipy.sparse as sp
 
-from data.scenes import generate_scene
+from sss.data.scenes import generate_scene
 from sss.spectral import eigenvectors
 from sss.spectral.eigenvectors import FINE, ROUGH, smallest_eigenvectors
 from sss.spectral.laplacian import (
@@ -215,7 +215,7 @@ def test_threads_do_not_show(
     one_and_two_threads: Threads,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sss.spectral.tall.ROWS", 300)
+    monkeypatch.setattr("sss.spectral.linalg.ROWS", 300)
     alone, two = one_and_two_threads(
         lambda: smallest_eigenvectors(laplacian, SIZE, COUNT, rough=rough)
     )

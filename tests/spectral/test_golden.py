@@ -14,9 +14,8 @@ import scipy.sparse as sp
 from scipy.optimize import linear_sum_assignment
 from skimage.io import imread
 
-from sss.segmenter import SoftSegmenter
 from sss.spectral.affinities import colour_affinity, semantic_affinity
-from sss.spectral.constrained import constrained_components, sample_pixels
+from sss.spectral.components import constrained_components, sample_pixels
 from sss.spectral.eigenvectors import smallest_eigenvectors
 from sss.spectral.grouping import group_components
 from sss.spectral.laplacian import (
@@ -25,7 +24,8 @@ from sss.spectral.laplacian import (
     soft_segmentation_laplacian,
     superpixel_laplacian,
 )
-from sss.spectral.relaxed import gradient_magnitude, relaxed_layers
+from sss.spectral.refinement import gradient_magnitude, relaxed_layers
+from sss.spectral.segmenter import SoftSegmenter
 from sss.spectral.spectral_matting import spectral_matting_components
 from sss.spectral.stencil import matting_stencil
 from sss.spectral.superpixels import SuperpixelGraph, build_graph, compute_superpixels

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data.scenes import generate_scene
+from sss.data.scenes import generate_scene
 from sss.spectral.spectral_matting import spectral_matting_components
 
 

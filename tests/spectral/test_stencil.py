@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from pymatting import cf_laplacian
 
-from data.scenes import generate_scene
+from sss.data.scenes import generate_scene
 from sss.spectral import stencil as module
 from sss.spectral.laplacian import matting_laplacian
 from sss.spectral.stencil import (

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data.scenes import generate_scene
+from sss.data.scenes import generate_scene
 from sss.spectral.superpixels import adjacent_pairs, build_graph, compute_superpixels
 
 

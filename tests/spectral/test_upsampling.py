@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data.scenes import generate_scene
+from sss.data.scenes import generate_scene
 from sss.spectral.grids import resize_linearly
 from sss.spectral.upsampling import EPSILON, enlarge_along_photo
 

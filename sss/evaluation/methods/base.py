@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from sss.evaluation.samples import Matte
-from sss.features.reduction import reduce_features
+from sss.models.reduction import reduce_features
 
 LAYER_COUNTS = tuple(range(2, 13))
 """The scale of methods that are told how many layers or clusters to make."""

@@ -11,12 +11,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from sss.evaluation.methods.base import LAYER_COUNTS, Case, Segmentation
-from sss.segmenter import SAMPLED_PIXELS, Components, SoftSegmenter
-from sss.spectral.constrained import COMPONENTS
+from sss.spectral.components import COMPONENTS
 from sss.spectral.eigenvectors import EIGENVECTORS
 from sss.spectral.grids import COARSE_PIXELS, GRAPH_PIXELS, REFINED_PIXELS
 from sss.spectral.grouping import COMPARED_PIXELS
-from sss.spectral.relaxed import REWEIGHTING_FLOOR
+from sss.spectral.refinement import REWEIGHTING_FLOOR
+from sss.spectral.segmenter import SAMPLED_PIXELS, Components, SoftSegmenter
 
 AUTO_SHARES = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8)
 """What the automatic number of layers goes through in place of the numbers."""

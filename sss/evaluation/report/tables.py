@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from sss.evaluation.bootstrap import ratio
 from sss.evaluation.records import METRICS, Record
 from sss.evaluation.report.context import ReportContext
 from sss.evaluation.report.display import (
@@ -24,7 +25,6 @@ from sss.evaluation.report.display import (
     score_table,
 )
 from sss.evaluation.report.glossary import GROUP_TITLES, ODS_OIS, PAIRED
-from sss.evaluation.resampling import ratio
 from sss.evaluation.scores import EntryFigures, Estimate, Score, collect
 from sss.evaluation.summary import GroupSummary, summarise
 from sss.files import whole_file

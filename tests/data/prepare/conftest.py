@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from data.prepare.__main__ import main
-from data.prepare.archives import DATASETS, DataSet
-from data.prepare.download import Patience
-from sss.cli import run_main
+from sss.cli.common import run_main
+from sss.data.prepare.__main__ import main
+from sss.data.prepare.archives import DATASETS, DataSet
+from sss.data.prepare.download import Patience
 
 SPLITS = {"train2017": 3, "val2017": 2}
 

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from data.bsds500 import Bsds500
-from data.prepare.__main__ import main
-from data.prepare.archives import DATASETS
-from data.prepare.progress import gigabytes
+from sss.data.bsds500 import Bsds500
+from sss.data.prepare.__main__ import main
+from sss.data.prepare.archives import DATASETS
+from sss.data.prepare.progress import gigabytes
 from sss.errors import InputError
 
 

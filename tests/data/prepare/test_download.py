@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from data.prepare.progress import Progress
+from sss.data.prepare.progress import Progress
 
 
 def test_a_transfer_that_breaks_goes_on(call, server) -> None:
@@ -24,7 +24,7 @@ def test_a_transfer_that_breaks_goes_on(call, server) -> None:
 def test_tries_that_bring_much_are_not_counted(
     call, server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("data.prepare.download._ENOUGH", 400)
+    monkeypatch.setattr("sss.data.prepare.download._ENOUGH", 400)
     server.cut = [400] * (call.patience.tries + 3)
     assert call("bsds500").code == 0
     assert len(server.asked) == call.patience.tries + 4

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from data.prepare.progress import Progress
+from sss.data.prepare.progress import Progress
 
 
 def test_progress_in_a_pipe_is_a_line_now_and_then(
@@ -15,7 +15,7 @@ def test_progress_in_a_pipe_is_a_line_now_and_then(
     with Progress("quick", 10, unit="files") as progress:
         progress.advance(10)
     assert capsys.readouterr().out == ""
-    monkeypatch.setattr("data.prepare.progress.SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("sss.data.prepare.progress.SECONDS_BETWEEN_LINES", 0.0)
     with Progress("slow", 4_000_000_000, done=1_000_000_000) as progress:
         progress.advance(1_000_000_000)
     assert capsys.readouterr().out == "slow: 2.0 GB of 4.0 GB (50%)\n"

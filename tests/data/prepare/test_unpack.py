@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from data.prepare.unpack import DamagedArchiveError, unpack
+from sss.data.prepare.unpack import DamagedArchiveError, unpack
 
 
 def test_killed_between_download_and_unpacking(call, server, tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ import json
 import numpy as np
 import pytest
 
-from data.scenes import generate_scene
+from sss.cuda.backend import NumpyBackend
+from sss.data.scenes import generate_scene
 from sss.evaluation.methods import pipeline
 from sss.evaluation.methods.base import Case
 from sss.evaluation.methods.pipeline import PIPELINES, SoftSegmentation
-from sss.gpu.backend import NumpyBackend
-from sss.segmenter import SoftSegmenter
+from sss.spectral.segmenter import SoftSegmenter
 
 BY_NAME = {method.name: method for method in PIPELINES}
 

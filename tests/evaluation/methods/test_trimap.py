@@ -11,13 +11,13 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.sparse.linalg import spsolve
 
-from data.alphamatting import AlphaMatting
+from sss.data.alphamatting import AlphaMatting
 from sss.errors import InputError
-from sss.evaluation.mattes import TrueMatte
 from sss.evaluation.methods import trimap as module
 from sss.evaluation.methods.base import Case, Method, Segmentation
 from sss.evaluation.methods.trimap import TrimapMatting, estimate_alpha
 from sss.evaluation.samples import Matte
+from sss.metrics.mattes import TrueMatte
 from sss.spectral.laplacian import matting_laplacian
 
 NAMES = ("closed-form", "knn")

@@ -1,0 +1,1 @@
+"""The command lines: options, work on many photos, errors in one line."""

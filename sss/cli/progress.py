@@ -1,0 +1,36 @@
+"""What the user sees while a photo is done."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from sss.cli.common import CLEAR_LINE
+
+
+class StageLine:
+    """Shows the stage on one changing line, or line by line without a screen.
+
+    Args:
+        photo: Its name stands before each stage's.
+    """
+
+    def __init__(self, photo: Path) -> None:
+        self._photo = photo
+        self._live = sys.stderr.isatty()
+        self._stage = ""
+
+    def show(self, name: str, share: float) -> None:
+        """Show the stage ``name``, of which ``share`` (0 to 1) is done."""
+        if self._live:
+            percent = f" {share:4.0%}" if 0 < share < 1 else ""
+            print(f"{CLEAR_LINE}{self._photo.name}: {name}{percent}", end="", file=sys.stderr)
+        elif name != self._stage:
+            print(f"{self._photo.name}: {name} …", file=sys.stderr)
+        self._stage = name
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Leave an empty line for what comes next."""
+        if self._live:
+            print(CLEAR_LINE, end="", file=sys.stderr, flush=True)

@@ -1,0 +1,174 @@
+"""Finding and reading photos: every common format in, (H, W, 3) float32 sRGB out."""
+
+from __future__ import annotations
+
+import logging
+import stat
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sss.errors import InputError, one_line
+from sss.image.decoding import Picture, UnusableError, decode
+
+logger = logging.getLogger(__name__)
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+MIN_SIDE = 16
+
+
+def find_photos(paths: Sequence[Path]) -> list[Path]:
+    """List photos: files as given, folders replaced by the photos directly inside, sorted.
+
+    Hidden files are skipped, and with them unfinished ones (``.partial-…``).
+
+    Raises:
+        InputError: A path does not exist, or a folder has no photos.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if stat.S_ISDIR(_mode(path)):
+            found += _photos_inside(path)
+        else:
+            found.append(path)
+    return found
+
+
+def read_photo(path: Path, max_side: int | None = None) -> np.ndarray:
+    """Read a photo, upright and without transparency.
+
+    Transparent pixels are laid over white, of several pages or frames the first is read, and
+    16-bit samples keep their precision. Embedded colour profiles are not applied.
+
+    Args:
+        path: A file with one of ``PHOTO_SUFFIXES``; its content decides the format. The suffix
+            matters because raw camera files are TIFFs with a mere thumbnail up front.
+        max_side: Scale down, with an antialiasing filter, to at most this longer side.
+
+    Returns:
+        (H, W, 3) float32 in [0, 1], sRGB.
+
+    Raises:
+        InputError: The file is missing, unreadable, damaged, of another kind, or has a side
+            below ``MIN_SIDE``; the message is one line.
+    """
+    path = Path(path)
+    if max_side is not None and max_side < MIN_SIDE:
+        raise InputError(
+            f"a longer side of {max_side} pixels is too small; give {MIN_SIDE} or more"
+        )
+    data = _bytes_of(path)
+    picture = _decode(path, data, max_side)
+    if picture.was_transparent:
+        logger.info("%s has transparent pixels; they are laid over white", path)
+    height, width = picture.pixels.shape[:2]
+    return _to_unit_float(picture.pixels, _scaled(width, height, max_side))
+
+
+def _photos_inside(folder: Path) -> list[Path]:
+    try:
+        photos = sorted(
+            entry
+            for entry in folder.iterdir()
+            if entry.suffix.lower() in PHOTO_SUFFIXES
+            and not entry.name.startswith(".")
+            and entry.is_file()
+        )
+    except OSError as error:
+        raise InputError(
+            f"cannot list {folder}: {error.strerror or error}; check its permissions"
+        ) from error
+    if not photos:
+        raise InputError(
+            f"{folder} has no photos; expected files ending in {', '.join(PHOTO_SUFFIXES)}"
+        )
+    return photos
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{path} does not exist; check the path") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
+        raise InputError(f"cannot open {path}: {one_line(error)}; check the path") from error
+
+
+def _bytes_of(path: Path) -> bytes:
+    mode = _mode(path)
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path} is a folder; expected a photo file")
+    if path.suffix.lower() not in PHOTO_SUFFIXES:
+        raise InputError(
+            f"{path} is not of a supported kind; expected a file ending in "
+            f"{', '.join(PHOTO_SUFFIXES)}: convert it to PNG or JPEG"
+        )
+    if not stat.S_ISREG(mode):  # a device or pipe may never end
+        raise InputError(f"{path} is not a regular file; expected a photo file")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}; check its permissions"
+        ) from error
+    if not data:
+        raise InputError(f"{path} is empty; copy or download the photo again")
+    return data
+
+
+def _decode(path: Path, data: bytes, max_side: int | None) -> Picture:
+    def check_size(width: int, height: int) -> None:
+        if min(width, height) < MIN_SIDE:
+            raise UnusableError(
+                f"has {width} × {height} pixels; expected {MIN_SIDE} or more on each side"
+            )
+        scaled = _scaled(width, height, max_side)
+        if min(scaled) < MIN_SIDE:
+            raise UnusableError(
+                f"has {width} × {height} pixels, scaled down only {scaled[0]} × {scaled[1]}; "
+                f"expected {MIN_SIDE} or more on each side: allow a larger longer side"
+            )
+
+    # Decoders warn about oddities (doubtful EXIF, many pixels) that do not spoil the photo.
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            picture = decode(data, check_size)
+        except UnusableError as error:
+            raise InputError(f"{path} {error}") from error
+        except MemoryError as error:
+            raise InputError(f"{path} does not fit into memory; scale it down first") from error
+        except Exception as error:
+            # Damaged files make decoders raise almost anything: OSError, SyntaxError, zlib.error,
+            # struct.error, KeyError … All of them mean the same to the user.
+            raise InputError(
+                f"{path} is damaged or cut off ({one_line(error)}); "
+                "copy or download the photo again"
+            ) from error
+    for warning in caught:
+        logger.debug("%s: %s", path, one_line(warning.message))
+    return picture
+
+
+def _scaled(width: int, height: int, max_side: int | None) -> tuple[int, int]:
+    longer = max(width, height)
+    if max_side is None or longer <= max_side:
+        return width, height
+    return max(1, round(width * max_side / longer)), max(1, round(height * max_side / longer))
+
+
+def _to_unit_float(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W, 3) samples of any depth → float32 in [0, 1] at ``size`` (width, height)."""
+    full = np.float32(np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
+    height, width = pixels.shape[:2]
+    unit = np.empty((size[1], size[0], 3), np.float32)
+    if (width, height) == size:
+        return np.divide(pixels, full, out=unit, dtype=np.float32, casting="same_kind")
+    for channel in range(3):  # one at a time: a float copy of a large photo is costly
+        image = Image.fromarray(pixels[..., channel].astype(np.float32))
+        unit[..., channel] = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
+    unit /= full
+    return np.clip(unit, 0, 1, out=unit)  # Lanczos overshoots at edges

@@ -1,0 +1,1 @@
+"""Measures of features, regions, boundaries, instances and mattes."""

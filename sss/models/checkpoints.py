@@ -1,0 +1,162 @@
+"""Networks on disk: one safetensors file that also says which network it holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch.overrides import TorchFunctionMode
+
+from sss.errors import InputError
+from sss.files import whole_file
+from sss.models.base import EmbeddingNetwork, ModelConfig, config_as_dict
+from sss.models.registry import build_network
+from sss.resources import shipped_folder
+
+DEFAULT_CHECKPOINT = shipped_folder("checkpoints") / "hypercolumn_efficientnet_lite2.safetensors"
+"""The model that ships with the project."""
+
+_MODEL_KEY = "sss_model"
+_TRAINING_KEY = "sss_training"
+
+_RANDOM = frozenset({"normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_"})
+"""Names of torch's functions and methods that fill a tensor, their first argument."""
+
+
+def save_checkpoint(
+    path: Path,
+    network: EmbeddingNetwork,
+    config: ModelConfig,
+    training: dict[str, Any],
+    half: bool = False,
+) -> None:
+    """Write the weights, and beside them as ``.json`` what can be read without torch.
+
+    Args:
+        path: Ends in ``.safetensors``.
+        network: Its weights and buffers are stored.
+        config: What rebuilds the network.
+        training: Step, metrics, data, …; anything JSON can hold.
+        half: Store the weights in half precision (half the size, enough for inference). Batch-norm
+            statistics stay as they are: a variance may be too large for half precision.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    if half:
+        weights = {key for key, _ in network.named_parameters()}
+        state = {key: v.half() if key in weights else v for key, v in state.items()}
+    model = config_as_dict(config)
+    header = {_MODEL_KEY: json.dumps(model), _TRAINING_KEY: json.dumps(training)}
+    with whole_file(path) as partial:
+        try:
+            save_file(state, partial, metadata=header)
+        except SafetensorError as error:  # a full disk, for one
+            raise InputError(f"cannot write {path}: {error}") from error
+    with whole_file(path.with_suffix(".json")) as partial:
+        partial.write_text(json.dumps({"model": model, "training": training}, indent=2) + "\n")
+
+
+def load_checkpoint(path: Path) -> tuple[EmbeddingNetwork, ModelConfig, dict[str, Any]]:
+    """Rebuild a network from its checkpoint, in float32, on the CPU, in evaluation mode.
+
+    Args:
+        path: A ``.safetensors`` file, or a run folder (its ``best.safetensors`` is taken).
+
+    Returns:
+        The network, its configuration, and what was stored about its training.
+
+    Raises:
+        InputError: No such file, not a checkpoint of this project, or weights that do not fit
+            the network the file names.
+    """
+    path = checkpoint_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is not a safetensors checkpoint ({error})") from error
+    if _MODEL_KEY not in header:
+        raise InputError(
+            f"{path} does not say which network it holds; it was not written by train.py"
+        )
+    try:
+        config = ModelConfig(**json.loads(header[_MODEL_KEY]))
+        training = json.loads(header.get(_TRAINING_KEY, "{}"))
+        with _UnsetWeights():
+            network = build_network(config)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path} was written by another version of train.py ({error})") from error
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        problems = [line.strip() for line in str(error).splitlines()[1:]]
+        raise InputError(
+            f"the weights in {path} do not fit the network it names, '{config.name}' with encoder "
+            f"'{config.encoder}' ({problems[0][:120] if problems else error})"
+        ) from error
+    return network.float().eval(), config, training
+
+
+class _UnsetWeights(TorchFunctionMode):
+    """Inside, zeros stand in for random numbers, which a checkpoint is about to replace.
+
+    On the ``meta`` device, where segmentation_models_pytorch builds encoders of timm to see how
+    they are made, drawing them would even load all of sympy.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func.__name__ in _RANDOM:
+            tensor = args[0] if args else kwargs["tensor"]
+            if not tensor.is_meta:
+                # Not left as they are: a truncated distribution is drawn until all are inside.
+                tensor.detach().zero_()
+            return tensor
+        return func(*args, **kwargs)
+
+
+def checkpoint_file(path: Path) -> Path:
+    """``path`` itself, or the best checkpoint of the run folder ``path``.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        path = path / "best.safetensors"
+    if not path.is_file():
+        raise InputError(
+            f"no checkpoint at {path}; give the .safetensors file or the run folder of train.py"
+        )
+    return path
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def pick_device(name: str) -> torch.device:
+    """``cpu``, ``cuda``, or with ``auto`` the GPU if there is one.
+
+    Raises:
+        InputError: CUDA was asked for and is not there, or the name is unknown.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise InputError(f"unknown device '{name}'; expected auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: torch sees no CUDA GPU here; use --device cpu")
+    return torch.device(name)

@@ -1,0 +1,219 @@
+"""Hypercolumns on a light encoder: what a pixel shows, and where it lies.
+
+Hariharan et al., *Hypercolumns for Object Segmentation and Fine-Grained Localization*, CVPR 2015:
+the features of all stages of an encoder, upsampled and stacked, describe a pixel. A small network
+per pixel makes the embedding of them, as in the network of Aksoy et al. 2018 (Sec. 3.3), which
+takes a ResNet-101. It has few weights and no 3×3 convolutions of its own, so it can be trained on a
+few hundred photos.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sss.errors import InputError
+from sss.models.base import EmbeddingNetwork, ModelConfig, Place
+from sss.models.pieces import in_pieces
+from sss.models.smp_encoder import input_scale, start_from_file, with_weights
+
+COLOUR_STRIDES = (2, 8, 32)
+"""Cells in pixels over which a pixel's surrounding colour is averaged."""
+
+BAND = 4
+"""Rows of quarter size whose hidden layer is computed at a time in inference; few enough for the
+caches of a processor."""
+
+
+class Standardise(nn.Module):
+    """Shift and scale channels by fixed statistics, which :meth:`measure` takes from examples.
+
+    Batch norms would take them from each batch: with four crops that is noise, and hides from the
+    network what is special about a photo.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
+        self.register_buffer("std", torch.ones(1, channels, 1, 1))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(B, C, h, w) to the same shape."""
+        return (values - self.mean) / self.std
+
+    @torch.no_grad()
+    def measure(self, values: Tensor) -> None:
+        """Take the statistics of (B, C, h, w)."""
+        self.mean.copy_(values.mean((0, 2, 3), keepdim=True))
+        # A channel that is always the same says nothing; unit scale keeps it harmless.
+        std = values.std((0, 2, 3), keepdim=True, correction=0)
+        self.std.copy_(torch.where(std > 1e-4, std, torch.ones_like(std)))
+
+
+class Hypercolumn(nn.Module):
+    """Encoder stages, mean colours and position of each pixel, through a network of one layer.
+
+    The first layer is linear, so its part for each scale is computed at that scale, and the sum is
+    upsampled from scale to scale: the same function as on a stack of upsampled features (but for
+    the interpolation, which is by factors of two) at a fraction of the cost.
+
+    Args:
+        encoder: Encoder of segmentation_models_pytorch whose stages halve the photo one by one.
+        hidden: Width of the hidden layer.
+        dim: Dimension of the embedding.
+        dropout: Share of hidden units that a training step blanks.
+        radius: Length that every embedding is scaled to; 0 leaves them as they are.
+    """
+
+    cell = 2
+    """Pixels per side of what is embedded; the pixels themselves are interpolated from that."""
+
+    def __init__(
+        self, encoder: Any, hidden: int, dim: int, dropout: float, radius: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.radius = radius
+        self.strides = [2 ** (stage + 1) for stage in range(len(encoder.out_channels) - 1)]
+        widths = [
+            width + 3 * (stride in COLOUR_STRIDES)
+            for width, stride in zip(encoder.out_channels[1:], self.strides, strict=True)
+        ]
+        widths[0] += 2  # position
+        self.scales = nn.ModuleList(Standardise(width) for width in widths)
+        parts = [nn.Conv2d(width, hidden, 1, bias=scale == 0) for scale, width in enumerate(widths)]
+        for part in parts:  # each starts as its share of one large layer
+            nn.init.uniform_(part.weight, -(sum(widths) ** -0.5), sum(widths) ** -0.5)
+        self.project = nn.ModuleList(parts)
+        self.dropout = nn.Dropout2d(dropout)
+        self.head = nn.Conv2d(hidden, dim, 1)
+
+    def forward(self, photos: Tensor) -> Tensor:
+        """Embed normalised photos (B, 3, h, w), h and w multiples of the stride."""
+        return _resize(self.embed_cells(photos), photos)
+
+    def embed_cells(self, photos: Tensor, place: Place | None = None) -> Tensor:
+        """Embed cells of ``cell``×``cell`` pixels, (B, dim, h / cell, w / cell).
+
+        Args:
+            photos: As for a call.
+            place: Where in a photo they lie; None: they are whole.
+        """
+        finest, *coarser = zip(self._columns(photos, place), self.scales, self.project, strict=True)
+        hidden: Tensor | None = None
+        for values, scale, project in reversed(coarser):
+            part = project(scale(values))
+            hidden = part if hidden is None else part + _resize(hidden, part)
+        assert hidden is not None  # (B, hidden, h/4, w/4)
+        values, scale, project = finest
+        values = scale(values)
+        if self.training or torch.is_grad_enabled():
+            part = project(values)
+            return self._embedding(part + _resize(hidden, part))
+        # The hidden layer is the largest by far: a band of it is held at a time.
+        rows = hidden.shape[2]
+        around = hidden
+
+        def band(row: int) -> Tensor:
+            return self._band(values, around, row, min(row + BAND, rows))
+
+        return torch.cat(in_pieces(band, range(0, rows, BAND)), dim=2)
+
+    def fold_statistics(self) -> None:
+        """Make the fixed statistics a part of the layers that follow them; for inference."""
+        for scale, (standardise, project) in enumerate(zip(self.scales, self.project, strict=True)):
+            assert isinstance(standardise, Standardise)
+            assert isinstance(project, nn.Conv2d)
+            weight = project.weight.detach() / standardise.std
+            shift = (weight * standardise.mean).sum((1, 2, 3))
+            project.bias = nn.Parameter((0 if project.bias is None else project.bias) - shift)
+            project.weight = nn.Parameter(weight)
+            self.scales[scale] = nn.Identity()
+
+    def _band(self, column: Tensor, hidden: Tensor, top: int, end: int) -> Tensor:
+        """Embed the cells of some rows of ``hidden``: two rows of cells each."""
+        first, last = max(top - 1, 0), min(end + 1, hidden.shape[2])  # what interpolation looks at
+        size = (2 * (last - first), column.shape[3])
+        upsampled = F.interpolate(
+            hidden[:, :, first:last], size, mode="bilinear", align_corners=False
+        )
+        values = self.project[0](column[:, :, 2 * top : 2 * end])
+        return self._embedding(values + upsampled[:, :, 2 * (top - first) : 2 * (end - first)])
+
+    def _embedding(self, hidden: Tensor) -> Tensor:
+        embeddings: Tensor = self.head(self.dropout(F.relu(hidden, inplace=True)))
+        if self.radius:
+            embeddings = self.radius * F.normalize(embeddings, dim=1)
+        return embeddings
+
+    @torch.no_grad()
+    def calibrate(self, photos: Tensor) -> None:
+        """Measure the statistics of every scale on normalised training photos (B, 3, h, w)."""
+        for values, scale in zip(self._columns(photos), self.scales, strict=True):
+            assert isinstance(scale, Standardise)
+            scale.measure(values.float())
+
+    def _columns(self, photos: Tensor, place: Place | None = None) -> list[Tensor]:
+        """What is known at each scale: features, some the colour, the finest position."""
+        columns: list[Tensor] = self.encoder(photos)[1:]
+        for scale, stride in enumerate(self.strides):
+            if stride in COLOUR_STRIDES:
+                colours = F.avg_pool2d(photos, stride)
+                columns[scale] = torch.cat([columns[scale], colours], dim=1)
+        positions = _positions(columns[0], place and place.in_cells(self.cell))
+        columns[0] = torch.cat([columns[0], positions], dim=1)
+        return columns
+
+
+def _positions(like: Tensor, place: Place | None = None) -> Tensor:
+    """(B, 2, rows, columns) row and column from the centre, in units of the longer side."""
+    sides = like.shape[-2:]
+    starts, whole = ((0, 0), tuple(sides)) if place is None else (place.start, place.whole)
+    row, column = (
+        (torch.arange(start, start + n, device=like.device, dtype=like.dtype) - (side - 1) / 2)
+        / max(whole)
+        for n, start, side in zip(sides, starts, whole, strict=True)
+    )
+    grid = torch.stack(torch.meshgrid(row, column, indexing="ij"))
+    return grid.expand(len(like), -1, -1, -1)
+
+
+def _resize(values: Tensor, like: Tensor) -> Tensor:
+    """Bilinear interpolation to the height and width of ``like``."""
+    if values.shape[-2:] == like.shape[-2:]:
+        return values
+    return F.interpolate(values, like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def build_hypercolumn(config: ModelConfig) -> EmbeddingNetwork:
+    """Hypercolumns of all stages of an encoder."""
+    import segmentation_models_pytorch as smp
+
+    if not 1 <= config.hidden <= 4096:
+        raise InputError(f"model.hidden is {config.hidden}, expected 1 to 4096")
+
+    if not 0 <= config.radius < math.inf:
+        raise InputError(f"model.radius is {config.radius}, expected 0 (free) or a length above it")
+
+    def make(weights: str | bool | None) -> Hypercolumn:
+        encoder = smp.encoders.get_encoder(config.encoder, depth=5, weights=weights)
+        return Hypercolumn(encoder, config.hidden, config.dim, config.dropout, config.radius)
+
+    backbone = with_weights(config, make)
+    start_from_file(backbone.encoder, config)
+    mean, std = input_scale(config)
+    return EmbeddingNetwork(
+        backbone,
+        backbone.encoder,
+        config.dim,
+        stride=backbone.strides[-1],
+        mean=mean,
+        std=std,
+    )

@@ -1,0 +1,1 @@
+"""Factors of sparse symmetric matrices, by the name of their method."""

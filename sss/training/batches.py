@@ -1,0 +1,138 @@
+"""Which photos each process sees at each step."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from torch.utils.data import DataLoader
+
+from sss.data.base import RegionDataset
+from sss.data.sources import data_root, open_source
+from sss.data.training import TrainingBatch, VisitDataset, collate
+from sss.data.transforms import TrainingTransform
+from sss.errors import InputError
+from sss.training.config import DataConfig, SourceConfig, TrainConfig
+from sss.training.sampling import build_sampler
+
+
+def open_validation(data: DataConfig) -> RegionDataset:
+    """The data set of the validation."""
+    return _open(data.validation, data)
+
+
+def open_training(config: TrainConfig) -> VisitDataset:
+    """The endless mix of training samples, as long as the run needs it.
+
+    Raises:
+        InputError: A data set is not where it should be, or is not whole.
+    """
+    data = config.data
+    return VisitDataset(
+        [_open(source, data) for source in data.sources],
+        [source.weight for source in data.sources],
+        TrainingTransform(data.crop, data.scale, data.colour, data.blur, data.jpeg),
+        build_sampler(config.sampling),
+        visits=config.optim.steps * config.optim.batch,
+        seed=config.seed,
+        copy_paste=data.copy_paste,
+    )
+
+
+def _open(source: SourceConfig, data: DataConfig) -> RegionDataset:
+    folder = Path(source.root).expanduser() if source.root else None
+    return open_source(source.name, data_root(data.root), source.split, folder, source.labels)
+
+
+def visits_of_steps(
+    config: TrainConfig, first: int, rank: int, processes: int
+) -> Iterator[list[int]]:
+    """Visits of each part that a process computes, ``accumulate`` parts to a step.
+
+    Step ``s`` has the visits ``s·batch … (s+1)·batch − 1`` however many processes share them: so
+    runs on one process and on several see the same photos at the same step.
+
+    Args:
+        config: Steps, batch and accumulation.
+        first: First step.
+        rank: Of this process.
+        processes: Number of processes.
+    """
+    optim = config.optim
+    part = optim.batch // (processes * optim.accumulate)
+    for step in range(first, optim.steps):
+        start = step * optim.batch + rank * part * optim.accumulate
+        for index in range(optim.accumulate):
+            yield list(range(start + index * part, start + (index + 1) * part))
+
+
+def check_split(config: TrainConfig, processes: int) -> None:
+    """Refuse a batch that cannot be split evenly.
+
+    Raises:
+        InputError: Says which batches can.
+    """
+    parts = processes * config.optim.accumulate
+    if config.optim.batch % parts:
+        near = max(1, round(config.optim.batch / parts)) * parts
+        raise InputError(
+            f"optim.batch {config.optim.batch} does not split evenly into {processes} processes "
+            f"× {config.optim.accumulate} accumulations; set it to {near}"
+        )
+
+
+def steps_of_batches(
+    config: TrainConfig,
+    samples: VisitDataset,
+    first: int,
+    rank: int,
+    processes: int,
+    pin_memory: bool,
+) -> Iterator[list[TrainingBatch]]:
+    """The batches of each step from ``first`` on, ``accumulate`` of them.
+
+    Raises:
+        InputError: A photo cannot be read.
+    """
+    loader = DataLoader(
+        samples,
+        batch_sampler=visits_of_steps(config, first, rank, processes),
+        num_workers=config.data.workers,
+        collate_fn=collate,
+        pin_memory=pin_memory,
+        worker_init_fn=_start_worker,
+    )
+    step: list[TrainingBatch] = []
+    try:
+        for batch in loader:
+            step.append(batch)
+            if len(step) == config.optim.accumulate:
+                yield step
+                step = []
+    except InputError as error:
+        # A loader process hands on its error as a traceback, whose last line is the message.
+        message = re.split(r"(?m)^[\w.]+Error: ", str(error))[-1]
+        raise InputError(message.strip()) from error
+
+
+def _start_worker(_worker: int) -> None:
+    """Loader processes must not fight with the training for the cores, nor tell of its end."""
+    import cv2
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training's
+    sys.excepthook = _unless_training_is_gone
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def _unless_training_is_gone(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Show an error of a loader's thread, but not that nobody takes its batches any more."""
+    if not issubclass(kind, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, trace)

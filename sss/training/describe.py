@@ -1,0 +1,55 @@
+"""What a run is about to do, for its log and for ``--dry-run``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from accelerate import Accelerator
+from torch import nn
+
+from sss.data.base import RegionDataset
+from sss.data.training import VisitDataset
+from sss.models.base import EmbeddingNetwork
+from sss.training.config import TrainConfig
+
+
+def describe(
+    config: TrainConfig,
+    network: EmbeddingNetwork,
+    samples: VisitDataset,
+    validation: RegionDataset,
+    accelerator: Accelerator,
+) -> list[str]:
+    """The network, its device and the data, a line each."""
+    counts = parameter_counts(network)
+    mix = " + ".join(
+        f"{source.name} ({len(dataset)} photos, weight {source.weight:g})"
+        for source, dataset in zip(config.data.sources, samples.sources, strict=True)
+    )
+    precision = "float32" if config.precision == "no" else config.precision
+    reason = "the best found" if config.device == "auto" else "as asked for"
+    used = min(config.data.validation_photos, len(validation))
+    return [
+        f"{config.model.name}: {counts['all'] / 1e6:.1f} M parameters, "
+        f"{counts['trained'] / 1e6:.1f} M of them trained, "
+        f"{counts['new'] / 1e6:.1f} M of these new",
+        f"on {accelerator.device} ({reason}) in {precision}, "
+        f"{accelerator.num_processes} process(es)",
+        f"training on {mix}",
+        f"validating on {used} of {len(validation)} photos of "
+        f"{config.data.validation.name} {config.data.validation.split}",
+    ]
+
+
+def parameter_counts(network: EmbeddingNetwork) -> dict[str, int]:
+    """How many weights there are, are trained, and are trained from scratch."""
+
+    def count(parameters: Iterable[nn.Parameter]) -> int:
+        return sum(parameter.numel() for parameter in parameters)
+
+    trained = [p for p in network.parameters() if p.requires_grad]
+    return {
+        "all": count(network.parameters()),
+        "trained": count(trained),
+        "new": count(network.head_parameters()),
+    }

@@ -1,0 +1,61 @@
+"""Running out of memory, told in one line that says what to lower."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+import torch
+
+from sss.errors import InputError, one_line
+from sss.training.config import TrainConfig
+
+_MESSAGES = (
+    "can't allocate memory",  # a CPU tensor
+    "not enough memory",  # the same on other systems
+    "out of memory",  # CUDA outside torch's own allocator
+    "_ALLOC_FAILED",  # cuBLAS and cuDNN
+    "Insufficient memory",  # OpenCV
+)
+"""In the errors of no telling type that libraries raise where something does not fit."""
+
+_DEAD_WORKER = "DataLoader worker (pid"
+
+
+@contextmanager
+def explain_out_of_memory(config: TrainConfig, processes: int) -> Iterator[None]:
+    """Turn any library's out-of-memory error into advice.
+
+    Raises:
+        InputError: In place of an out-of-memory error of the block, and where a loader process
+            was killed, as systems do that run out of memory.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError, cv2.error) as error:
+        if _DEAD_WORKER in str(error):
+            raise InputError(
+                f"a loader process died ({one_line(error)[:120]}); if memory ran out, "
+                "lower data.workers or data.crop"
+            ) from error
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not known and not any(message in str(error) for message in _MESSAGES):
+            raise
+        raise InputError(_advice(config, processes)) from error
+
+
+def _advice(config: TrainConfig, processes: int) -> str:
+    optim = config.optim
+    share = optim.batch // processes
+    at_once = share // optim.accumulate
+    advice = ["data.crop"]
+    if at_once > 1:
+        finer = (n for n in range(optim.accumulate + 1, share + 1) if share % n == 0)
+        advice.insert(0, f"the photos computed at once with --optim.accumulate {next(finer)}")
+    if config.precision == "no":
+        advice.append("the precision with --precision bf16 (on a GPU)")
+    return (
+        f"out of memory with {at_once} photo(s) of {config.data.crop}×{config.data.crop} at "
+        f"once; lower {', or '.join(advice)}"
+    )

@@ -1,0 +1,324 @@
+"""A training run in its folder: the loop around the steps, validation, checkpoints."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, gather_object
+from torch import nn
+
+from sss.data.training import TrainingBatch
+from sss.errors import InputError
+from sss.files import remove_partial_files, whole_file
+from sss.git import record_git_state
+from sss.models.base import EmbeddingNetwork
+from sss.models.checkpoints import pick_device, save_checkpoint
+from sss.models.predictor import embed_photo
+from sss.models.registry import build_network
+from sss.timer import Meter, hours_minutes
+from sss.training.average import WeightAverage
+from sss.training.batches import check_split, open_training, open_validation, steps_of_batches
+from sss.training.config import TrainConfig
+from sss.training.describe import describe
+from sss.training.losses import build_loss
+from sss.training.memory import explain_out_of_memory
+from sss.training.metrics_file import MetricsFile
+from sss.training.optim import OptimizerState, build_optimizer
+from sss.training.run_pictures import RunPictures
+from sss.training.state import Progress, load_state, save_state
+from sss.training.step import StepResult, TrainingStep
+from sss.training.tracking import NoTracker, open_tracker
+from sss.training.validation import summarise, validate_photos
+
+log = logging.getLogger(__name__)
+
+CALIBRATION_PHOTOS = 32
+"""Training crops on which a network may measure its statistics before the first step."""
+
+
+class Trainer:
+    """One training run in one folder, on one process or several.
+
+    The run's state after each validation is in ``last.pt``; everything random follows from the
+    seed and the step, so a run that goes on from there repeats what an unbroken one would do.
+
+    Args:
+        config: Checked configuration.
+        run_dir: Folder for checkpoints, metrics and curves; made by :meth:`run`. Only the main
+            process writes to it, but on several machines all must see it to resume.
+        resume: Go on from ``run_dir/last.pt``; a run that was killed before it wrote one begins
+            anew.
+
+    Raises:
+        InputError: Data, weights or the state to resume cannot be used.
+    """
+
+    def __init__(self, config: TrainConfig, run_dir: Path, resume: bool = False) -> None:
+        self.config = config
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self.accelerator = _open_accelerator(config)
+        check_split(config, self.accelerator.num_processes)
+        # Each process may have read another second off the clock.
+        self.run_dir: Path = broadcast_object_list([run_dir])[0]
+        resume = resume and _has_state(self.run_dir)
+        torch.manual_seed(config.seed)
+        self.validation = open_validation(config.data)
+        self.samples = open_training(config)
+        with explain_out_of_memory(config, self.accelerator.num_processes):
+            self.network = self._build_network(resume)
+        self.average = WeightAverage(self.network, config.optim.ema) if config.optim.ema else None
+        self.optimizer = build_optimizer(self.network, config.optim)
+        self.progress = Progress()
+        if resume:
+            self.progress = load_state(self.run_dir / "last.pt", self._parts())
+            if self.progress.step == 0:  # its validation is made again, and counts once
+                self.progress = Progress()
+        prepared: tuple[nn.Module, Any] = self.accelerator.prepare(self.network, self.optimizer)
+        # Preparing lets the network itself compute in the run's precision. Training asks for that
+        # at each step; validation scores what inference will compute.
+        self.accelerator.unwrap_model(prepared[0], keep_fp32_wrapper=False)
+        self.train_step = TrainingStep(
+            config, self.accelerator, *prepared, build_loss(config.loss), self.run_dir
+        )
+        self.tracker: NoTracker = NoTracker()
+
+    def _build_network(self, resume: bool) -> EmbeddingNetwork:
+        # A run that goes on has its encoder in the state: the file it began with may be gone.
+        model = self.config.model
+        network = build_network(replace(model, weights="none") if resume else model)
+        network.freeze_statistics = model.weights != "none"
+        device = self.accelerator.device
+        if self.accelerator.num_processes > 1 and device.type == "cuda":
+            # Batch norms over the photos of all processes; there is no such thing on CPUs.
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        if not resume and network.calibrates:
+            first = range(min(CALIBRATION_PHOTOS, len(self.samples)))
+            photos = [self.samples[visit].photo for visit in first]
+            network.calibrate(torch.stack(photos) / 255)
+        return network.to(device).to(memory_format=torch.channels_last)
+
+    def _parts(self) -> dict[str, Any]:
+        """What has a state."""
+        optimizer = OptimizerState(self.optimizer)
+        parts: dict[str, Any] = {"network": self.network, "optimizer": optimizer}
+        if self.average:
+            parts["average"] = self.average.network
+        if self.accelerator.scaler is not None:
+            parts["scaler"] = self.accelerator.scaler
+        return parts
+
+    @property
+    def evaluated(self) -> EmbeddingNetwork:
+        """The network that is validated and kept: the averaged one, if there is one."""
+        return self.average.network if self.average else self.network
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done, or validations have not become better for too long."""
+        patience = self.config.log.patience
+        stopped = bool(patience) and self.progress.since_best >= patience
+        return stopped or self.progress.step >= self.config.optim.steps
+
+    def run(self) -> None:
+        """Train from the current step to the last one."""
+        main = self.accelerator.is_main_process
+        if self.finished:
+            if main:
+                log.info(
+                    "nothing left to do: the run in %s is finished (step %d of %d); raise "
+                    "--optim.steps, or --log.patience if it stopped early, to go on",
+                    *(self.run_dir, self.progress.step, self.config.optim.steps),
+                )
+            self.accelerator.end_training()
+            return
+        if main:
+            self._open_folder()
+        self.accelerator.wait_for_everyone()
+        try:
+            with explain_out_of_memory(self.config, self.accelerator.num_processes):
+                self._loop()
+            if main:
+                self._hand_over_best()
+        except BaseException:
+            self.tracker.finish(failed=True)
+            raise
+        self.tracker.finish()
+        self.accelerator.end_training()
+        if main:
+            log.info("done: best validation pair AUC %.4f; %s", self.progress.best, self.run_dir)
+
+    def _open_folder(self) -> None:
+        """Main process: the files of the run, and whoever follows it."""
+        config, folder = self.config, self.run_dir
+        remove_partial_files(folder)
+        with whole_file(folder / "config.yaml") as partial:
+            partial.write_text(yaml.safe_dump(asdict(config), sort_keys=False))
+        record_git_state(folder, self.progress.step)
+        self.metrics = MetricsFile(folder / "metrics.csv", self.progress.step)
+        self.pictures = RunPictures(folder, self.validation, config.log, config.optim.steps)
+        self.tracker = open_tracker(config.log.wandb, config.log.project, folder, asdict(config))
+        log.info("run folder %s (--resume goes on with it)", folder)
+        for line in describe(config, self.network, self.samples, self.validation, self.accelerator):
+            log.info("%s", line)
+
+    def _loop(self) -> None:
+        options, steps, progress = self.config.log, self.config.optim.steps, self.progress
+        if progress.step == 0:
+            self._validate()
+        self.network.train()
+        meter = Meter()
+        for batches in self.batches():
+            meter.waited()
+            result = self.train_step(batches, progress.step)
+            progress.step += 1
+            if self.average and not self.accelerator.optimizer_step_was_skipped:
+                self.average.update(self.network, progress.step)
+            progress.losses.append(result.loss)
+            progress.seconds += meter.stepped()
+            if progress.step % options.every == 0 or progress.step == steps:
+                self._log_row(result, meter)
+                meter = Meter()
+            if progress.step % options.validate_every == 0 or progress.step == steps:
+                self._validate()
+                self.network.train()
+                if self.finished:
+                    break
+            meter.start()
+
+    def batches(self) -> Iterator[list[TrainingBatch]]:
+        """The batches of each step that is left, for this process."""
+        progress, accelerator = self.progress, self.accelerator
+        if self.finished:
+            return iter(())
+        return steps_of_batches(
+            self.config,
+            self.samples,
+            progress.step,
+            accelerator.process_index,
+            accelerator.num_processes,
+            pin_memory=accelerator.device.type == "cuda",
+        )
+
+    def _validate(self) -> None:
+        """Validate; write pictures, row and curves, keep the best weights and the state."""
+        started, progress, accelerator = time.perf_counter(), self.progress, self.accelerator
+        network = self.evaluated.eval()
+
+        def embed(photo: Any) -> Any:
+            return embed_photo(network, photo, accelerator.device)
+
+        share = (accelerator.process_index, accelerator.num_processes)
+        own = validate_photos(embed, self.validation, self.config.data.validation_photos, share)
+        scores = summarise({k: v for part in gather_object([own]) for k, v in part.items()})
+        improved = scores["pair_auc"] > progress.best
+        progress.best = max(progress.best, scores["pair_auc"])
+        progress.since_best = 0 if improved else progress.since_best + 1
+        if accelerator.is_main_process:
+            log.info(
+                "step %d: validation pair AUC %.4f, precision@1 %.3f, R-precision %.3f, AMI %.3f "
+                "(%.0f s)",
+                *(progress.step, *scores.values(), time.perf_counter() - started),
+            )
+            if self.finished and progress.step < self.config.optim.steps:
+                log.info("stopping early: no better validation %d times", progress.since_best)
+            # The state comes last: whatever is cut off before it will be done again.
+            pictures = self.pictures.draw(embed, progress.step)
+            self.tracker.pictures(progress.step, pictures)
+            self._keep(scores, improved)
+        accelerator.wait_for_everyone()
+
+    def _keep(self, scores: dict[str, float], improved: bool) -> None:
+        """Main process: row, curves, checkpoints, state."""
+        step = self.progress.step
+        row = {f"val_{name}": round(value, 5) for name, value in scores.items()}
+        row = {name: value for name, value in row.items() if not math.isnan(value)}
+        self.metrics.add({"step": step, **row})
+        self.metrics.draw(self.run_dir / "curves.png")
+        self.tracker.log(step, row)
+        training = {
+            "step": step,
+            **row,
+            "seconds": round(self.progress.seconds, 1),
+            "config": asdict(self.config),
+        }
+        for name in ("best", "last") if improved else ("last",):
+            path = self.run_dir / f"{name}.safetensors"
+            save_checkpoint(path, self.evaluated, self.config.model, training)
+        save_state(self.run_dir / "last.pt", self.progress, self._parts())
+
+    def _hand_over_best(self) -> None:
+        best = self.run_dir / "best.safetensors"
+        if best.is_file():
+            metadata = {"val_pair_auc": self.progress.best, "model": self.config.model.name}
+            self.tracker.best(self.progress.step, best, metadata)
+
+    def _log_row(self, result: StepResult, meter: Meter) -> None:
+        progress, optim = self.progress, self.config.optim
+        loss = sum(progress.losses) / len(progress.losses)
+        progress.losses = []
+        if not self.accelerator.is_main_process:
+            return
+        groups = self.optimizer.param_groups
+        speed = meter.steps * optim.batch / meter.seconds
+        row = {
+            "step": progress.step,
+            "loss": round(loss, 6),
+            "lr": groups[0]["lr"] / groups[0]["factor"],
+            "lr_head": max(group["lr"] for group in groups),
+            "grad_norm": round(result.grad_norm, 4),
+            "images_per_second": round(speed, 2),
+            "wait_share": round(meter.waiting / meter.seconds, 3),
+            "seconds": round(progress.seconds, 1),
+        }
+        log.info(
+            "step %d/%d  loss %.4f  lr %.2e  %.1f images/s (%d %% waiting for photos)  %s left",
+            *(progress.step, optim.steps, loss, row["lr"], speed, 100 * row["wait_share"]),
+            hours_minutes((optim.steps - progress.step) * optim.batch / speed),
+        )
+        self.metrics.add(row)
+        self.tracker.log(progress.step, {k: v for k, v in row.items() if k != "step"})
+
+
+def _has_state(run_dir: Path) -> bool:
+    """Whether a run has a state to go on from; not before its first validation.
+
+    Raises:
+        InputError: It had one, and it is gone.
+    """
+    if (run_dir / "last.pt").is_file():
+        return True
+    last = run_dir / "last.json"
+    if last.is_file() and json.loads(last.read_text())["training"]["step"] > 0:
+        raise InputError(
+            f"no training state at {run_dir / 'last.pt'}; remove {run_dir} and start this run anew"
+        )
+    return False
+
+
+def _open_accelerator(config: TrainConfig) -> Accelerator:
+    """Devices and processes; launched by ``torchrun`` there are several.
+
+    Raises:
+        InputError: The device or the precision is not to be had here.
+    """
+    device = pick_device(config.device)
+    if config.precision == "fp16" and device.type == "cpu":  # accelerate would take float32
+        raise InputError("precision fp16 needs a GPU; set precision to no or bf16")
+    try:
+        return Accelerator(mixed_precision=config.precision, cpu=device.type == "cpu")
+    except ValueError as error:
+        raise InputError(
+            f"precision {config.precision} does not work on {device.type} ({error}); set "
+            "precision to no"
+        ) from error

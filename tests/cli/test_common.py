@@ -1,0 +1,50 @@
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from sss.cli.common import run_main
+from sss.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def plain_logging() -> Iterator[None]:
+    """Whatever run_main sets up, other tests shall not see."""
+    level = logging.getLogger("sss").level
+    yield
+    logging.getLogger("sss").setLevel(level)
+
+
+def raising(error: BaseException):
+    def main() -> int:
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize("code", [0, 2])
+def test_exit_code_of_main(code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main(lambda: code) == code
+    assert capsys.readouterr().err == ""
+
+
+def test_input_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main(raising(InputError("no photo at x.png;\n   give another"))) == 2
+    shown = capsys.readouterr()
+    assert shown.err == "error: no photo at x.png; give another\n"
+    assert shown.out == ""
+
+
+def test_interruption(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main(raising(KeyboardInterrupt())) == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), RuntimeError(), SystemExit(0)])
+def test_bugs_are_not_hidden(error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        run_main(raising(error))
+
+
+def test_an_input_error_is_a_value_error() -> None:
+    assert issubclass(InputError, ValueError)

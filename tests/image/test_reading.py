@@ -1,0 +1,559 @@
+import logging
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from sss.errors import InputError
+from sss.image.reading import MIN_SIDE, PHOTO_SUFFIXES, find_photos, read_photo
+
+H, W = 20, 30
+ROUNDING = 2e-7  # of float32
+
+
+@pytest.fixture
+def bytes8() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (H, W, 4), dtype=np.uint8)
+
+
+@pytest.fixture
+def words() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 65536, (H, W, 4), dtype=np.uint16)
+
+
+def smooth() -> np.ndarray:
+    """A picture that lossy formats keep well: (H, W, 3) uint8."""
+    x, y = np.meshgrid(np.linspace(20, 235, W), np.linspace(20, 235, H))
+    return np.dstack([x, y, (x + y) / 2]).astype(np.uint8)
+
+
+def over_white(rgba: np.ndarray) -> np.ndarray:
+    full = np.iinfo(rgba.dtype).max
+    alpha = rgba[..., 3:] / full
+    return alpha * (rgba[..., :3] / full) + 1 - alpha
+
+
+def expect_exactly(photo: np.ndarray, values: np.ndarray) -> None:
+    """The photo is float32, and no number of this kind is nearer to the values."""
+    assert photo.dtype == np.float32
+    np.testing.assert_array_equal(photo, values.astype(np.float32), strict=True)
+
+
+def png16(samples: np.ndarray, colour_type: int, extra: bytes = b"") -> bytes:
+    """A 16-bit PNG written by hand from the specification."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    height, width = samples.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + extra
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def expect_one_line(path: Path, words: str, **kwargs: int) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        read_photo(path, **kwargs)
+    assert "\n" not in str(caught.value)
+    assert path.name in str(caught.value)
+
+
+# Formats of eight bits
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".TIFF"])
+def test_lossless_rgb_is_read_exactly(tmp_path, bytes8, suffix):
+    path = tmp_path / f"photo{suffix}"
+    Image.fromarray(bytes8[..., :3]).save(path)
+    photo = read_photo(path)
+    expect_exactly(photo, bytes8[..., :3] / 255)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".webp"])
+def test_lossy_rgb_is_read_closely(tmp_path, suffix):
+    path = tmp_path / f"photo{suffix}"
+    Image.fromarray(smooth()).save(path, quality=95)
+    assert np.abs(read_photo(path) - smooth() / 255).max() < 0.06
+
+
+def test_content_decides_the_format(tmp_path, bytes8):
+    path = tmp_path / "named.jpg"
+    Image.fromarray(bytes8[..., :3]).save(path, format="PNG")
+    expect_exactly(read_photo(path), bytes8[..., :3] / 255)
+
+
+def test_cmyk_jpeg_has_the_right_colours(tmp_path):
+    path = tmp_path / "press.jpg"
+    Image.new("CMYK", (W, H), (0, 255, 255, 0)).save(path, quality=95)
+    red = read_photo(path).mean(axis=(0, 1))
+    np.testing.assert_allclose(red, [1, 0, 0], atol=0.03)
+
+
+@pytest.mark.parametrize("mode", ["L", "1"])
+def test_grey_becomes_three_equal_channels(tmp_path, bytes8, mode):
+    image = Image.fromarray(bytes8[..., 0]).convert(mode)
+    image.save(tmp_path / "grey.png")
+    expected = np.asarray(image.convert("L")) / 255
+    photo = read_photo(tmp_path / "grey.png")
+    for channel in range(3):
+        expect_exactly(photo[..., channel], expected)
+
+
+def test_palette_colours_are_looked_up(tmp_path):
+    image = Image.new("P", (W, H), 1)
+    image.putpalette([0, 0, 0, 10, 200, 30])
+    image.save(tmp_path / "palette.png")
+    expect_exactly(
+        read_photo(tmp_path / "palette.png"), np.tile(np.array([10, 200, 30]) / 255, (H, W, 1))
+    )
+
+
+def test_transparent_palette_entry_turns_white(tmp_path):
+    image = Image.new("P", (W, H), 1)
+    image.putpalette([0, 0, 0, 10, 200, 30])
+    image.paste(0, (0, 0, W // 2, H))
+    image.save(tmp_path / "palette.png", transparency=0)
+    photo = read_photo(tmp_path / "palette.png")
+    assert (photo[:, : W // 2] == 1).all()
+    expect_exactly(photo[0, -1], np.array([10, 200, 30]) / 255)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+def test_rgba_lies_over_white_and_says_so_once(tmp_path, bytes8, caplog, suffix):
+    path = tmp_path / f"cut_out{suffix}"
+    bytes8[..., :3] = smooth()
+    options = {"lossless": True, "exact": True} if suffix == ".webp" else {}
+    Image.fromarray(bytes8).save(path, **options)
+    with caplog.at_level(logging.INFO, logger="sss"):
+        photo = read_photo(path)
+    np.testing.assert_allclose(photo, over_white(bytes8), atol=1.01 / 255)
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert "transparent" in caplog.text
+
+
+def test_opaque_rgba_is_exact_and_silent(tmp_path, bytes8, caplog):
+    bytes8[..., 3] = 255
+    Image.fromarray(bytes8).save(tmp_path / "opaque.png")
+    with caplog.at_level(logging.INFO, logger="sss"):
+        photo = read_photo(tmp_path / "opaque.png")
+    expect_exactly(photo, bytes8[..., :3] / 255)
+    assert not caplog.records
+
+
+def test_grey_with_alpha_lies_over_white(tmp_path, bytes8):
+    Image.fromarray(bytes8[..., :2]).save(tmp_path / "la.png")  # mode LA
+    expected = over_white(bytes8[..., [0, 0, 0, 1]])
+    np.testing.assert_allclose(read_photo(tmp_path / "la.png"), expected, atol=1.01 / 255)
+
+
+# Sixteen bits and floats
+
+
+@pytest.mark.parametrize(
+    ("colour_type", "channels"), [(0, [0]), (2, [0, 1, 2]), (4, [0, 3]), (6, [0, 1, 2, 3])]
+)
+def test_16_bit_png_keeps_its_precision(tmp_path, words, colour_type, channels):
+    path = tmp_path / "deep.png"
+    path.write_bytes(png16(words[..., channels], colour_type))
+    rgba = words.copy()
+    if len(channels) < 3:
+        rgba[..., 1:3] = rgba[..., :1]
+    if 3 not in channels:
+        rgba[..., 3] = 65535
+    np.testing.assert_allclose(read_photo(path), over_white(rgba), rtol=0, atol=ROUNDING)
+
+
+def test_16_bit_png_with_a_transparent_colour(tmp_path, words):
+    words[:5, :, :3] = (1, 2, 3)
+    path = tmp_path / "key.png"
+    key = struct.pack(">HHH", 1, 2, 3)
+    chunk = struct.pack(">I", 6) + b"tRNS" + key + struct.pack(">I", zlib.crc32(b"tRNS" + key))
+    path.write_bytes(png16(words[..., :3], 2, chunk))
+    photo = read_photo(path)
+    assert (photo[:5] == 1).all()
+    np.testing.assert_allclose(photo[5:], words[5:, :, :3] / 65535, rtol=0, atol=ROUNDING)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"compression": "zlib", "predictor": True}, {"bigtiff": True}]
+)
+def test_16_bit_rgb_tiff(tmp_path, words, options):
+    tifffile.imwrite(tmp_path / "deep.tif", words[..., :3], photometric="rgb", **options)
+    expect_exactly(read_photo(tmp_path / "deep.tif"), words[..., :3] / 65535)
+
+
+def test_16_bit_tiff_with_separate_planes(tmp_path, words):
+    planes = np.moveaxis(words[..., :3], 2, 0)
+    tifffile.imwrite(tmp_path / "p.tif", planes, photometric="rgb", planarconfig="separate")
+    expect_exactly(read_photo(tmp_path / "p.tif"), words[..., :3] / 65535)
+
+
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+def test_16_bit_grey_tiff(tmp_path, words, photometric):
+    tifffile.imwrite(tmp_path / "grey.tif", words[..., 0], photometric=photometric)
+    grey = words[..., 0] / 65535
+    expected = grey if photometric == "minisblack" else 1 - grey
+    photo = read_photo(tmp_path / "grey.tif")
+    assert photo.shape == (H, W, 3)
+    np.testing.assert_allclose(photo, np.dstack([expected] * 3), rtol=0, atol=ROUNDING)
+
+
+def test_16_bit_tiff_alpha_straight_and_premultiplied(tmp_path, words):
+    words[..., :3] = np.minimum(words[..., :3], words[..., 3:])  # possible as premultiplied
+    colour, alpha = words[..., :3] / 65535, words[..., 3:] / 65535
+    for kind, expected in [
+        ("unassalpha", alpha * colour + 1 - alpha),
+        ("assocalpha", colour + 1 - alpha),
+        ("unspecified", colour),
+    ]:
+        path = tmp_path / f"{kind}.tif"
+        tifffile.imwrite(path, words, photometric="rgb", extrasamples=[kind])
+        np.testing.assert_allclose(read_photo(path), expected, rtol=0, atol=ROUNDING)
+
+
+def test_16_bit_lzw_tiff_which_tifffile_alone_cannot_read(tmp_path, words):
+    path = tmp_path / "lzw.tif"
+    cv2.imwrite(str(path), words[..., 2::-1], [cv2.IMWRITE_TIFF_COMPRESSION, 5])  # takes BGR
+    expect_exactly(read_photo(path), words[..., :3] / 65535)
+
+
+def test_lzw_tiff_that_no_reader_gets_right_is_refused(tmp_path, words):
+    path = tmp_path / "lzw.tif"
+    planes = np.moveaxis(words[..., :3], 2, 0)
+    tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate", compression="zlib")
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        tiff.pages[0].tags["Compression"].overwrite(5)
+    expect_one_line(path, "save it uncompressed or with ZIP")
+
+
+def test_float_tiff_in_range(tmp_path):
+    floats = np.random.default_rng(2).random((H, W, 3), dtype=np.float32)
+    tifffile.imwrite(tmp_path / "float.tif", floats, photometric="rgb")
+    expect_exactly(read_photo(tmp_path / "float.tif"), floats)
+    tifffile.imwrite(tmp_path / "grey.tif", floats[..., 0])
+    expect_exactly(read_photo(tmp_path / "grey.tif")[..., 2], floats[..., 0])
+
+
+@pytest.mark.parametrize("value", [1.5, -0.1, np.nan, np.inf])
+def test_float_tiff_out_of_range(tmp_path, value):
+    floats = np.full((H, W, 3), 0.5, dtype=np.float32)
+    floats[3, 4, 1] = value
+    tifffile.imwrite(tmp_path / "float.tif", floats, photometric="rgb")
+    expect_one_line(tmp_path / "float.tif", r"outside \[0, 1\]")
+
+
+def test_32_bit_integer_tiff_is_refused(tmp_path, words):
+    tifffile.imwrite(tmp_path / "u32.tif", words[..., :3].astype(np.uint32), photometric="rgb")
+    expect_one_line(tmp_path / "u32.tif", "not supported; save it as")
+
+
+def test_first_page_of_several(tmp_path, words, bytes8):
+    pages = np.stack([words[..., :3], words[::-1, :, :3]])
+    tifffile.imwrite(tmp_path / "pages.tif", pages, photometric="rgb")
+    expect_exactly(read_photo(tmp_path / "pages.tif"), pages[0] / 65535)
+    frames = [Image.fromarray(bytes8[..., :3]), Image.fromarray(bytes8[::-1, :, :3])]
+    frames[0].save(tmp_path / "moving.png", save_all=True, append_images=frames[1:])
+    expect_exactly(read_photo(tmp_path / "moving.png"), bytes8[..., :3] / 255)
+
+
+# Orientation
+
+# The position, after turning upright, of the stored top left corner (EXIF 2.32, tag Orientation).
+CORNER = {
+    1: (0, 0),
+    2: (0, -1),
+    3: (-1, -1),
+    4: (-1, 0),
+    5: (0, 0),
+    6: (0, -1),
+    7: (-1, -1),
+    8: (-1, 0),
+}
+
+
+@pytest.mark.parametrize("kind", ["jpg", "webp", "png", "png16", "tif", "tif16", "tif16lzw"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_respected(tmp_path, kind, orientation):
+    stored = np.zeros((H, W, 3), np.uint8)
+    stored[:10, :10] = 255  # a white top left corner
+    stored[-10:, :10, 0] = 255  # a red bottom left corner
+    path = tmp_path / f"turned.{kind.removesuffix('lzw').removesuffix('16')}"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    if kind == "png16":
+        body = exif.tobytes().removeprefix(b"Exif\0\0")
+        chunk = struct.pack(">I", len(body)) + b"eXIf" + body
+        chunk += struct.pack(">I", zlib.crc32(b"eXIf" + body))
+        path.write_bytes(png16(stored.astype(np.uint16) * 257, 2, chunk))
+    elif kind == "tif16":
+        tag = (0x0112, "H", 1, orientation, True)
+        tifffile.imwrite(path, stored.astype(np.uint16) * 257, photometric="rgb", extratags=[tag])
+    elif kind == "tif16lzw":
+        write_lzw_tiff(path, stored.astype(np.uint16) * 257, orientation)
+    else:
+        Image.fromarray(stored).save(path, exif=exif, quality=95)
+
+    photo = read_photo(path)
+    assert photo.shape == ((W, H, 3) if orientation >= 5 else (H, W, 3))
+    row, column = CORNER[orientation]
+    assert photo[row, column].min() > 0.9
+    # The red corner lies along the stored first column: a row when the picture is transposed.
+    red = (row, -1 - column) if orientation >= 5 else (-1 - row, column)
+    np.testing.assert_allclose(photo[red], [1, 0, 0], atol=0.15)
+    assert photo[-1 - row, -1 - column].max() < 0.15
+
+
+def write_lzw_tiff(path: Path, pixels: np.ndarray, orientation: int) -> None:
+    """Baseline 16-bit RGB TIFF whose LZW stream only uses 9-bit literals and clear codes."""
+    bits, literals = [], pixels.astype("<u2").tobytes()
+    for start in range(0, len(literals), 200):  # clear before codes grow to ten bits
+        bits += [256, *literals[start : start + 200]]
+    text = "".join(f"{code:09b}" for code in [*bits, 257])
+    text += "0" * (-len(text) % 8)
+    strip = int(text, 2).to_bytes(len(text) // 8, "big")
+    height, width = pixels.shape[:2]
+    entries = [
+        (256, 3, 1, width), (257, 3, 1, height), (258, 3, 3, None), (259, 3, 1, 5),
+        (262, 3, 1, 2), (273, 4, 1, None), (274, 3, 1, orientation), (277, 3, 1, 3),
+        (278, 3, 1, height), (279, 4, 1, len(strip)),
+    ]  # fmt: skip
+    after = 8 + 2 + 12 * len(entries) + 4
+    values = {258: after, 273: after + 6}
+    body = b"II*\0" + struct.pack("<IH", 8, len(entries))
+    for tag, kind, count, value in entries:
+        body += struct.pack("<HHII", tag, kind, count, values.get(tag, value))
+    path.write_bytes(body + struct.pack("<I3H", 0, 16, 16, 16) + strip)
+
+
+# Size
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_max_side_keeps_aspect_and_brightness(tmp_path, depth):
+    rng = np.random.default_rng(3)
+    stored = rng.integers(0, 2**depth, (60, 120, 3)).astype(f"u{depth // 8}")
+    path = tmp_path / "large.tif"
+    tifffile.imwrite(path, stored, photometric="rgb")
+    photo = read_photo(path, max_side=40)
+    assert photo.shape == (20, 40, 3)
+    assert photo.dtype == np.float32
+    # An antialiasing filter averages 3 × 3 noisy samples; picking one would keep their spread.
+    assert photo.std() < 0.6 * (stored / (2**depth - 1)).std()
+    np.testing.assert_allclose(photo.mean(), (stored / (2**depth - 1)).mean(), atol=0.01)
+
+
+def test_max_side_leaves_smaller_photos_alone(tmp_path, bytes8):
+    Image.fromarray(bytes8[..., :3]).save(tmp_path / "a.png")
+    expect_exactly(read_photo(tmp_path / "a.png", max_side=W), bytes8[..., :3] / 255)
+
+
+def test_scaling_stays_in_range_at_hard_edges(tmp_path):
+    stored = np.zeros((90, 90, 3), np.uint8)
+    stored[:, 45:] = 255
+    Image.fromarray(stored).save(tmp_path / "edge.png")
+    photo = read_photo(tmp_path / "edge.png", max_side=40)
+    assert photo.min() == 0
+    assert photo.max() == 1
+
+
+def test_sizes_that_leave_too_little(tmp_path):
+    Image.new("RGB", (400, 20)).save(tmp_path / "strip.png")
+    assert read_photo(tmp_path / "strip.png").shape == (20, 400, 3)
+    expect_one_line(tmp_path / "strip.png", r"400 × 20 .* 100 × 5", max_side=100)
+    with pytest.raises(InputError, match="8 pixels is too small"):
+        read_photo(tmp_path / "strip.png", max_side=8)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (MIN_SIDE - 1, 100), (100, MIN_SIDE - 1)])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_too_small(tmp_path, size, suffix):
+    path = tmp_path / f"small{suffix}"
+    Image.new("RGB", size).save(path)
+    expect_one_line(path, rf"{size[0]} × {size[1]} pixels; expected 16 or more")
+
+
+def test_smallest_allowed(tmp_path):
+    Image.new("RGB", (MIN_SIDE, MIN_SIDE), "white").save(tmp_path / "s.png")
+    assert (read_photo(tmp_path / "s.png") == np.ones((16, 16, 3))).all()
+
+
+# Bad files
+
+
+def test_missing_file(tmp_path):
+    expect_one_line(tmp_path / "none.jpg", "does not exist")
+    (tmp_path / "file").write_bytes(b"x")
+    expect_one_line(tmp_path / "file" / "in_it.jpg", "does not exist")
+
+
+def test_impossible_names(tmp_path):
+    with pytest.raises(InputError, match="cannot open"):
+        read_photo(tmp_path / ("n" * 300 + ".jpg"))
+    with pytest.raises(InputError, match="cannot open"):
+        read_photo(tmp_path / "nul\0.jpg")
+
+
+def test_folder(tmp_path):
+    (tmp_path / "folder.jpg").mkdir()
+    expect_one_line(tmp_path / "folder.jpg", "is a folder")
+
+
+def test_empty_file(tmp_path):
+    (tmp_path / "empty.jpg").touch()
+    expect_one_line(tmp_path / "empty.jpg", "is empty")
+
+
+def test_text_file_with_a_photo_name(tmp_path):
+    (tmp_path / "text.jpg").write_text("Dear diary,\n" * 100)
+    expect_one_line(tmp_path / "text.jpg", "is not a JPEG, PNG")
+
+
+def test_other_format_with_a_photo_name(tmp_path):
+    Image.new("RGB", (W, H)).save(tmp_path / "really_gif.png", format="GIF")
+    expect_one_line(tmp_path / "really_gif.png", "is not a JPEG, PNG")
+
+
+def test_unsupported_suffix(tmp_path):
+    Image.new("RGB", (W, H)).save(tmp_path / "moving.gif")
+    expect_one_line(tmp_path / "moving.gif", r"expected a file ending in \.jpg, .*PNG or JPEG")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_pipe_is_refused_instead_of_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    expect_one_line(tmp_path / "pipe.jpg", "not a regular file")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads anything")
+def test_unreadable_file(tmp_path):
+    path = tmp_path / "secret.png"
+    Image.new("RGB", (W, H)).save(path)
+    path.chmod(0)
+    expect_one_line(path, "cannot read .*[Pp]ermission")
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.9, 0.98])
+@pytest.mark.parametrize("kind", ["jpg", "progressive.jpg", "png", "webp", "bmp", "tif"])
+def test_cut_off_file_is_never_decoded_in_part(tmp_path, bytes8, kind, share):
+    path = tmp_path / f"cut.{kind}"
+    noise = np.tile(bytes8[..., :3], (4, 4, 1))
+    Image.fromarray(noise).save(path, **({"progressive": True} if "progressive" in kind else {}))
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    expect_one_line(path, "damaged")
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.9, 0.98])
+@pytest.mark.parametrize("kind", ["png16", "tif16", "tif16zip", "tif16lzw", "float"])
+def test_cut_off_deep_file_is_never_decoded_in_part(tmp_path, words, kind, share, capfd):
+    path = tmp_path / ("cut.png" if kind == "png16" else "cut.tif")
+    if kind == "png16":
+        path.write_bytes(png16(words[..., :3], 2))
+    elif kind == "tif16lzw":
+        write_lzw_tiff(path, words[..., :3], 1)
+    else:
+        pixels = words[..., :3] if kind != "float" else (words[..., :3] / 65535).astype("f4")
+        options = {"compression": "zlib"} if kind == "tif16zip" else {}
+        tifffile.imwrite(path, pixels, photometric="rgb", **options)
+    data = path.read_bytes()
+    capfd.readouterr()
+    path.write_bytes(data[: int(share * len(data))])
+    expect_one_line(path, "damaged")
+    assert "OpenCV" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("side", [20_000, 60_000])
+def test_decompression_bomb(tmp_path, side):
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    path = tmp_path / "bomb.png"
+    small = png16(np.zeros((1, 1, 3), np.uint16), 2)
+    crc = struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    path.write_bytes(small[:16] + header + crc + small[33:])
+    expect_one_line(path, "more than 178 million pixels")
+
+
+def test_bomb_as_deep_tiff(tmp_path, words):
+    path = tmp_path / "bomb.tif"
+    tifffile.imwrite(path, words[..., :3], photometric="rgb")
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        for name in ("ImageWidth", "ImageLength"):
+            tiff.pages[0].tags[name].overwrite(60_000)
+    expect_one_line(path, "more than 178 million pixels")
+
+
+def test_many_pixels_only_warn_in_pillow_and_pass(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", H * W - 1)  # Pillow warns above, errs at twice
+    Image.new("RGB", (W, H)).save(tmp_path / "large.png")
+    with caplog.at_level(logging.DEBUG, logger="sss"):
+        assert read_photo(tmp_path / "large.png").shape == (H, W, 3)
+    assert "exceeds limit" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01\x03",
+        b"Exif\0\0no TIFF header here",
+        b"Exif\0\0II*\0\x08\0\0\0\1\0" + struct.pack("<HHI4s", 0x0112, 2, 3, b"up\0") + b"\0" * 4,
+    ],
+    ids=["cut off", "garbage", "orientation as text"],
+)
+def test_damaged_exif_does_not_spoil_the_photo(tmp_path, exif):
+    Image.fromarray(smooth()).save(tmp_path / "exif.jpg", quality=95, exif=exif)
+    assert np.abs(read_photo(tmp_path / "exif.jpg") - smooth() / 255).max() < 0.06
+
+
+# Finding
+
+
+def test_find_photos_lists_folders_sorted_and_keeps_files_as_given(tmp_path):
+    folder = tmp_path / "folder"
+    (folder / "deeper").mkdir(parents=True)
+    for name in ["b.PNG", "a.jpg", ".hidden.jpg", ".partial-x.png", "notes.txt", "deeper/c.jpg"]:
+        (folder / name).touch()
+    (folder / "folder.jpg").mkdir()
+    single = tmp_path / "z.gif"
+    single.touch()
+    assert find_photos([single, folder]) == [single, folder / "a.jpg", folder / "b.PNG"]
+    assert find_photos([]) == []
+
+
+@pytest.mark.parametrize("suffix", PHOTO_SUFFIXES)
+def test_find_photos_knows_every_suffix(tmp_path, suffix):
+    (tmp_path / f"a{suffix}").touch()
+    assert find_photos([tmp_path]) == [tmp_path / f"a{suffix}"]
+
+
+def test_find_photos_refuses_missing_paths_and_folders_without_photos(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        find_photos([tmp_path / "none"])
+    with pytest.raises(InputError, match="has no photos"):
+        find_photos([tmp_path])
+
+
+def test_import_is_light():
+    code = (
+        "import sys, sss.image.reading, sss.layers.files, sss.layers.overview;"
+        "print({'torch', 'pymatting', 'numba', 'cv2', 'matplotlib'} & set(sys.modules))"
+    )
+    root = Path(__file__).parents[2]
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == "set()"

@@ -1,0 +1,73 @@
+"""Every config of the project makes a step, small, on photos in COCO-Stuff's official layout."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sss.models.checkpoints import load_checkpoint
+from sss.training.command import CONFIG_DIR, SWEEP, parse_command
+from sss.training.trainer import Trainer
+
+CONFIGS = [p.name for p in sorted(CONFIG_DIR.glob("*.yaml")) if p != SWEEP]
+SMALL = {
+    "model.weights": "none",
+    "data.crop": 64,
+    "data.workers": 0,
+    "data.validation": "{name: scenes, split: val}",
+    "data.validation_photos": 1,
+    "sampling.pixels_per_label": 20,
+    "optim.steps": 1,
+    "optim.batch": 2,
+    "optim.accumulate": 1,
+    "log.layers_every": 0,
+    "log.pictures": 1,
+    "log.wandb": "disabled",
+    "device": "cpu",
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three photos of two classes each."""
+    root = tmp_path_factory.mktemp("data")
+    photos = root / "cocostuff" / "images" / "train2017"
+    maps = root / "cocostuff" / "annotations" / "stuffthingmaps" / "train2017"
+    photos.mkdir(parents=True)
+    maps.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        labels = np.where(np.arange(90) < 30 + 10 * number, 17, 123).astype(np.uint8)
+        labels = np.tile(labels, (80, 1))
+        labels[:5] = 255
+        photo = rng.integers(0, 60, (80, 90, 3)) + labels[..., None] // 2
+        Image.fromarray(photo.astype(np.uint8)).save(photos / f"{number:012d}.jpg")
+        Image.fromarray(labels).save(maps / f"{number:012d}.png")
+    return root
+
+
+def train_one_step(name: str, root: Path, run_dir: Path) -> None:
+    arguments = ["--config", name, "--data.root", str(root), "--run_dir", str(run_dir)]
+    if name == "small_cpu.yaml":  # its data sets are others
+        arguments += ["--data.sources", "[{name: cocostuff}]"]
+    for key, value in SMALL.items():
+        arguments += [f"--{key}", str(value)]
+    command = parse_command(arguments)
+    Trainer(command.config, command.run_dir).run()
+    _, config, training = load_checkpoint(run_dir / "last.safetensors")
+    assert config.name == command.config.model.name
+    assert training["step"] == 1
+    assert 0 < training["val_pair_auc"] < 1
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.usefixtures("small_scenes")
+def test_config_makes_a_step(name: str, root: Path, tmp_path: Path) -> None:
+    train_one_step(name, root, tmp_path / "run")
+
+
+@pytest.mark.reference
+@pytest.mark.usefixtures("small_scenes")
+def test_config_makes_a_step_on_real_photos(reference: Path, tmp_path: Path) -> None:
+    train_one_step("unet_npair.yaml", reference, tmp_path / "run")

@@ -1,0 +1,64 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from sss.errors import InputError
+from sss.models.base import ModelConfig
+from sss.models.checkpoints import load_checkpoint, save_checkpoint
+from sss.models.registry import build_network
+from sss.training.export import main
+
+
+@pytest.fixture
+def run(tmp_path: Path, tiny_model: ModelConfig) -> Path:
+    training = {
+        "step": 7,
+        "config": {
+            "model": {"weights": "/home/me/encoder.pt"},
+            "data": {
+                "root": "/data/sets",
+                "sources": [{"name": "folder", "root": "/home/me/mine"}, {"name": "scenes"}],
+                "validation": {"name": "folder", "root": "/home/me/held-out"},
+            },
+        },
+    }
+    folder = tmp_path / "run"
+    save_checkpoint(folder / "best.safetensors", build_network(tiny_model), tiny_model, training)
+    return folder
+
+
+def test_exported_network_embeds_like_the_run_to_half_precision(run: Path, tmp_path: Path) -> None:
+    target = tmp_path / "small.safetensors"
+    assert main([str(run), str(target)]) == 0
+    original, _, _ = load_checkpoint(run)
+    exported, _, _ = load_checkpoint(target)
+    photo = torch.rand(1, 3, 40, 56, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        before, after = original(photo), exported(photo)
+    assert not torch.equal(before, after)
+    torch.testing.assert_close(after, before, rtol=0, atol=0.02 * float(before.abs().max()))
+    assert target.stat().st_size < 0.6 * (run / "best.safetensors").stat().st_size
+
+
+def test_paths_of_the_training_machine_do_not_travel(run: Path, tmp_path: Path) -> None:
+    target = tmp_path / "small.safetensors"
+    main([str(run), str(target)])
+    side_file = json.loads(target.with_suffix(".json").read_text())
+    assert side_file["training"]["config"]["model"]["weights"] == "encoder.pt"
+    assert side_file["training"]["config"]["data"]["root"] == "sets"
+    data = side_file["training"]["config"]["data"]
+    assert data["sources"] == [{"name": "folder", "root": "mine"}, {"name": "scenes"}]
+    assert data["validation"]["root"] == "held-out"
+    assert side_file["training"]["step"] == 7
+    assert b"/home/me" not in target.read_bytes()
+
+
+def test_scales_of_inference_can_be_chosen(run: Path, tmp_path: Path) -> None:
+    target = tmp_path / "scaled.safetensors"
+    assert main([str(run), str(target), "--scales", "0.5", "1"]) == 0
+    network, config, _ = load_checkpoint(target)
+    assert network.scales == config.scales == [0.5, 1.0]
+    with pytest.raises(InputError, match=r"model\.scales is \[9\.0\]"):
+        main([str(run), str(target), "--scales", "9"])
