@@ -24,7 +24,7 @@ from sss.cuda.backend import choose_backend
 from sss.distributed import own_share
 from sss.errors import InputError
 from sss.files import remove_partial_files, whole_file
-from sss.image.reading import read_photo
+from sss.image.reading import read_image
 from sss.imports import compiler_on_demand, not_installed
 from sss.layers.files import write_layers, write_report
 from sss.layers.overview import write_overview
@@ -111,7 +111,7 @@ class PhotoWorker:
         started = time.perf_counter()
         clock = StageClock(progress)
         with clock.stage("read"):
-            photo = read_photo(path, self.options.max_side)
+            photo = read_image(path, self.options.max_side)
         with clock.stage("features"):
             raw = self.features_of(photo)  # smaller than a large photo
         with clock.stage("reduce"):

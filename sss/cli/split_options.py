@@ -10,7 +10,7 @@ from typing import Any
 
 from sss.cli.common import Parser
 from sss.errors import InputError
-from sss.image.reading import MIN_SIDE
+from sss.image.resize import MIN_SIDE
 from sss.spectral.names import GROUPINGS, SOLVERS
 
 AUTO = "auto"

@@ -13,11 +13,11 @@ from PIL import Image
 
 from sss.errors import InputError, one_line
 from sss.image.decoding import Picture, UnusableError, decode
+from sss.image.resize import MIN_SIDE
 
 logger = logging.getLogger(__name__)
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
-MIN_SIDE = 16
 
 
 def find_photos(paths: Sequence[Path]) -> list[Path]:
@@ -37,7 +37,7 @@ def find_photos(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def read_photo(path: Path, max_side: int | None = None) -> np.ndarray:
+def read_image(path: Path, max_side: int | None = None) -> np.ndarray:
     """Read a photo, upright and without transparency.
 
     Transparent pixels are laid over white, of several pages or frames the first is read, and

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sss.errors import InputError
-from sss.image.reading import PHOTO_SUFFIXES, read_photo
+from sss.image.reading import PHOTO_SUFFIXES, read_image
 from sss.models.reduction import DIMENSIONS, check_features, reduce_features, stretch
 from sss.models.sizes import fitting_size, shrink
 
@@ -35,7 +35,7 @@ def read_features(path: Path) -> np.ndarray:
     if suffix not in (*_READERS, *PHOTO_SUFFIXES):
         raise InputError(f"{path} is not of a supported kind; give a {_KINDS} file")
     try:
-        features = _READERS.get(suffix, read_photo)(path)
+        features = _READERS.get(suffix, read_image)(path)
     except InputError:
         raise
     except Exception as error:  # each reader has errors of its own for damaged files
