@@ -18,18 +18,13 @@ dependencies = [
 ]
 
 
-def splitter(pretrained: bool = True, **options: Any) -> Splitter:
-    """A splitter with the bundled model, or with a checkpoint of your own.
+def splitter(**options: Any) -> Splitter:
+    """A splitter with the bundled model, or with the checkpoint that is given.
 
     Args:
-        pretrained: Only True: a network without weights splits nothing.
         **options: Of :class:`sss.Splitter`: ``checkpoint``, ``device``, ``settings``.
 
     Raises:
         InputError: An option cannot be used.
     """
-    if not pretrained:
-        from sss.errors import InputError
-
-        raise InputError("pretrained is False, expected True; train a network with train.py")
     return Splitter(**options)
