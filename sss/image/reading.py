@@ -57,6 +57,12 @@ def read_image(path: Path, max_side: int | None = None) -> np.ndarray:
     Raises:
         InputError: The file is missing, unreadable, damaged, of another kind, or has a side
             below ``MIN_SIDE``; the message is one line.
+
+    Example:
+        >>> import sss
+        >>> photo = sss.read_image("docs/examples/coffee.png", max_side=200)
+        >>> max(photo.shape), photo.dtype.name
+        (200, 'float32')
     """
     path = Path(path)
     if max_side is not None and max_side < MIN_SIDE:
