@@ -51,6 +51,12 @@ class Scene:
 
     Made by :meth:`Splitter.prepare`.
 
+    Example:
+        >>> import sss
+        >>> scene = sss.Splitter().prepare("docs/examples/coffee.png")
+        >>> scene.photo.shape[:2] == scene.embedding.shape[:2], scene.components.n_components > 1
+        (True, True)
+
     Attributes:
         photo: (H, W, 3) float32 in [0, 1], sRGB.
         embedding: (h, w, D) float32: the network's, of the photo's size or, for photos of more
@@ -114,6 +120,12 @@ class Scene:
 
         Raises:
             InputError: A setting that the components depend on; prepare the photo anew for that.
+
+        Example:
+            >>> from sss import Splitter
+            >>> scene = Splitter().prepare("docs/examples/coffee.png")
+            >>> len(scene.with_settings(grouping="kmeans").layers(3))
+            3
         """
         for name in changes:
             if name not in _AFTER_COMPONENTS:
@@ -251,6 +263,15 @@ class Splitter:
 
         Raises:
             InputError: The file cannot be written.
+
+        Example:
+            >>> import tempfile
+            >>> import numpy as np
+            >>> from sss import Splitter
+            >>> splitter, path = Splitter(), tempfile.mkdtemp() + "/embedding.npy"
+            >>> splitter.save_embedding(splitter.prepare("docs/examples/coffee.png"), path)
+            >>> np.load(path).dtype.name
+            'float16'
         """
         limit = float(np.finfo(np.float16).max)
         height, width, _ = scene.photo.shape
