@@ -26,9 +26,7 @@ REPORT = "report.json"
 _LAYER_FILE = re.compile(r"layer_(\d+)\.png")
 
 
-def write_layers(
-    folder: Path, photo: np.ndarray, alpha: np.ndarray, colours: np.ndarray
-) -> None:
+def write_layers(folder: Path, photo: np.ndarray, alpha: np.ndarray, colours: np.ndarray) -> None:
     """Write ``layers.npz`` and ``layer_0.png … layer_{K-1}.png`` into ``folder``.
 
     ``layers.npz`` holds ``alpha``, float32 (H, W, K). The pictures are 8-bit RGBA with straight
@@ -147,7 +145,9 @@ def _write_stack(path: Path, alpha: np.ndarray) -> None:
 def _write_picture(path: Path, colours: np.ndarray, levels: np.ndarray) -> None:
     """Write (H, W, 3) colours and (H, W) uint8 alphas as RGBA."""
     # Run lengths alone: up to five times as fast as the default, within a few percent in size.
-    Image.fromarray(rgba_picture(colours, levels)).save(path, format="PNG", compress_type=zlib.Z_RLE)
+    Image.fromarray(rgba_picture(colours, levels)).save(
+        path, format="PNG", compress_type=zlib.Z_RLE
+    )
 
 
 def _remove_surplus(folder: Path, count: int) -> None:

@@ -93,9 +93,7 @@ def layer_palette(count: int) -> np.ndarray:
     return np.rint(np.array(colours) * np.array(shades)[:, None]).astype(np.uint8)
 
 
-def _drawn(
-    photo: np.ndarray, features3: np.ndarray | None, alpha: np.ndarray
-) -> Image.Image:
+def _drawn(photo: np.ndarray, features3: np.ndarray | None, alpha: np.ndarray) -> Image.Image:
     check_picture("photo", photo)
     check_stack(photo, alpha)
 

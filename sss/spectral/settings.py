@@ -32,6 +32,12 @@ class Settings:
 
     Raises:
         InputError: An unknown solver or grouping.
+
+    Example:
+        >>> import sss
+        >>> faithful = sss.Settings(solver="exact", grouping="kmeans")
+        >>> sss.Splitter(settings=faithful).settings.solver
+        'exact'
     """
 
     solver: str = "coarse"

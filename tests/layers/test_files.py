@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sss.layers import files as export
 from sss.errors import InputError
+from sss.layers import files as export
 from sss.layers.files import alpha_levels, write_layers, write_report
 from sss.layers.foreground import foreground_colours
 from sss.threads import set_thread_count

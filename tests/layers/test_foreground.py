@@ -76,7 +76,7 @@ def test_empty_and_full_layers_are_finite():
     assert np.isfinite(colours).all()
     np.testing.assert_allclose(colours[..., 0, :], photo, atol=1e-4)
     single = foreground_colours(photo, alpha[..., :1])
-    np.testing.assert_allclose(single[0], photo, atol=1e-4)
+    np.testing.assert_allclose(single[..., 0, :], photo, atol=1e-4)
 
 
 def test_inputs_are_left_alone_and_may_be_strided(scene):
