@@ -33,7 +33,7 @@ class Settings:
     Raises:
         InputError: An unknown solver or grouping.
 
-    Example:
+    Examples:
         >>> import sss
         >>> faithful = sss.Settings(solver="exact", grouping="kmeans")
         >>> sss.Splitter(settings=faithful).settings.solver
