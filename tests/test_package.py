@@ -10,8 +10,10 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import torch
 
 from sss.resources import shipped_folder
+from sss.splitter import Splitter
 
 REPOSITORY = Path(__file__).parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
@@ -70,3 +72,17 @@ def test_command_can_be_called(command: str) -> None:
 )
 def test_files_that_ship_are_found(folder: str, file: str) -> None:
     assert (shipped_folder(folder) / file).is_file()
+
+
+def test_torch_hub_opens_a_splitter() -> None:
+    splitter = torch.hub.load(str(REPOSITORY), "splitter", source="local", device="cpu")
+    assert isinstance(splitter, Splitter)
+    assert splitter.device == "cpu"
+
+
+def test_torch_hub_asks_for_what_the_core_needs() -> None:
+    import hubconf
+
+    installed = packages_distributions()
+    asked = {_distribution(installed[package][0]) for package in hubconf.dependencies}
+    assert asked == {_distribution(requirement) for requirement in PROJECT["dependencies"]}
