@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from sss.errors import InputError
 from sss.evaluation.samples import Sample
-
-if TYPE_CHECKING:
-    import torch
+from sss.files import file_sha256
 
 Features = Callable[[Sample], np.ndarray]
 """Maps a sample to the (H, W, D) float32 features of its photo."""
@@ -68,12 +64,12 @@ class NetworkModel:
 
     def open(self, device: str) -> Features:
         """Load the network."""
-        from sss.models.predictor import FeatureExtractor
-        from sss.spectral.grids import resize_linearly
+        from sss.image.resize import resize_linearly
+        from sss.models.predictor import open_predictor
 
-        extractor = FeatureExtractor(self.path, _pick_device(device))
+        predictor = open_predictor(self.path, device)
         # Those of a large photo are made from a smaller one, as when it is split.
-        return lambda sample: resize_linearly(extractor(sample.photo), sample.photo.shape[:2])
+        return lambda sample: resize_linearly(predictor(sample.photo), sample.photo.shape[:2])
 
 
 @dataclass(frozen=True)
@@ -101,11 +97,10 @@ class EncoderModel:
 
     def open(self, device: str) -> Features:
         """Load the encoder."""
+        from sss.models.device import pick_device
         from sss.models.raw_encoder import RawEncoder
 
-        encoder = RawEncoder(
-            self.encoder, self.weights, device=_pick_device(device), seed=self.seed
-        )
+        encoder = RawEncoder(self.encoder, self.weights, device=pick_device(device), seed=self.seed)
         return lambda sample: encoder(sample.photo)
 
 
@@ -123,13 +118,13 @@ class FileModel:
 
     def settings(self, photo: str) -> dict[str, Any]:
         """The file's content."""
-        return {"file": _file_sha256(self.files[photo])}
+        return {"file": file_sha256(self.files[photo])}
 
     def open(self, device: str) -> Features:
         """Nothing to load."""
-        from sss.models.feature_files import read_features
+        from sss.models.feature_files import read_embedding
 
-        return lambda sample: read_features(self.files[sample.name])
+        return lambda sample: read_embedding(self.files[sample.name])
 
 
 @dataclass(frozen=True)
@@ -150,11 +145,11 @@ class ColourModel:
 
     def open(self, device: str) -> Features:
         """Nothing to load."""
-        from sss.models.colour import lab_features, with_position
+        from sss.models.colour import lab_embedding, with_position
 
         if self.colour == "lab+position":
-            return lambda sample: with_position(lab_features(sample.photo))
-        return lambda sample: lab_features(sample.photo)
+            return lambda sample: with_position(lab_embedding(sample.photo))
+        return lambda sample: lab_embedding(sample.photo)
 
 
 def network_model(path: Path, label: str | None = None) -> NetworkModel:
@@ -169,7 +164,7 @@ def network_model(path: Path, label: str | None = None) -> NetworkModel:
     load_checkpoint(file)  # rather now than after an hour
     in_run = file.stem in ("best", "last")
     label = label or (file.absolute().parent.name if in_run else file.stem)
-    return NetworkModel(label, file, _file_sha256(file))
+    return NetworkModel(label, file, file_sha256(file))
 
 
 def encoder_model(text: str, seed: int) -> EncoderModel:
@@ -190,7 +185,7 @@ def encoder_model(text: str, seed: int) -> EncoderModel:
         libraries = ("segmentation-models-pytorch", "timm")
         identity = " ".join([weights, *(f"{name} {version(name)}" for name in libraries)])
     elif weights != "none":
-        identity = _file_sha256(Path(weights).expanduser())
+        identity = file_sha256(Path(weights).expanduser())
     return EncoderModel(f"raw {encoder}", encoder, weights, identity, seed)
 
 
@@ -234,23 +229,3 @@ def unique_labels(labels: Sequence[str]) -> list[str]:
             candidate = f"{label}-{number}"
         found.append(candidate)
     return found
-
-
-def _pick_device(name: str) -> torch.device:
-    """The device; of several GPUs, the one that torchrun means for this process."""
-    import torch
-
-    from sss.models.checkpoints import pick_device
-
-    device = pick_device(name)
-    if device.type == "cuda":
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return device
-
-
-def _file_sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error

@@ -165,7 +165,7 @@ class SoftSegmenter:
         grid_size, refined_size = settings.grid_size(size), settings.refined_size(size)
         clock = StageClock(progress)
         coarse = None
-        if settings.exact and settings.match_coarse_grouping and settings.grouping == "linkage":
+        if settings.exact and self._matches_coarse:
             with clock.stage("coarse"):
                 coarse = self._coarse().decompose(photo, features3, embedding)
         with clock.stage("graph"):
@@ -221,7 +221,7 @@ class SoftSegmenter:
             InputError: Layers below 1, or the automatic number with ``kmeans``.
         """
         flat = components.alpha.reshape(-1, components.n_components)
-        if components.coarse is not None:
+        if components.coarse is not None and self._matches_coarse:
             grouped = self._coarse().group(components.coarse, layers, threshold)
             return group_as(flat, resize_linearly(grouped, components.alpha.shape[:2]))
         settings = self.settings
@@ -251,6 +251,10 @@ class SoftSegmenter:
             alpha = valid_alpha(raw, REWEIGHTING_FLOOR if self.settings.refine else 0.0)
             order = np.argsort(-alpha.sum(axis=(0, 1), dtype=np.float64), kind="stable")
         return RefinedLayers(alpha[..., order], raw[..., order], clock.seconds)
+
+    @property
+    def _matches_coarse(self) -> bool:
+        return self.settings.match_coarse_grouping and self.settings.grouping == "linkage"
 
     def _coarse(self) -> SoftSegmenter:
         """This segmenter with the coarse solver."""

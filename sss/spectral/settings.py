@@ -62,6 +62,12 @@ class Settings:
 
     Raises:
         InputError: An unknown solver or grouping, or a number out of its range.
+
+    Example:
+        >>> import sss
+        >>> faithful = sss.Settings(solver="exact", grouping="kmeans")
+        >>> sss.Splitter(settings=faithful).settings.solver
+        'exact'
     """
 
     solver: str = "coarse"

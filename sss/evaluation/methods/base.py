@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from sss.evaluation.samples import Matte
-from sss.models.reduction import reduce_features
+from sss.models.reduction import reduce_embedding
 
 LAYER_COUNTS = tuple(range(2, 13))
 """The scale of methods that are told how many layers or clusters to make."""
@@ -39,7 +39,7 @@ class Case:
     def reduced(self) -> np.ndarray:
         """(H, W, 3) float64 in [0, 1]: the features as the graph uses them."""
         assert self.features is not None
-        return reduce_features(self.features, self.photo)
+        return reduce_embedding(self.features, self.photo)
 
 
 @dataclass(frozen=True)

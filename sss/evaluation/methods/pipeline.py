@@ -11,12 +11,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from sss.evaluation.methods.base import LAYER_COUNTS, Case, Segmentation
-from sss.spectral.components import COMPONENTS
-from sss.spectral.eigenvectors import EIGENVECTORS
-from sss.spectral.grids import COARSE_PIXELS, GRAPH_PIXELS, REFINED_PIXELS
 from sss.spectral.grouping import COMPARED_PIXELS
 from sss.spectral.refinement import REWEIGHTING_FLOOR
-from sss.spectral.segmenter import SAMPLED_PIXELS, Components, SoftSegmenter
+from sss.spectral.segmenter import SoftComponents, SoftSegmenter
+from sss.spectral.settings import Settings
 
 AUTO_SHARES = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8)
 """What the automatic number of layers goes through in place of the numbers."""
@@ -48,20 +46,10 @@ class SoftSegmentation:
         """All fields of method and segmenter and the constants of the steps before grouping."""
         return {
             "name": self.name,
-            "segmenter": {
-                field.name: getattr(self.segmenter, field.name)
-                for field in dataclasses.fields(self.segmenter)
-                if field.name != "backend"
-            },
-            "sampled_pixels": SAMPLED_PIXELS[self.segmenter.solver],
+            "segmenter": dataclasses.asdict(self.segmenter.settings),
             "scales": list(self.scales),
             "scale_name": self.scale_name,
-            "coarse_pixels": COARSE_PIXELS,
-            "graph_pixels": GRAPH_PIXELS,
-            "refined_pixels": REFINED_PIXELS,
             "grouped_by_pixels": COMPARED_PIXELS,
-            "eigenvectors": EIGENVECTORS,
-            "components": COMPONENTS,
             "alpha_floor": REWEIGHTING_FLOOR,
         }
 
@@ -70,9 +58,12 @@ class SoftSegmentation:
         parts = self._parts(case)
         groupings: dict[bytes, tuple[np.ndarray, float]] = {}
         for scale in self.scales:
-            segmenter = self._at(scale, case.seed)
+            segmenter = self._seeded(case.seed)
             started = time.perf_counter()
-            grouped = segmenter.group(parts)
+            if self.scale_name == "layers":
+                grouped = segmenter.group(parts, int(scale))
+            else:
+                grouped = segmenter.group(parts, None, scale)
             key = grouped.tobytes()
             if key not in groupings:  # the same layers come out of neighbouring scales
                 alpha = segmenter.refine(parts, grouped).alpha
@@ -81,18 +72,17 @@ class SoftSegmentation:
             shared = sum(parts.seconds.values())
             yield Segmentation(alpha.argmax(axis=2), alpha, shared + seconds)
 
-    def _at(self, scale: float, seed: int) -> SoftSegmenter:
-        if self.scale_name == "layers":
-            return dataclasses.replace(self.segmenter, layers=int(scale), seed=seed)
-        return dataclasses.replace(self.segmenter, layers=None, auto_share=scale, seed=seed)
+    def _seeded(self, seed: int) -> SoftSegmenter:
+        settings = dataclasses.replace(self.segmenter.settings, seed=seed)
+        return dataclasses.replace(self.segmenter, settings=settings)
 
-    def _parts(self, case: Case) -> Components:
+    def _parts(self, case: Case) -> SoftComponents:
         """Components of the photo, from the memo if another variant left them there."""
-        ours = self.segmenter
+        ours = self.segmenter.settings
         key = ("components", ours.solver, ours.semantic_weight, ours.colour_weight)
         if key not in case.memo:
             assert case.features is not None
-            segmenter = dataclasses.replace(ours, seed=case.seed)
+            segmenter = self._seeded(case.seed)
             started = time.perf_counter()
             features = case.reduced
             reduced = time.perf_counter() - started
@@ -100,12 +90,12 @@ class SoftSegmentation:
             parts.seconds["reduce"] = reduced
             case.memo[key] = parts
         parts = case.memo[key]
-        assert isinstance(parts, Components)
+        assert isinstance(parts, SoftComponents)
         return parts
 
 
 def _variant(name: str, title: str, **changes: Any) -> SoftSegmentation:
-    return SoftSegmentation(name, title, SoftSegmenter(**changes))
+    return SoftSegmentation(name, title, SoftSegmenter(Settings(**changes)))
 
 
 PIPELINES = (
@@ -113,13 +103,18 @@ PIPELINES = (
     SoftSegmentation(
         "sss-auto",
         "SSS with the number of layers chosen per photo",
-        SoftSegmenter(layers=None),
+        SoftSegmenter(),
         AUTO_SHARES,
         "share",
     ),
     _variant("sss-kmeans", "SSS with the reference's grouping", grouping="kmeans"),
     _variant("sss-no-semantic", "SSS without the semantic term", semantic_weight=0.0),
     _variant("sss-no-colour", "SSS without the non-local colour term", colour_weight=0.0),
-    _variant("sss-no-relaxed", "SSS without the relaxed step", relaxed=False),
-    _variant("sss-exact", "SSS with every step on all pixels (slow)", solver="exact", guided=False),
+    _variant("sss-no-relaxed", "SSS without the relaxed step", refine=False),
+    _variant(
+        "sss-exact",
+        "SSS with every step on all pixels (slow)",
+        solver="exact",
+        match_coarse_grouping=False,
+    ),
 )
