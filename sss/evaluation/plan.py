@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sss.evaluation.cache import code_versions, record_key, sample_hash
+from sss.evaluation.cache import code_versions
 from sss.evaluation.methods.base import Method
 from sss.evaluation.models import Model
-from sss.evaluation.samples import Sample
+from sss.evaluation.records import record_key
+from sss.evaluation.samples import sample_hash
+from sss.metrics.samples import Sample
 
 
 @dataclass(frozen=True)
