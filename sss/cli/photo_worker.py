@@ -33,7 +33,7 @@ from sss.spectral.segmenter import SoftLayers, SoftSegmenter
 from sss.threads import beside, thread_count
 
 if TYPE_CHECKING:
-    from sss.models.predictor import FeatureExtractor
+    from sss.models.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
@@ -55,17 +55,17 @@ class PhotoWorker:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.extractor: FeatureExtractor | None = None
+        self.extractor: Predictor | None = None
         self.features_of: Callable[[np.ndarray], np.ndarray]
         keep_freed_memory()
         with beside(load_compiled):
             if options.features is None:
                 self.extractor = self.features_of = _load_extractor(options)
             else:
-                from sss.models.feature_files import read_features
+                from sss.models.feature_files import read_embedding
 
                 path = options.features
-                self.features_of = lambda _photo: read_features(path)
+                self.features_of = lambda _photo: read_embedding(path)
         self.device = self._device()
         self.segmenter = SoftSegmenter(
             options.layers,
@@ -81,7 +81,7 @@ class PhotoWorker:
         Without a network, ``auto`` is the processor: to ask for a GPU would load torch.
         """
         if self.extractor is not None:
-            return str(self.extractor.device)
+            return self.extractor.device
         if self.options.device != "cuda":
             return "cpu"
         take_own_gpu()
@@ -115,9 +115,9 @@ class PhotoWorker:
         with clock.stage("features"):
             raw = self.features_of(photo)  # smaller than a large photo
         with clock.stage("reduce"):
-            from sss.models.feature_files import graph_inputs
+            from sss.models.reduction import prepare_embedding
 
-            features, embedding = graph_inputs(raw, photo)
+            features, embedding = prepare_embedding(raw, photo)
         result = self.segmenter(photo, features, embedding, progress)
         clock.seconds.update(result.seconds)
         count = result.alpha.shape[2]
@@ -188,16 +188,12 @@ class PhotoWorker:
         }
 
 
-def _load_extractor(options: Options) -> FeatureExtractor:
+def _load_extractor(options: Options) -> Predictor:
     # wandb is half a second, and only for the scripts of timm.
     with not_installed("wandb"), compiler_on_demand():
-        from sss.models.checkpoints import DEFAULT_CHECKPOINT, pick_device
-        from sss.models.predictor import FeatureExtractor
+        from sss.models.predictor import open_predictor
 
-        device = pick_device(options.device)
-        if device.type == "cuda":
-            take_own_gpu()
-        return FeatureExtractor(options.checkpoint or DEFAULT_CHECKPOINT, device)
+        return open_predictor(options.checkpoint, options.device)
 
 
 def take_own_gpu() -> None:

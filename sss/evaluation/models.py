@@ -10,11 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from sss.errors import InputError
+from sss.files import file_sha256
 from sss.metrics.samples import Sample
 
 Embedder = Callable[[Sample], np.ndarray]
-"""Maps a sample to the (H, W, D) float32 embedding of its photo, or (h, w, D) of the photo shrunk to a
-megapixel, where it is larger."""
+"""Maps a sample to the (H, W, D) float32 embedding of its photo, or, where that has more than a
+megapixel, (h, w, D) of the photo shrunk to it."""
 
 COLOURS = ("lab", "lab+position")
 """Words in place of a folder of features."""
@@ -67,7 +68,7 @@ class NetworkModel:
         from sss.models.predictor import open_predictor
 
         predictor = open_predictor(self.path, device)
-        return lambda sample: predictor(sample.photo / np.float32(255))
+        return lambda sample: predictor(sample.photo)
 
 
 @dataclass(frozen=True)
@@ -145,11 +146,11 @@ class ColourModel:
 
     def open(self, device: str) -> Embedder:
         """Nothing to load."""
-        from sss.models.colour import lab_features, with_position
+        from sss.models.colour import lab_embedding, with_position
 
         if self.colour == "lab+position":
-            return lambda sample: with_position(lab_features(sample.photo))
-        return lambda sample: lab_features(sample.photo)
+            return lambda sample: with_position(lab_embedding(sample.photo))
+        return lambda sample: lab_embedding(sample.photo)
 
 
 def network_model(path: Path, label: str | None = None) -> NetworkModel:

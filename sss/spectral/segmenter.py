@@ -159,7 +159,7 @@ class SoftSegmenter:
         Args:
             photo: (H, W, 3) float in [0, 1].
             features: (H, W, 3) float, channels in [0, 1], as
-                :func:`sss.models.reduction.reduce_features` gives them: the graph's. They may
+                :func:`sss.models.reduction.reduce_embedding` gives them: the graph's. They may
                 be smaller than the photo, of the same shape.
             embedding: (H, W, D) features before that reduction, by which components are grouped;
                 None groups them by ``features``, as the reference does.

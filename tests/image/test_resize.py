@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-import sss.models.sizes as sizes
-from sss.models.sizes import fitting_size, shrink
+import sss.image.resize as resize
+from sss.image.resize import fitting_size, shrink_to_fit
 from sss.threads import set_thread_count
 
 
@@ -10,7 +10,7 @@ from sss.threads import set_thread_count
 def test_what_fits_stays_as_it_is(size: tuple[int, int]) -> None:
     assert fitting_size(size) == size
     values = np.zeros((*size, 1))
-    assert shrink(values) is values
+    assert shrink_to_fit(values) is values
 
 
 @pytest.mark.parametrize("size", [(3000, 4000), (1001, 1000), (9, 10_000_000)])
@@ -24,14 +24,14 @@ def test_what_is_larger_keeps_its_shape(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("channels", [1, 3, 16, 37])
 def test_shrinking_averages(monkeypatch: pytest.MonkeyPatch, channels: int) -> None:
-    monkeypatch.setattr(sizes, "MAX_PIXELS", 24)
+    monkeypatch.setattr(resize, "MAX_PIXELS", 24)
     values = np.random.default_rng(0).normal(size=(12, 18, channels))
     expected = values.reshape(4, 3, 6, 3, channels).mean(axis=(1, 3))
     results = []
     try:
         for threads in (1, 3):
             set_thread_count(threads)
-            results.append(shrink(values))
+            results.append(shrink_to_fit(values))
     finally:
         set_thread_count(None)
     assert results[0].dtype == np.float32
@@ -44,9 +44,9 @@ def test_shrinking_averages(monkeypatch: pytest.MonkeyPatch, channels: int) -> N
 def test_sides_need_not_be_multiples(
     monkeypatch: pytest.MonkeyPatch, channels: int, kind: type
 ) -> None:
-    monkeypatch.setattr(sizes, "MAX_PIXELS", 300)
+    monkeypatch.setattr(resize, "MAX_PIXELS", 300)
     values = np.random.default_rng(0).random((31, 23, channels)).astype(kind)
-    small = shrink(values)
+    small = shrink_to_fit(values)
     assert small.shape == (*fitting_size((31, 23)), channels)
     assert small.dtype == np.float32
     np.testing.assert_allclose(
