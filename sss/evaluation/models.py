@@ -99,9 +99,7 @@ class EncoderModel:
         from sss.models.device import pick_device
         from sss.models.raw_encoder import RawEncoder
 
-        encoder = RawEncoder(
-            self.encoder, self.weights, device=pick_device(device), seed=self.seed
-        )
+        encoder = RawEncoder(self.encoder, self.weights, device=pick_device(device), seed=self.seed)
         return lambda sample: encoder(sample.photo)
 
 
