@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import sss
 from sss.resources import shipped_folder
 from sss.splitter import Splitter
 
@@ -86,3 +87,8 @@ def test_torch_hub_asks_for_what_the_core_needs() -> None:
     installed = packages_distributions()
     asked = {_distribution(installed[package][0]) for package in hubconf.dependencies}
     assert asked == {_distribution(requirement) for requirement in PROJECT["dependencies"]}
+
+
+def test_papers_name_the_version() -> None:
+    assert f"\n## [{sss.__version__}]" in (REPOSITORY / "CHANGELOG.md").read_text()
+    assert f"\nversion: {sss.__version__}\n" in (REPOSITORY / "CITATION.cff").read_text()
