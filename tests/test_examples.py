@@ -4,8 +4,10 @@ import doctest
 import inspect
 import pkgutil
 import re
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -45,8 +47,14 @@ def example_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def _parameters() -> Iterator[Any]:
+    for example in _examples():
+        slow = "prepare(" in (example.docstring or "")  # the split of a photo stays among the quick
+        yield pytest.param(example, id=example.name, marks=pytest.mark.slow if slow else ())
+
+
 @pytest.mark.usefixtures("example_folder")
-@pytest.mark.parametrize("example", [pytest.param(e, id=e.name) for e in _examples()])
+@pytest.mark.parametrize("example", _parameters())
 def test_docstring(example: doctest.DocTest) -> None:
     said: list[str] = []
     result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=said.append)
