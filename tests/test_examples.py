@@ -4,7 +4,6 @@ import doctest
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -47,14 +46,15 @@ def example_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _parameters() -> Iterator[Any]:
-    for example in _examples():
-        slow = "prepare(" in (example.docstring or "")  # the split of a photo stays among the quick
-        yield pytest.param(example, id=example.name, marks=pytest.mark.slow if slow else ())
+def _speed(example: doctest.DocTest) -> Any:
+    """Scenes take a second or two; the split of one photo stays among the quick tests."""
+    return pytest.mark.slow if "prepare(" in (example.docstring or "") else ()
 
 
 @pytest.mark.usefixtures("example_folder")
-@pytest.mark.parametrize("example", _parameters())
+@pytest.mark.parametrize(
+    "example", [pytest.param(e, id=e.name, marks=_speed(e)) for e in _examples()]
+)
 def test_docstring(example: doctest.DocTest) -> None:
     said: list[str] = []
     result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=said.append)
