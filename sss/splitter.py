@@ -24,16 +24,13 @@ from sss.files import whole_file
 from sss.image.reading import Photo, as_photo
 from sss.image.resize import resize_linearly
 from sss.layers.soft_layers import Layers
-from sss.spectral.settings import Settings
+from sss.spectral.settings import LAYERS, Settings
 
 if TYPE_CHECKING:
     from sss.models.predictor import Predictor
     from sss.spectral.segmenter import SoftComponents, SoftSegmenter
 
 log = logging.getLogger(__name__)
-
-DEFAULT_LAYERS = 5
-"""Layers of the reference."""
 
 MOST_LAYERS = 40
 """More layers than components to group make no sense."""
@@ -51,7 +48,7 @@ class Scene:
 
     Made by :meth:`Splitter.prepare`.
 
-    Example:
+    Examples:
         >>> import sss
         >>> scene = sss.Splitter().prepare("docs/examples/coffee.png")
         >>> scene.photo.shape[:2] == scene.embedding.shape[:2], scene.components.n_components > 1
@@ -77,9 +74,7 @@ class Scene:
     details: Mapping[str, Any]
     _segmenter: SoftSegmenter = field(repr=False)
 
-    def layers(
-        self, k: int | Literal["auto"] = DEFAULT_LAYERS, progress: Progress | None = None
-    ) -> Layers:
+    def layers(self, k: int | Literal["auto"] = LAYERS, progress: Progress | None = None) -> Layers:
         """Group the components into layers and refine these at the photo's size.
 
         Args:
@@ -93,7 +88,7 @@ class Scene:
         Raises:
             InputError: Another number of layers, or ``"auto"`` with ``grouping="kmeans"``.
 
-        Example:
+        Examples:
             >>> from sss import Splitter
             >>> scene = Splitter().prepare("docs/examples/coffee.png")
             >>> [len(scene.layers(k)) for k in (2, 3)]
@@ -121,7 +116,7 @@ class Scene:
         Raises:
             InputError: A setting that the components depend on; prepare the photo anew for that.
 
-        Example:
+        Examples:
             >>> from sss import Splitter
             >>> scene = Splitter().prepare("docs/examples/coffee.png")
             >>> len(scene.with_settings(grouping="kmeans").layers(3))
@@ -152,7 +147,7 @@ class Splitter:
     Raises:
         InputError: An unknown device. A checkpoint that cannot be used is found at first use.
 
-    Example:
+    Examples:
         >>> import sss
         >>> splitter = sss.Splitter()
         >>> scene = splitter.prepare(sss.read_image("docs/examples/coffee.png"))
@@ -183,7 +178,7 @@ class Splitter:
             InputError: There is no such folder or repository, the hub is out of reach, or it is
                 not clear which file is meant.
 
-        Example:
+        Examples:
             >>> import sss
             >>> sss.Splitter.from_pretrained("checkpoints").checkpoint.suffix
             '.safetensors'
@@ -225,7 +220,7 @@ class Splitter:
         Raises:
             InputError: The photo, the embedding, the checkpoint or the device cannot be used.
 
-        Example:
+        Examples:
             >>> import sss
             >>> sss.Splitter().prepare("docs/examples/coffee.png").features3.shape[2]
             3
@@ -264,7 +259,7 @@ class Splitter:
         Raises:
             InputError: The file cannot be written.
 
-        Example:
+        Examples:
             >>> import tempfile
             >>> import numpy as np
             >>> from sss import Splitter
@@ -322,7 +317,7 @@ class Splitter:
 
 def split(
     photo: Photo,
-    layers: int | Literal["auto"] = DEFAULT_LAYERS,
+    layers: int | Literal["auto"] = LAYERS,
     *,
     checkpoint: str | Path | None = None,
     device: str = "auto",
@@ -346,7 +341,7 @@ def split(
     Raises:
         InputError: Something given cannot be used; the message is one line.
 
-    Example:
+    Examples:
         >>> import sss
         >>> layers = sss.split("docs/examples/coffee.png", layers=3)
         >>> layers.alpha.dtype.name, len(layers)

@@ -63,7 +63,7 @@ class Settings:
     Raises:
         InputError: An unknown solver or grouping, or a number out of its range.
 
-    Example:
+    Examples:
         >>> import sss
         >>> faithful = sss.Settings(solver="exact", grouping="kmeans")
         >>> sss.Splitter(settings=faithful).settings.solver

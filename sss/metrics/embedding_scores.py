@@ -1,10 +1,10 @@
-"""All metrics of one photo's features, overall and by the distance between the pixels."""
+"""All metrics of one photo's embedding, overall and by the distance between the pixels."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from sss.evaluation.records import DISTANCE_BANDS, Figure
+from sss.metrics.catalogue import DISTANCE_BANDS, WeightedSum
 from sss.metrics.clustering import cluster_like
 from sss.metrics.means import mean_known
 from sss.metrics.pair_auc import pair_scores
@@ -12,51 +12,53 @@ from sss.metrics.pixels import (
     PAIRS,
     PixelSample,
     check_sizes,
+    draw_labelled_pixels,
     pairs_in_band,
-    sample_pixels,
     uniform_pairs,
 )
 from sss.metrics.ranking import neighbour_order, ranking_scores
 
 
-def score_features(features: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, Figure]:
-    """Score features against the regions of one photo, each metric averaged over the annotators.
+def score_embedding(
+    embedding: np.ndarray, labels: np.ndarray, seed: int = 0
+) -> dict[str, WeightedSum]:
+    """Score an embedding by the regions of one photo, each metric averaged over the annotators.
 
     Pair AUC and equal error rate are of random pairs of pixels, overall as
     :func:`sss.metrics.pair_auc.pair_auc` and anew for each of ``DISTANCE_BANDS``, so that near
     pairs are as many as far ones. The others are of the pixels of
-    :func:`sss.metrics.pixels.sample_pixels`; in a band, a pixel is ranked and judged beside
+    :func:`sss.metrics.pixels.draw_labelled_pixels`; in a band, a pixel is ranked and judged beside
     those at such a distance only. One k-means, over all distances, is behind AMI and ARI.
 
     Args:
-        features: (H, W, D).
+        embedding: (H, W, D).
         labels: (A, H, W) integer segment labels of A annotators, negative = unlabelled.
-        seed: Of all that is drawn: equal for all features that are to be compared.
+        seed: Of all that is drawn: equal for all embeddings that are to be compared.
 
     Returns:
-        Metrics of the group ``features`` in :data:`sss.evaluation.records.METRICS` → value and
+        Metrics of the group ``features`` in :data:`sss.metrics.catalogue.METRICS` → value and
         weight 1, without those that are not defined on this photo.
 
     Raises:
-        InputError: The sizes differ, or the features are not finite.
+        InputError: The sizes differ, or the embedding is not finite.
     """
-    check_sizes(features, labels)
-    values = _pair_metrics(features, labels, seed)
-    sample = sample_pixels(features, labels, seed)
+    check_sizes(embedding, labels)
+    values = _pair_metrics(embedding, labels, seed)
+    sample = draw_labelled_pixels(embedding, labels, seed)
     within = {band: sample.pairs_within(edges) for band, edges in DISTANCE_BANDS.items()}
     values |= _ranking_metrics(sample, within)
     values |= _cluster_metrics(sample, within, seed)
     return {metric: (value, 1.0) for metric, value in values.items() if not np.isnan(value)}
 
 
-def _pair_metrics(features: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, float]:
+def _pair_metrics(embedding: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, float]:
     shape = labels.shape[1:]
     drawn = {"": uniform_pairs(shape, PAIRS, seed)}
     for band, edges in DISTANCE_BANDS.items():
         drawn[f"_{band}"] = pairs_in_band(shape, edges, PAIRS, seed)
     values: dict[str, float] = {}
     for suffix, pairs in drawn.items():
-        auc, error = pair_scores(features, labels, pairs)
+        auc, error = pair_scores(embedding, labels, pairs)
         values |= {f"pair_auc{suffix}": auc, f"eer{suffix}": error}
     return values
 

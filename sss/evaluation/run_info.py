@@ -5,51 +5,66 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from sss import __version__
 from sss.evaluation.cache import METRICS_VERSION, PACKAGES
 from sss.evaluation.models import NetworkModel
+from sss.evaluation.options import EvaluationOptions
 from sss.evaluation.plan import Plan, describe_method
-from sss.evaluation.report.context import ReportContext
 from sss.git import git_state
 
 
+@dataclass(frozen=True)
+class RunInfo:
+    """Where the results come from, so that they can be made again.
+
+    Attributes:
+        data: Name of the data set.
+        split: Which part of it.
+        photos: How many photos were to be evaluated.
+        facts: Everything else worth telling, by name; what is not known is left out.
+    """
+
+    data: str
+    split: str
+    photos: int
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, str | int]:
+        """For JSON and trackers."""
+        return {"data": self.data, "split": self.split, "photos": self.photos, **self.facts}
+
+
 def describe_run(
-    *,
-    command: str,
-    data: str,
-    split: str,
-    photos: int,
-    seconds: float,
-    plan: Plan,
-) -> ReportContext:
-    """What the report says of the run."""
-    more: dict[str, Any] = {"Metrics version": METRICS_VERSION}
-    if plan.max_side is not None:
-        more["Longer side"] = f"at most {plan.max_side} pixels"
+    options: EvaluationOptions, plan: Plan, photos: int, command: str, seconds: float
+) -> RunInfo:
+    """What the report says of a run that took so many wall seconds."""
+    git = git_state()
+    changed = ", with changes that are not committed" if git.get("dirty") else ""
+    facts = {
+        "Command": command,
+        "Data": f"{options.data}, {options.split}, {photos} photos",
+        "Longer side": f"at most {plan.max_side} pixels" if plan.max_side is not None else "",
+        "Date": f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
+        "Machine": machine(),
+        "Time": f"{seconds:,.0f} s",
+        "Seed": str(plan.seed),
+        "Commit": git.get("commit", "") + changed,
+        "Versions": ", ".join(f"{name} {text}" for name, text in versions().items()),
+        "Metrics version": str(METRICS_VERSION),
+    }
     for model in plan.models:
         if isinstance(model, NetworkModel):
-            more[model.label] = f"{model.path}, SHA-256 {model.sha256}"
+            facts[model.label] = f"{model.path}, SHA-256 {model.sha256}"
     for method in plan.methods:
-        more[method.name] = ", ".join(f"{k} {v}" for k, v in describe_method(method).items())
-    return ReportContext(
-        data=data,
-        split=split,
-        photos=photos,
-        command=command,
-        date=f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
-        machine=machine(),
-        seed=plan.seed,
-        seconds=round(seconds, 1),
-        git=git_state(),
-        versions=versions(),
-        order=plan.entries(),
-        more=more,
-    )
+        facts[method.name] = ", ".join(f"{k} {v}" for k, v in describe_method(method).items())
+    told = {name: text for name, text in facts.items() if text}
+    return RunInfo(options.data, options.split, photos, told)
 
 
 def machine() -> str:

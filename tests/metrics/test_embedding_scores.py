@@ -1,5 +1,4 @@
 import math
-import time
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +7,12 @@ from skimage.color import rgb2lab
 from sklearn.metrics import roc_auc_score
 
 from sss.errors import InputError
-from sss.evaluation.records import DISTANCE_BANDS, METRICS
-from sss.metrics.feature_scores import score_features
+from sss.metrics.catalogue import DISTANCE_BANDS, METRICS
+from sss.metrics.clustering import cluster_agreement
+from sss.metrics.embedding_scores import score_embedding
 from sss.metrics.pair_auc import pair_auc
-from sss.metrics.pixels import sample_pixels
-from sss.training.validation import photo_scores
+from sss.metrics.pixels import draw_labelled_pixels
+from sss.metrics.ranking import neighbour_order, ranking_scores
 
 FEATURE_METRICS = [name for name, metric in METRICS.items() if metric.group == "features"]
 
@@ -27,24 +27,28 @@ def scene(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_every_metric_of_the_features_has_a_figure_of_weight_one() -> None:
-    scores = score_features(*scene())
+    scores = score_embedding(*scene())
     assert set(scores) == set(FEATURE_METRICS)
     assert all(weight == 1.0 for _, weight in scores.values())
     assert all(type(value) is float for value, _ in scores.values())
 
 
 @pytest.mark.parametrize("seed", [0, 7])
-def test_overall_metrics_are_those_of_the_validation(seed: int) -> None:
+def test_overall_metrics_are_those_of_the_single_functions(seed: int) -> None:
     features, labels = scene()
-    found, known = score_features(features, labels, seed), photo_scores(features, labels, seed)
+    found = score_embedding(features, labels, seed)
     assert found["pair_auc"][0] == pair_auc(features, labels, seed)
-    assert {metric: found[metric][0] for metric in known} == known
+    sample = draw_labelled_pixels(features, labels, seed)
+    order = neighbour_order(sample.points)
+    ranked = np.mean([ranking_scores(order, one) for one in sample.annotators], axis=0)
+    assert (found["precision_at_1"][0], found["r_precision"][0]) == tuple(ranked)
+    assert found["ami"][0] == cluster_agreement(sample.points, sample.annotators, seed)
 
 
 def test_annotators_are_averaged() -> None:
     features, labels = scene()
-    alone = [score_features(features, one[None]) for one in labels]
-    together = score_features(features, labels)
+    alone = [score_embedding(features, one[None]) for one in labels]
+    together = score_embedding(features, labels)
     for metric, (value, _) in together.items():
         assert alone[0][metric] != alone[1][metric]
         assert value == pytest.approx(np.mean([one[metric][0] for one in alone])), metric
@@ -52,7 +56,7 @@ def test_annotators_are_averaged() -> None:
 
 def test_perfect_features_are_perfect_at_every_distance() -> None:
     _, labels = scene()
-    scores = score_features(np.eye(9)[labels[0]], labels[:1])
+    scores = score_embedding(np.eye(9)[labels[0]], labels[:1])
     expected = {metric: 1.0 if METRICS[metric].higher else 0.0 for metric in FEATURE_METRICS}
     assert {metric: value for metric, (value, _) in scores.items()} == pytest.approx(expected)
 
@@ -60,7 +64,7 @@ def test_perfect_features_are_perfect_at_every_distance() -> None:
 def test_features_that_repeat_fail_far_away_only() -> None:
     columns = np.mgrid[:90, :90][1]
     labels = columns // 15  # six stripes
-    scores = score_features(np.eye(2)[labels % 2], labels[None])  # of two colours in turn
+    scores = score_embedding(np.eye(2)[labels % 2], labels[None])  # of two colours in turn
     for metric in ("pair_auc", "precision_at_1", "r_precision", "ari"):
         assert scores[f"{metric}_near"][0] == pytest.approx(1.0)
         assert scores[f"{metric}_far"][0] < scores[f"{metric}_middle"][0] < 1.0
@@ -71,7 +75,7 @@ def test_features_that_repeat_fail_far_away_only() -> None:
 def test_features_without_information_are_chance() -> None:
     _, labels = scene()
     noise = np.random.default_rng(1).normal(size=(60, 80, 3))
-    scores = {metric: value for metric, (value, _) in score_features(noise, labels).items()}
+    scores = {metric: value for metric, (value, _) in score_embedding(noise, labels).items()}
     for suffix in ("", "_near", "_middle", "_far"):
         assert scores[f"pair_auc{suffix}"] == pytest.approx(0.5, abs=0.02)
         assert scores[f"eer{suffix}"] == pytest.approx(0.5, abs=0.02)
@@ -81,18 +85,18 @@ def test_features_without_information_are_chance() -> None:
 @pytest.mark.parametrize("annotators", [0, 2])
 @pytest.mark.parametrize("label", [-1, 3])
 def test_a_photo_without_two_segments_has_no_figures(annotators: int, label: int) -> None:
-    assert score_features(np.ones((8, 8, 2)), np.full((annotators, 8, 8), label)) == {}
+    assert score_embedding(np.ones((8, 8, 2)), np.full((annotators, 8, 8), label)) == {}
 
 
 def test_bands_that_a_tiny_photo_does_not_have_are_left_out() -> None:
     labels = np.repeat([0, 1], 32).reshape(1, 8, 8)
-    scores = score_features(np.random.default_rng(0).normal(size=(8, 8, 2)), labels)
+    scores = score_embedding(np.random.default_rng(0).normal(size=(8, 8, 2)), labels)
     assert set(scores) == {metric for metric in FEATURE_METRICS if not metric.endswith("_near")}
 
 
 def test_seeded() -> None:
     features, labels = scene()
-    runs = [score_features(features, labels, seed) for seed in (1, 1, 2)]
+    runs = [score_embedding(features, labels, seed) for seed in (1, 1, 2)]
     assert runs[0] == runs[1]
     assert all(runs[0][metric] != runs[2][metric] for metric in FEATURE_METRICS)
 
@@ -100,10 +104,10 @@ def test_seeded() -> None:
 def test_features_of_another_size_or_not_finite_are_refused() -> None:
     features, labels = scene()
     with pytest.raises(InputError, match=r"\(59, 80\).*\(60, 80\)"):
-        score_features(features[1:], labels)
+        score_embedding(features[1:], labels)
     features[20:50] = np.inf
     with np.errstate(invalid="ignore"), pytest.raises(InputError, match="NaN or infinite"):
-        score_features(features, labels)
+        score_embedding(features, labels)
 
 
 def ranking_by_loops(
@@ -135,9 +139,9 @@ def test_bands_of_a_real_photo_equal_independent_ways(
 ) -> None:
     photo, labels = bsds_photo
     features, labels = rgb2lab(photo), labels[:1]
-    scores = score_features(features, labels, seed=2)
+    scores = score_embedding(features, labels, seed=2)
 
-    sample = sample_pixels(features, labels, seed=2)
+    sample = draw_labelled_pixels(features, labels, seed=2)
     points, segments = sample.points.astype(float), sample.annotators[0]
     diagonal = math.dist((0, 0), photo.shape[:2])
     apart = np.sqrt(((sample.positions[:, None] - sample.positions) ** 2).sum(-1)) / diagonal
@@ -164,9 +168,10 @@ def test_a_persons_segments_as_features_beat_colour_and_colour_beats_noise(
     bsds_photo: tuple[np.ndarray, np.ndarray],
 ) -> None:
     photo, labels = bsds_photo
-    person = score_features(np.eye(labels[0].max() + 1)[labels[0]], labels[1:3])
-    colour = score_features(rgb2lab(photo), labels[1:3])
-    noise = score_features(np.random.default_rng(0).normal(size=(*photo.shape[:2], 3)), labels[1:3])
+    random = np.random.default_rng(0).normal(size=(*photo.shape[:2], 3))
+    person = score_embedding(np.eye(labels[0].max() + 1)[labels[0]], labels[1:3])
+    colour = score_embedding(rgb2lab(photo), labels[1:3])
+    noise = score_embedding(random, labels[1:3])
     for metric in FEATURE_METRICS:
         values = [scores[metric][0] for scores in (noise, colour, person)]
         expected = sorted(values, reverse=not METRICS[metric].higher)
@@ -175,12 +180,3 @@ def test_a_persons_segments_as_features_beat_colour_and_colour_beats_noise(
             assert values[0] == expected[0]
         else:
             assert values == expected, metric
-
-
-@pytest.mark.reference
-def test_fast_on_a_real_photo(bsds_photo: tuple[np.ndarray, np.ndarray]) -> None:
-    photo, labels = bsds_photo
-    features = np.concatenate([photo / 255] * 22, axis=2)[..., :64].astype(np.float32)
-    started = time.process_time()
-    score_features(features, labels[:5])
-    assert time.process_time() - started < 1.5  # measured: 0.55
