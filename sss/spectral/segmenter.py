@@ -180,8 +180,8 @@ class SoftSegmenter:
                 grid_size,
                 settings.n_eigenvectors,
                 settings.seed,
-                rough=not settings.exact,
-                linked=np.flatnonzero(np.diff(far.indptr)),
+                not settings.exact,
+                np.flatnonzero(np.diff(far.indptr)),  # the pixels that it couples
             )
         with clock.stage("components"):
             pixels = sample_lattice_pixels(grid_size, settings.sampled_pixels, settings.seed)
@@ -200,19 +200,13 @@ class SoftSegmenter:
         )
 
     @_one_blas_thread
-    def group(
-        self,
-        components: SoftComponents,
-        layers: int | None = LAYERS,
-        threshold: float | None = None,
-    ) -> np.ndarray:
+    def group(self, components: SoftComponents, layers: int | None = LAYERS) -> np.ndarray:
         """Layers on the solver's grid, before they are refined.
 
         Args:
             components: Of this segmenter, or of one that differs in what comes after them.
             layers: Layers wanted, 1 or more; None chooses a number for the photo, see
                 :func:`sss.spectral.grouping.group_components`.
-            threshold: Of the automatic number; None is that of the settings.
 
         Returns:
             (h, w, K), largest first.
@@ -222,12 +216,9 @@ class SoftSegmenter:
         """
         flat = components.alpha.reshape(-1, components.n_components)
         if components.coarse is not None and self._matches_coarse:
-            grouped = self._coarse().group(components.coarse, layers, threshold)
+            grouped = self._coarse().group(components.coarse, layers)
             return group_as(flat, resize_linearly(grouped, components.alpha.shape[:2]))
-        settings = self.settings
-        if threshold is not None:
-            settings = replace(settings, auto_threshold=threshold)
-        return group_components(flat, components.embedding, layers, settings)
+        return group_components(flat, components.embedding, layers, self.settings)
 
     def refine(
         self, components: SoftComponents, grouped: np.ndarray, progress: Progress | None = None

@@ -129,9 +129,7 @@ def test_odd_sizes_and_numbers_of_layers(size: tuple[int, int], count: int) -> N
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3 * abs(expected).max())
 
 
-def test_frame_stays_zero(
-    photo: np.ndarray, equations: Equations
-) -> None:
+def test_frame_stays_zero(photo: np.ndarray, equations: Equations) -> None:
     system = layer_system(photo, equations)
     system.solve(1e-6)
     inner = np.zeros_like(system.alpha)
@@ -158,9 +156,7 @@ def test_preconditioner_saves_most_steps_of_plain_conjugate_gradients(
     assert 1 < system.steps <= len(steps) / 3
 
 
-def test_solved_system_is_left_as_it_is(
-    photo: np.ndarray, equations: Equations
-) -> None:
+def test_solved_system_is_left_as_it_is(photo: np.ndarray, equations: Equations) -> None:
     system = layer_system(photo, equations)
     system.solve(1e-6)
     solved, steps = system.alpha.copy(), system.steps
@@ -169,9 +165,7 @@ def test_solved_system_is_left_as_it_is(
     assert system.steps == steps + 1  # to see that nothing is left
 
 
-def test_couplings_without_an_entry_are_none(
-    photo: np.ndarray, equations: Equations
-) -> None:
+def test_couplings_without_an_entry_are_none(photo: np.ndarray, equations: Equations) -> None:
     empty = sp.csr_array((168, 168))
     with_empty, without = layer_system(photo, equations, empty), layer_system(photo, equations)
     with_empty.solve(1e-6)
@@ -243,7 +237,9 @@ def test_step_equals_reweighting_with_a_direct_solver(
             diagonal, side = np.ones_like(alpha), alpha + 100
         alpha = spsolve(assembled(laplacian, diagonal), flat(side))
         alpha = alpha.reshape(LAYERS, -1).T.reshape(layers.shape)
-    found = relaxed_layers(single(photo), layers, gradient, superpixel_laplacian=far if coupled else None)
+    found = relaxed_layers(
+        single(photo), layers, gradient, superpixel_laplacian=far if coupled else None
+    )
     np.testing.assert_allclose(found, alpha, rtol=0, atol=1e-3)
     assert abs(found - alpha).mean() < 1e-4
     assert abs(alpha - layers).max() > 0.2

@@ -190,9 +190,7 @@ def test_planes_hold_the_entries_ahead(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_threads_do_not_show(
-    scene: np.ndarray, one_and_two_threads: Threads, dtype: type
-) -> None:
+def test_threads_do_not_show(scene: np.ndarray, one_and_two_threads: Threads, dtype: type) -> None:
     alone, two = one_and_two_threads(lambda: matting_stencil(scene.astype(dtype)))
     np.testing.assert_array_equal(alone, two)
 
