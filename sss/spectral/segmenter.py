@@ -169,8 +169,8 @@ class SoftSegmenter:
             with clock.stage("coarse"):
                 coarse = self._coarse().decompose(photo, features3, embedding)
         with clock.stage("graph"):
-            far = self._superpixel_laplacian(photo, features3)
-            laplacian = self._matting_laplacian(photo) + far
+            superpixel_part = self._superpixel_laplacian(photo, features3)
+            laplacian = self._matting_laplacian(photo) + superpixel_part
             uploaded = self.backend.upload(photo)
             level = self._level(uploaded, refined_size)
             self.backend.wait()
@@ -181,7 +181,7 @@ class SoftSegmenter:
                 settings.n_eigenvectors,
                 settings.seed,
                 not settings.exact,
-                np.flatnonzero(np.diff(far.indptr)),  # the pixels that it couples
+                np.flatnonzero(np.diff(superpixel_part.indptr)),
             )
         with clock.stage("components"):
             pixels = sample_lattice_pixels(grid_size, settings.sampled_pixels, settings.seed)
@@ -189,12 +189,13 @@ class SoftSegmenter:
             single = not settings.exact
             alpha = constrained_components(values, vectors, start, pixels, single)
             grouped_by = features3 if embedding is None else embedding
+            grouped_by = resize_linearly(grouped_by, grid_size)
         return SoftComponents(
             alpha.reshape(*grid_size, -1),
-            resize_linearly(grouped_by, grid_size),
+            grouped_by,
             level,
             uploaded,
-            far if grid_size == refined_size else None,
+            superpixel_part if grid_size == refined_size else None,
             coarse,
             clock.seconds,
         )
