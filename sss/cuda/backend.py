@@ -54,7 +54,7 @@ class Backend(Protocol):
         count: int = EIGENVECTORS,
         seed: int = 0,
         rough: bool = False,
-        linked: np.ndarray | None = None,
+        separator: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Array]:
         """See :func:`sss.spectral.eigenvectors.smallest_eigenvectors`."""
 

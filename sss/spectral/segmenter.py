@@ -238,7 +238,7 @@ class SoftSegmenter:
                 EIGENVECTORS,
                 self.seed,
                 rough=not exact,
-                linked=np.flatnonzero(np.diff(links.indptr)),
+                separator=np.flatnonzero(np.diff(links.indptr)),
             )
         with clock.stage("components"):
             found = self.backend.download(
