@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-REACH = 2
-"""Pixels further apart in rows or columns are not coupled by the stencil."""
+from sss.spectral.stencil import REACH
 
 LEAF_SIDE = 10
 """Boxes are halved until no side is longer."""
