@@ -13,7 +13,7 @@ from sss.spectral.components import constrained_components
 from sss.spectral.eigenvectors import BLOCK, SHIFT
 from sss.spectral.laplacian import matting_laplacian
 from sss.spectral.refinement import relaxed_layers
-from sss.spectral.solvers import factorize
+from sss.spectral.solvers.dissection import Factors
 from sss.spectral.stencil import matting_stencil
 
 SIDE = 24
@@ -46,8 +46,7 @@ def _call_each() -> None:
     relaxed_layers(matting_stencil(photo), halves, photo[..., 0])
     # Where all of a front is kept its arrays have another layout, for which more is compiled.
     kept = np.arange(SIDE**2 // 2)
-    laplacian = matting_laplacian(photo)
-    factors = factorize(laplacian, (SIDE, SIDE), SHIFT, separator=kept, precision=np.float32)
+    factors = Factors(matting_laplacian(photo), (SIDE, SIDE), SHIFT, single=True, linked=kept)
     factors.solve(np.zeros((SIDE**2, BLOCK), np.float32))
     constrained_components(
         np.zeros(2), flat.astype(np.float64), flat.argmax(axis=1), np.arange(len(flat)), single=True

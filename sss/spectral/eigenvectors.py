@@ -82,7 +82,8 @@ def smallest_eigenvectors(
 
     def search(precision: type, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
         factors = factorize(laplacian, size, SHIFT, method, separator, precision)
-        start = np.random.default_rng(seed).standard_normal((pixels, BLOCK)).astype(precision)
+        start: np.ndarray = np.random.default_rng(seed).standard_normal((pixels, BLOCK))
+        start = start.astype(precision)
         found = _block_krylov(factors.solve, start, searched, tolerance, largest_space)
         del factors  # memory for what follows
         return _rayleigh_ritz(laplacian, found)

@@ -72,9 +72,7 @@ def test_grid_graph_has_its_known_eigenvalues(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("method", ["auto", "superlu"])
-def test_exact_eigenpairs_are_those_of_a_dense_solver(
-    laplacian: sp.csr_array, method: str
-) -> None:
+def test_exact_eigenpairs_are_those_of_a_dense_solver(laplacian: sp.csr_array, method: str) -> None:
     expected = dense_eigenpairs(laplacian)
     values, vectors = sparse_eigenvectors(laplacian, SIZE, COUNT, method=method)
     assert expected[0].min() < -1e-4  # nearest zero is not algebraically smallest
