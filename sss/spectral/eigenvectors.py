@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
 from sss.spectral.linalg import inner_products, multiply, orthonormalize, project_out
-from sss.spectral.solvers import factorize
+from sss.spectral.solvers import Factors, factorize
+
+logger = logging.getLogger(__name__)
 
 EIGENVECTORS = 100
 """How many the reference uses."""
@@ -77,33 +81,42 @@ def smallest_eigenvectors(
         RuntimeError: The search did not converge.
         numpy.linalg.LinAlgError: The Laplacian is not finite.
     """
-    pixels = laplacian.shape[0]
+    if laplacian.shape[0] <= max(dense_limit, 4 * (count + SPARE)):
+        values, vectors = scipy.linalg.eigh(laplacian.toarray())
+    else:
+        factorized = partial(factorize, laplacian, size, SHIFT, method, separator)
+        values, vectors = _shift_invert(laplacian, factorized, count, seed, rough, largest_space)
+    nearest = np.argsort(np.abs(values), kind="stable")[:count]
+    return values[nearest], np.ascontiguousarray(vectors[:, nearest])
+
+
+def _shift_invert(
+    laplacian: sp.csr_array,
+    factorized: Callable[[type], Factors],
+    count: int,
+    seed: int,
+    rough: bool,
+    largest_space: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """``count + SPARE`` eigenpairs; ``factorized`` gives the shifted factors in a precision."""
+    start: np.ndarray = np.random.default_rng(seed).standard_normal((laplacian.shape[0], BLOCK))
     searched = count + SPARE - 1  # and the constant vector, which is known
 
     def search(precision: type, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-        factors = factorize(laplacian, size, SHIFT, method, separator, precision)
-        start: np.ndarray = np.random.default_rng(seed).standard_normal((pixels, BLOCK))
-        start = start.astype(precision)
-        found = _block_krylov(factors.solve, start, searched, tolerance, largest_space)
-        del factors  # memory for what follows
+        block: np.ndarray = start.astype(precision)
+        solve = factorized(precision).solve
+        found = _block_krylov(solve, block, searched, tolerance, largest_space)
+        del solve  # the factors' memory is wanted for what follows
         return _rayleigh_ritz(laplacian, found)
 
-    def exact() -> tuple[np.ndarray, np.ndarray]:
-        return search(np.float64, TOLERANCE)
-
-    if pixels <= max(dense_limit, 4 * (count + SPARE)):
-        values, vectors = scipy.linalg.eigh(laplacian.toarray())
-    else:
+    if rough:
         try:
-            values, vectors = search(np.float32, ROUGH_TOLERANCE) if rough else exact()
-        except (np.linalg.LinAlgError, RuntimeError):
-            if not rough:
-                raise
+            return search(np.float32, ROUGH_TOLERANCE)
+        except (np.linalg.LinAlgError, RuntimeError) as error:
             # Flat regions that nothing connects: their eigenvalues are so much nearer zero than all
             # others that in single precision the inverse's first product has no others left.
-            values, vectors = exact()
-    nearest = np.argsort(np.abs(values), kind="stable")[:count]
-    return values[nearest], np.ascontiguousarray(vectors[:, nearest])
+            logger.info("single precision: %s; double precision takes over", error)
+    return search(np.float64, TOLERANCE)
 
 
 def _block_krylov(
