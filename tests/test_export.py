@@ -8,7 +8,7 @@ from sss.errors import InputError
 from sss.models.base import ModelConfig
 from sss.models.checkpoints import load_checkpoint, save_checkpoint
 from sss.models.registry import build_network
-from sss.training.export import main
+from sss.export import main
 
 
 @pytest.fixture
