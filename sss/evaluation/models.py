@@ -1,4 +1,4 @@
-"""Where features come from: networks, files, plain encoders, colours."""
+"""Where embeddings come from: networks, files, plain encoders, colours."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from sss.errors import InputError
-from sss.evaluation.samples import Sample
 from sss.files import file_sha256
+from sss.metrics.samples import Sample
 
-Features = Callable[[Sample], np.ndarray]
-"""Maps a sample to the (H, W, D) float32 features of its photo."""
+Embedder = Callable[[Sample], np.ndarray]
+"""Maps a sample to the (H, W, D) float32 embedding of its photo, or, where that has more than a
+megapixel, (h, w, D) of the photo shrunk to it."""
 
 COLOURS = ("lab", "lab+position")
 """Words in place of a folder of features."""
@@ -24,7 +25,7 @@ _SUFFIXES = (".npy", ".npz", ".mat", ".png", ".jpg", ".jpeg", ".webp", ".tif", "
 
 
 class Model(Protocol):
-    """A source of features; can be sent to other processes."""
+    """A source of embeddings; can be sent to other processes."""
 
     @property
     def label(self) -> str:
@@ -32,11 +33,11 @@ class Model(Protocol):
         ...
 
     def settings(self, photo: str) -> dict[str, Any]:
-        """All that the features of the photo of this name depend on besides the photo."""
+        """All that the embedding of the photo of this name depends on besides the photo."""
         ...
 
-    def open(self, device: str) -> Features:
-        """Load what it takes to make features.
+    def open(self, device: str) -> Embedder:
+        """Load what it takes to make embeddings.
 
         Raises:
             InputError: It cannot be had here.
@@ -62,14 +63,12 @@ class NetworkModel:
         """The weights; the checkpoint also says the scales."""
         return {"checkpoint": self.sha256}
 
-    def open(self, device: str) -> Features:
+    def open(self, device: str) -> Embedder:
         """Load the network."""
         from sss.models.predictor import open_predictor
-        from sss.spectral.grids import resize_linearly
 
         predictor = open_predictor(self.path, device)
-        # Those of a large photo are made from a smaller one, as when it is split.
-        return lambda sample: resize_linearly(predictor(sample.photo), sample.photo.shape[:2])
+        return lambda sample: predictor(sample.photo)
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class EncoderModel:
         seeded = {"seed": self.seed} if self.weights == "none" else {}
         return {"encoder": self.encoder, "weights": self.identity, **seeded}
 
-    def open(self, device: str) -> Features:
+    def open(self, device: str) -> Embedder:
         """Load the encoder."""
         from sss.models.device import pick_device
         from sss.models.raw_encoder import RawEncoder
@@ -120,7 +119,7 @@ class FileModel:
         """The file's content."""
         return {"file": file_sha256(self.files[photo])}
 
-    def open(self, device: str) -> Features:
+    def open(self, device: str) -> Embedder:
         """Nothing to load."""
         from sss.models.feature_files import read_embedding
 
@@ -143,7 +142,7 @@ class ColourModel:
         """Which of both."""
         return {"colour": self.colour}
 
-    def open(self, device: str) -> Features:
+    def open(self, device: str) -> Embedder:
         """Nothing to load."""
         from sss.models.colour import lab_embedding, with_position
 
