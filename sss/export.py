@@ -175,9 +175,7 @@ def _example(
     network: EmbeddingNetwork, rows: int, columns: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """A photo of so many strides, and its place in one that is larger from the second seed on."""
-    height, width = (
-        max(network.stride * count, network.least_side) for count in (rows, columns)
-    )
+    height, width = (max(network.stride * count, network.least_side) for count in (rows, columns))
     photo = np.random.default_rng(seed).random((1, 3, height, width), dtype=np.float32)
     beyond = seed * network.stride
     place = np.array([beyond, 0, height + beyond, width + 2 * beyond], np.int64)

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from sss.errors import InputError
+from sss.export import main
 from sss.models.base import ModelConfig
 from sss.models.checkpoints import load_checkpoint, save_checkpoint
 from sss.models.registry import build_network
-from sss.export import main
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def resolve_device(name: str) -> str:
     """
     if name not in DEVICES:
         raise InputError(f"unknown device '{name}'; expected {', '.join(DEVICES)}")
-    if name == "cpu" or (name == "auto" and not _has_driver()):
+    if name == "cpu" or (name == "auto" and not has_gpu_driver()):
         return "cpu"
     import torch
 
@@ -51,6 +51,6 @@ def resolve_device(name: str) -> str:
     return f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
 
 
-def _has_driver() -> bool:
+def has_gpu_driver() -> bool:
     """Whether a GPU's driver is installed."""
     return any(Path(file).exists() for file in _DRIVER_FILES) or bool(shutil.which("nvidia-smi"))

@@ -10,9 +10,12 @@ import numpy as np
 
 from sss.errors import InputError
 from sss.models.tiling import Geometry
-from sss.threads import thread_count
 
 log = logging.getLogger(__name__)
+
+THREADS = 4
+"""Threads of a network, however many cores there are: a layer is shared out among so many, and how
+it is shared out shows in the last bits of the result."""
 
 CHECKPOINT_KEY = "sss_checkpoint_sha256"
 GEOMETRY_KEY = "sss_geometry"
@@ -24,8 +27,8 @@ MODEL_KEY = "sss_model"
 class OnnxNetwork:
     """An exported network behind the interface of :class:`sss.models.tiling.CellNetwork`.
 
-    Each element of a layer's result is computed by one thread, in an order that does not depend on
-    how many there are: nor do the bits of the embedding.
+    The bits of the embedding are the same on one machine, whatever number of cores the process may
+    use.
 
     Args:
         path: Written by :func:`sss.export.export_onnx`.
@@ -47,7 +50,7 @@ class OnnxNetwork:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = thread_count()
+        options.intra_op_num_threads = THREADS
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors
         options.enable_mem_pattern = False  # which is for inputs of one size

@@ -2,7 +2,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import sss.models.hypercolumn as hypercolumn
 from sss.errors import InputError
 from sss.models.base import EmbeddingNetwork, ModelConfig
 from sss.models.hypercolumn import Hypercolumn, Standardise, _positions
