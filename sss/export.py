@@ -61,6 +61,11 @@ def export_onnx(checkpoint: Path, path: Path) -> None:
         raise InputError("the export needs the package onnx; run pip install onnx") from error
     checkpoint = checkpoint_file(checkpoint)
     network, config, _ = load_checkpoint(checkpoint)
+    missing = getattr(network.backbone, "not_in_onnx", "")
+    if missing:
+        raise InputError(
+            f"{checkpoint}: ONNX cannot express '{config.name}' ({missing}); torch runs it as it is"
+        )
     with whole_file(path) as partial:
         _trace(network, partial, checkpoint)
         model = onnx.load(partial)

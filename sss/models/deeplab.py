@@ -155,6 +155,8 @@ def _band(column: Tensor, top: int, size: torch.Size) -> Tensor:
 class HypercolumnDeepLab(nn.Module):
     """The ResNet and the hypercolumn over it."""
 
+    not_in_onnx = "as many bands of rows as the photo has"
+
     def __init__(self, encoder: DilatedResNet, dim: int, dropout: float) -> None:
         super().__init__()
         self.encoder = encoder
