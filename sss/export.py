@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sss.cli.common import run_main
 from sss.errors import InputError
 from sss.files import file_sha256, whole_file
 from sss.models.checkpoints import checkpoint_file, load_checkpoint, save_checkpoint
@@ -230,4 +229,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_main(main))
+    try:
+        sys.exit(main())
+    except InputError as mistake:
+        print(f"error: {mistake}", file=sys.stderr)
+        sys.exit(2)
