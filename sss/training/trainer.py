@@ -25,7 +25,7 @@ from sss.models.base import EmbeddingNetwork
 from sss.models.checkpoints import save_checkpoint
 from sss.models.device import pick_device
 from sss.models.registry import build_network
-from sss.models.torch_predictor import embed_photo
+from sss.models.torch_network import embed_photo
 from sss.timer import Meter, hours_minutes
 from sss.training.average import WeightAverage
 from sss.training.batches import check_split, open_training, open_validation, steps_of_batches
