@@ -9,7 +9,7 @@ from typing import Any
 
 from sss.evaluation.methods.base import LAYER_COUNTS, Method
 from sss.evaluation.methods.registry import DEFAULT_METHODS, METHODS
-from sss.training.names import check_name
+from sss.suggest import check_name
 
 log = logging.getLogger(__name__)
 

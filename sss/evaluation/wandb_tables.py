@@ -14,7 +14,7 @@ from sss.evaluation.records import Record
 from sss.evaluation.report.context import ReportContext
 from sss.evaluation.report.tables import tables
 from sss.evaluation.summary import GroupSummary
-from sss.training.tracking import RUN_ID_FILE, NoTracker, open_tracker
+from sss.tracking import RUN_ID_FILE, NoTracker, open_tracker
 
 
 def track(
@@ -30,7 +30,7 @@ def track(
     Every call makes a run of its own, since a report holds the figures of one evaluation.
 
     Args:
-        mode: See :func:`sss.training.tracking.open_tracker`.
+        mode: See :func:`sss.tracking.open_tracker`.
         project: W&B project.
         folder: Of the report.
         context: Becomes the run's config.

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sss.data.base import RegionDataset
+from sss.data.base import RegionDataset, spread_evenly
 from sss.training.config import LogConfig
 from sss.training.pictures import feature_picture, layers_picture, save_pictures
-from sss.training.validation import Embed, spread_evenly
+from sss.training.validation import Embed
 
 log = logging.getLogger(__name__)
 
