@@ -8,7 +8,7 @@ import threading
 import numpy as np
 
 from sss.layers.foreground import foreground_colours
-from sss.models.reduction import reduce_features
+from sss.models.reduction import reduce_embedding
 from sss.spectral.components import constrained_components
 from sss.spectral.eigenvectors import BLOCK, SHIFT
 from sss.spectral.laplacian import matting_laplacian
@@ -52,7 +52,7 @@ def _call_each() -> None:
         np.zeros(2), flat.astype(np.float64), flat.argmax(axis=1), np.arange(len(flat)), single=True
     )
     foreground_colours(photo, halves)
-    reduce_features(np.concatenate([photo, halves], axis=2), photo)
+    reduce_embedding(np.concatenate([photo, halves], axis=2), photo)
 
 
 def _tell() -> None:

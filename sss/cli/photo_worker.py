@@ -20,20 +20,21 @@ from sss.cli.compiled import load_compiled
 from sss.cli.progress import StageLine
 from sss.cli.split_options import AUTO, Options
 from sss.clock import Progress, StageClock
-from sss.cuda.backend import choose_backend
+from sss.cuda import choose_backend
 from sss.distributed import own_share
 from sss.errors import InputError
 from sss.files import remove_partial_files, whole_file
-from sss.image.reading import read_photo
+from sss.image.reading import read_image
 from sss.imports import compiler_on_demand, not_installed
 from sss.layers.files import write_layers, write_report
 from sss.layers.overview import write_overview
 from sss.processes import describe_failure, keep_freed_memory, one_thread
-from sss.spectral.segmenter import SoftLayers, SoftSegmenter
+from sss.spectral.segmenter import RefinedLayers, SoftSegmenter
+from sss.spectral.settings import Settings
 from sss.threads import beside, thread_count
 
 if TYPE_CHECKING:
-    from sss.models.predictor import FeatureExtractor
+    from sss.models.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
@@ -55,25 +56,20 @@ class PhotoWorker:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.extractor: FeatureExtractor | None = None
+        self.extractor: Predictor | None = None
         self.features_of: Callable[[np.ndarray], np.ndarray]
         keep_freed_memory()
         with beside(load_compiled):
             if options.features is None:
                 self.extractor = self.features_of = _load_extractor(options)
             else:
-                from sss.models.feature_files import read_features
+                from sss.models.feature_files import read_embedding
 
                 path = options.features
-                self.features_of = lambda _photo: read_features(path)
+                self.features_of = lambda _photo: read_embedding(path)
         self.device = self._device()
-        self.segmenter = SoftSegmenter(
-            options.layers,
-            options.solver,
-            options.seed,
-            options.grouping,
-            backend=choose_backend(self.device),
-        )
+        settings = Settings(options.solver, options.grouping, options.seed)
+        self.segmenter = SoftSegmenter(settings, choose_backend(self.device))
 
     def _device(self) -> str:
         """Where the segmenter works: where the network is.
@@ -81,7 +77,7 @@ class PhotoWorker:
         Without a network, ``auto`` is the processor: to ask for a GPU would load torch.
         """
         if self.extractor is not None:
-            return str(self.extractor.device)
+            return self.extractor.device
         if self.options.device != "cuda":
             return "cpu"
         take_own_gpu()
@@ -111,14 +107,14 @@ class PhotoWorker:
         started = time.perf_counter()
         clock = StageClock(progress)
         with clock.stage("read"):
-            photo = read_photo(path, self.options.max_side)
+            photo = read_image(path, self.options.max_side)
         with clock.stage("features"):
             raw = self.features_of(photo)  # smaller than a large photo
         with clock.stage("reduce"):
-            from sss.models.feature_files import graph_inputs
+            from sss.models.reduction import prepare_embedding
 
-            features, embedding = graph_inputs(raw, photo)
-        result = self.segmenter(photo, features, embedding, progress)
+            features, embedding = prepare_embedding(raw, photo)
+        result = self.segmenter(photo, features, embedding, self.options.layers, progress)
         clock.seconds.update(result.seconds)
         count = result.alpha.shape[2]
         if self.options.layers and count < self.options.layers:
@@ -154,7 +150,9 @@ class PhotoWorker:
             else:
                 np.save(unfinished, np.clip(raw, -FLOAT16_MAX, FLOAT16_MAX).astype(np.float16))
 
-    def _report(self, path: Path, result: SoftLayers, seconds: dict[str, float]) -> dict[str, Any]:
+    def _report(
+        self, path: Path, result: RefinedLayers, seconds: dict[str, float]
+    ) -> dict[str, Any]:
         options, extractor = self.options, self.extractor
         height, width, layers = result.alpha.shape
         return {
@@ -162,7 +160,6 @@ class PhotoWorker:
             "height": height,
             "width": width,
             "layers": layers,
-            "components": result.components,
             "solver": options.solver,
             "seed": options.seed,
             "seconds": seconds,
@@ -188,16 +185,12 @@ class PhotoWorker:
         }
 
 
-def _load_extractor(options: Options) -> FeatureExtractor:
+def _load_extractor(options: Options) -> Predictor:
     # wandb is half a second, and only for the scripts of timm.
     with not_installed("wandb"), compiler_on_demand():
-        from sss.models.checkpoints import DEFAULT_CHECKPOINT, pick_device
-        from sss.models.predictor import FeatureExtractor
+        from sss.models.predictor import open_predictor
 
-        device = pick_device(options.device)
-        if device.type == "cuda":
-            take_own_gpu()
-        return FeatureExtractor(options.checkpoint or DEFAULT_CHECKPOINT, device)
+        return open_predictor(options.checkpoint, options.device)
 
 
 def take_own_gpu() -> None:

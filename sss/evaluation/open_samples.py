@@ -21,7 +21,8 @@ from sss.data.base import (
 from sss.data.scenes import LABEL_ALPHA, SceneDataset
 from sss.data.sources import ROOT_VARIABLE, SOURCES, open_source
 from sss.errors import InputError
-from sss.evaluation.samples import Matte, Sample, SampleDataset
+from sss.evaluation.samples import SampleDataset
+from sss.metrics.samples import Matte, Sample
 
 SCENES = {"val": (1, 32), "test": (2, 100)}
 """Splits of the generated scenes: their series and number. Training draws from series 0 and looks
