@@ -22,6 +22,7 @@ from sss.evaluation.models import (
     network_model,
     unique_labels,
 )
+from sss.resources import find_config
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +86,6 @@ def config_model(name: str, runs: Path) -> NetworkModel:
         folder = Path(name)
         log.info("%s: weights of %s", folder.absolute().name, folder / "best.safetensors")
         return network_model(folder, folder.absolute().name)
-    from sss.training.command import find_config
-
     path = find_config(name)
     config = _name_in(path)
     weights = newest_run(config, runs) or _shipped(config)
