@@ -6,6 +6,12 @@ class InputError(ValueError):
 
     The message is one line: what came, what was expected, what to do. The scripts print it and
     leave with exit code 2; library callers see an ordinary ``ValueError``.
+
+    Examples:
+        >>> import sss
+        >>> sss.read_image("missing.jpg")
+        Traceback (most recent call last):
+        sss.errors.InputError: ...
     """
 
 

@@ -27,8 +27,8 @@ from sss.layers.soft_layers import Layers
 from sss.spectral.settings import Settings
 
 if TYPE_CHECKING:
-    from sss._bridge import SoftComponents, SoftSegmenter
     from sss.models.predictor import Predictor
+    from sss.spectral.segmenter import SoftComponents, SoftSegmenter
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Scene:
 
     Made by :meth:`Splitter.prepare`.
 
-    Example:
+    Examples:
         >>> import sss
         >>> scene = sss.Splitter().prepare("docs/examples/coffee.png")
         >>> scene.photo.shape[:2] == scene.embedding.shape[:2], scene.components.n_components > 1
@@ -93,7 +93,7 @@ class Scene:
         Raises:
             InputError: Another number of layers, or ``"auto"`` with ``grouping="kmeans"``.
 
-        Example:
+        Examples:
             >>> from sss import Splitter
             >>> scene = Splitter().prepare("docs/examples/coffee.png")
             >>> [len(scene.layers(k)) for k in (2, 3)]
@@ -121,7 +121,7 @@ class Scene:
         Raises:
             InputError: A setting that the components depend on; prepare the photo anew for that.
 
-        Example:
+        Examples:
             >>> from sss import Splitter
             >>> scene = Splitter().prepare("docs/examples/coffee.png")
             >>> len(scene.with_settings(grouping="kmeans").layers(3))
@@ -152,7 +152,7 @@ class Splitter:
     Raises:
         InputError: An unknown device. A checkpoint that cannot be used is found at first use.
 
-    Example:
+    Examples:
         >>> import sss
         >>> splitter = sss.Splitter()
         >>> scene = splitter.prepare(sss.read_image("docs/examples/coffee.png"))
@@ -183,7 +183,7 @@ class Splitter:
             InputError: There is no such folder or repository, the hub is out of reach, or it is
                 not clear which file is meant.
 
-        Example:
+        Examples:
             >>> import sss
             >>> sss.Splitter.from_pretrained("checkpoints").checkpoint.suffix
             '.safetensors'
@@ -225,7 +225,7 @@ class Splitter:
         Raises:
             InputError: The photo, the embedding, the checkpoint or the device cannot be used.
 
-        Example:
+        Examples:
             >>> import sss
             >>> sss.Splitter().prepare("docs/examples/coffee.png").features3.shape[2]
             3
@@ -264,7 +264,7 @@ class Splitter:
         Raises:
             InputError: The file cannot be written.
 
-        Example:
+        Examples:
             >>> import tempfile
             >>> import numpy as np
             >>> from sss import Splitter
@@ -289,8 +289,8 @@ class Splitter:
 
     @cached_property
     def _segmenter(self) -> SoftSegmenter:
-        from sss._bridge import SoftSegmenter
-        from sss.cuda.backend import choose_backend
+        from sss.cuda import choose_backend
+        from sss.spectral.segmenter import SoftSegmenter
 
         return SoftSegmenter(self.settings, choose_backend(self._core_device()))
 
@@ -346,7 +346,7 @@ def split(
     Raises:
         InputError: Something given cannot be used; the message is one line.
 
-    Example:
+    Examples:
         >>> import sss
         >>> layers = sss.split("docs/examples/coffee.png", layers=3)
         >>> layers.alpha.dtype.name, len(layers)

@@ -15,7 +15,7 @@ import sss.image
 import sss.layers
 
 REPOSITORY = Path(__file__).parents[1]
-PAGES = ("quickstart.md", "faq.md")
+PAGES = ("README.md", "docs/quickstart.md", "docs/faq.md")
 
 
 def _modules() -> list[str]:
@@ -38,7 +38,7 @@ def example_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     examples = tmp_path / "docs" / "examples"
     examples.mkdir(parents=True)
     for photo in (REPOSITORY / "docs" / "examples").glob("*.png"):
-        Image.open(photo).resize((96, 64), Image.Resampling.BOX).save(examples / photo.name)
+        Image.open(photo).resize((204, 136), Image.Resampling.BOX).save(examples / photo.name)
     (tmp_path / "checkpoints").symlink_to(REPOSITORY / "checkpoints")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -56,7 +56,7 @@ def test_docstring(example: doctest.DocTest) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_page(page: str) -> None:
     """The Python blocks of a page, one after the other, as a reader would enter them."""
-    text = (REPOSITORY / "docs" / page).read_text()
+    text = (REPOSITORY / page).read_text()
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert blocks
     names: dict[str, object] = {}

@@ -20,7 +20,7 @@ from sss.cli.compiled import load_compiled
 from sss.cli.progress import StageLine
 from sss.cli.split_options import AUTO, Options
 from sss.clock import Progress, StageClock
-from sss.cuda.backend import choose_backend
+from sss.cuda import choose_backend
 from sss.distributed import own_share
 from sss.errors import InputError
 from sss.files import remove_partial_files, whole_file
@@ -29,7 +29,8 @@ from sss.imports import compiler_on_demand, not_installed
 from sss.layers.files import write_layers, write_report
 from sss.layers.overview import write_overview
 from sss.processes import describe_failure, keep_freed_memory, one_thread
-from sss.spectral.segmenter import SoftLayers, SoftSegmenter
+from sss.spectral.segmenter import RefinedLayers, SoftSegmenter
+from sss.spectral.settings import Settings
 from sss.threads import beside, thread_count
 
 if TYPE_CHECKING:
@@ -67,13 +68,8 @@ class PhotoWorker:
                 path = options.features
                 self.features_of = lambda _photo: read_embedding(path)
         self.device = self._device()
-        self.segmenter = SoftSegmenter(
-            options.layers,
-            options.solver,
-            options.seed,
-            options.grouping,
-            backend=choose_backend(self.device),
-        )
+        settings = Settings(options.solver, options.grouping, options.seed)
+        self.segmenter = SoftSegmenter(settings, choose_backend(self.device))
 
     def _device(self) -> str:
         """Where the segmenter works: where the network is.
@@ -118,7 +114,7 @@ class PhotoWorker:
             from sss.models.reduction import prepare_embedding
 
             features, embedding = prepare_embedding(raw, photo)
-        result = self.segmenter(photo, features, embedding, progress)
+        result = self.segmenter(photo, features, embedding, self.options.layers, progress)
         clock.seconds.update(result.seconds)
         count = result.alpha.shape[2]
         if self.options.layers and count < self.options.layers:
@@ -154,7 +150,9 @@ class PhotoWorker:
             else:
                 np.save(unfinished, np.clip(raw, -FLOAT16_MAX, FLOAT16_MAX).astype(np.float16))
 
-    def _report(self, path: Path, result: SoftLayers, seconds: dict[str, float]) -> dict[str, Any]:
+    def _report(
+        self, path: Path, result: RefinedLayers, seconds: dict[str, float]
+    ) -> dict[str, Any]:
         options, extractor = self.options, self.extractor
         height, width, layers = result.alpha.shape
         return {
@@ -162,7 +160,6 @@ class PhotoWorker:
             "height": height,
             "width": width,
             "layers": layers,
-            "components": result.components,
             "solver": options.solver,
             "seed": options.seed,
             "seconds": seconds,

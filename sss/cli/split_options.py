@@ -11,7 +11,7 @@ from typing import Any
 from sss.cli.common import Parser
 from sss.errors import InputError
 from sss.image.resize import MIN_SIDE
-from sss.spectral.names import GROUPINGS, SOLVERS
+from sss.spectral.settings import GROUPINGS, SOLVERS
 
 AUTO = "auto"
 MOST_LAYERS = 40

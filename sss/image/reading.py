@@ -58,7 +58,7 @@ def read_image(path: Path, max_side: int | None = None) -> np.ndarray:
         InputError: The file is missing, unreadable, damaged, of another kind, or has a side
             below ``MIN_SIDE``; the message is one line.
 
-    Example:
+    Examples:
         >>> import sss
         >>> photo = sss.read_image("docs/examples/coffee.png", max_side=200)
         >>> max(photo.shape), photo.dtype.name
@@ -92,7 +92,7 @@ def as_photo(source: Photo) -> np.ndarray:
         InputError: A file that cannot be read, an array of another shape or type, values outside
             [0, 1], or a side below ``MIN_SIDE``; the message is one line.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> as_photo(np.zeros((20, 30), np.uint8)).shape
         (20, 30, 3)

@@ -36,7 +36,7 @@ class Layers:
     Raises:
         ValueError: Photo and alphas do not fit each other, or leave their ranges.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from sss import Layers
         >>> photo = np.full((2, 2, 3), 0.5, np.float32)
@@ -99,7 +99,7 @@ class Layers:
         Raises:
             InputError: No number is given, or there is no such layer.
 
-        Example:
+        Examples:
             >>> from sss import Splitter
             >>> layers = Splitter().prepare("docs/examples/coffee.png").layers(4)
             >>> layers.merge([1, 3]).names
@@ -129,7 +129,7 @@ class Layers:
         Raises:
             InputError: There is no such layer.
 
-        Example:
+        Examples:
             >>> from sss import Splitter
             >>> scene = Splitter().prepare("docs/examples/coffee.png")
             >>> scene.layers(3).cutout(1).mode
@@ -166,7 +166,7 @@ class Layers:
         Raises:
             InputError: The files cannot be written.
 
-        Example:
+        Examples:
             >>> import tempfile
             >>> from pathlib import Path
             >>> import sss

@@ -21,6 +21,7 @@ from sss.models.reduction import (
     stretch,
 )
 from sss.spectral.segmenter import SoftSegmenter
+from sss.spectral.settings import Settings
 
 LAYERS_SIDE = 128
 """Longer side of the photos that are split into layers, in pixels. A photo of 481×321 with 64-D
@@ -84,7 +85,7 @@ def layers_picture(
         cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA).clip(0, 1)
         for picture in (colours, reduced)
     )
-    layers = SoftSegmenter(seed=seed)(small, reduced)
+    layers = SoftSegmenter(Settings(seed=seed))(small, reduced)
     return overview_picture(small, reduced, layers.alpha)
 
 
