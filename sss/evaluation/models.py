@@ -65,7 +65,6 @@ class NetworkModel:
 
     def open(self, device: str) -> Embedder:
         """Load the network."""
-        from sss.image.resize import resize_linearly
         from sss.models.predictor import open_predictor
 
         predictor = open_predictor(self.path, device)

@@ -10,11 +10,10 @@ import torch
 from skimage.color import rgb2lab
 
 from sss.errors import InputError
-from sss.evaluation.choose_models import bundled_model, chosen_models, config_model
+from sss.evaluation.choose import bundled_model, chosen_models, config_model
 from sss.evaluation.models import ColourModel, file_model, network_model, unique_labels
-from sss.evaluation.options import parse_options
-from sss.evaluation.samples import Sample
 from sss.files import file_sha256
+from sss.metrics.samples import Sample
 from sss.models.base import ModelConfig
 from sss.models.checkpoints import DEFAULT_CHECKPOINT, save_checkpoint
 from sss.models.predictor import open_predictor
@@ -195,9 +194,13 @@ def test_all_models_of_a_command_line(tmp_path: Path) -> None:
     torch.save(weights.state_dict(), tmp_path / "w.pt")
     (tmp_path / "lab").mkdir()
     np.save(tmp_path / "lab" / "p.npy", np.zeros((40, 52, 2)))
-    line = f"--data d --encoder mobilenet_v2={tmp_path / 'w.pt'} --encoder mobilenet_v2=none "
-    line += f"--features {tmp_path / 'lab'} --features lab --config small_cpu --runs {tmp_path}"
-    models = chosen_models(parse_options(line.split()), ["p"])
+    models = chosen_models(
+        ["p"],
+        configs=["small_cpu"],
+        features=[str(tmp_path / "lab"), "lab"],
+        encoders=[f"mobilenet_v2={tmp_path / 'w.pt'}", "mobilenet_v2=none"],
+        runs=tmp_path,
+    )
     labels = [model.label for model in models]
     assert labels == ["small_cpu", "lab", "lab-2", "raw mobilenet_v2", "raw mobilenet_v2-2"]
     settings = [json.dumps(model.settings("p")) for model in models]
@@ -211,7 +214,7 @@ def test_all_models_of_a_command_line(tmp_path: Path) -> None:
 def test_encoders_that_cannot_be_had(tmp_path: Path) -> None:
     def refused(text: str) -> str:
         with pytest.raises(InputError) as raised:
-            chosen_models(parse_options(["--data", "d", "--encoder", text]), [])
+            chosen_models([], encoders=[text], runs=tmp_path)
         return str(raised.value)
 
     assert "encoder mobilenet_v22: no model.encoder 'mobilenet_v22'" in refused("mobilenet_v22")

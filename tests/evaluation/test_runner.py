@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sss.evaluation.parallel import look_at_photos
+from sss.evaluation.progress import EVERY, Progress
+from sss.evaluation.shrinking import shrink
 
 from sss.distributed import Share, own_share
 from sss.evaluation import parallel, work
@@ -17,12 +20,9 @@ from sss.evaluation.methods.base import Case, Segmentation
 from sss.evaluation.methods.registry import METHODS
 from sss.evaluation.models import ColourModel, NetworkModel
 from sss.evaluation.open_samples import open_samples
-from sss.evaluation.parallel import look_at_photos
 from sss.evaluation.plan import Plan, jobs_of
-from sss.evaluation.progress import EVERY, Progress
 from sss.evaluation.runner import Failure, collect, do_share
 from sss.evaluation.samples import Matte, Sample
-from sss.evaluation.shrinking import shrink
 from sss.evaluation.work import PhotoWork, Wanted
 
 SIZE = (24, 30)

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sss.evaluation.report.context import ReportContext
+from sss.evaluation.results_text import results_text
 
 from sss.evaluation import wandb_tables
 from sss.evaluation.records import Record
-from sss.evaluation.report.context import ReportContext
-from sss.evaluation.results_text import results_text
 from sss.evaluation.summary import GroupSummary, summarise
 from sss.evaluation.wandb_tables import headline_figures, photo_rows, track
 

@@ -3,8 +3,8 @@ import json
 
 import numpy as np
 import pytest
-
 from sss.cuda.backend import NumpyBackend
+
 from sss.data.scenes import generate_scene
 from sss.evaluation.methods import pipeline
 from sss.evaluation.methods.base import Case

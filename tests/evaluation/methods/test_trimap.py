@@ -16,8 +16,8 @@ from sss.errors import InputError
 from sss.evaluation.methods import trimap as module
 from sss.evaluation.methods.base import Case, Method, Segmentation
 from sss.evaluation.methods.trimap import TrimapMatting, estimate_alpha
-from sss.evaluation.samples import Matte
 from sss.metrics.mattes import TrueMatte
+from sss.metrics.samples import Matte
 from sss.spectral.laplacian import matting_laplacian
 
 NAMES = ("closed-form", "knn")

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sss.evaluation.report.context import ReportContext
 
 from sss.evaluation.records import METRICS, Record
-from sss.evaluation.report.context import ReportContext
 
 SCALES = [float(layers) for layers in range(2, 13)]
 THRESHOLDS = [50.0, 100.0, 200.0, 400.0, 800.0, 1600.0]

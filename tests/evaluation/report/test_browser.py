@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, sync_playwright
+from sss.evaluation.report.context import ReportContext
 
 from sss.evaluation.records import Record
-from sss.evaluation.report.context import ReportContext
 from sss.evaluation.report.write import write_report
 
 AWKWARD = "<b>&'\".jpg"

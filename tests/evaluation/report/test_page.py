@@ -3,10 +3,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from sss.evaluation.report.context import ReportContext
 
 from sss.errors import InputError
 from sss.evaluation.records import METRICS, Record
-from sss.evaluation.report.context import ReportContext
 from sss.evaluation.report.glossary import GROUP_TEXTS, explain
 from sss.evaluation.report.write import write_report
 from sss.evaluation.summary import HEADLINES
