@@ -56,18 +56,6 @@ def test_a_checkpoint_is_called_like_its_file_or_its_run(tmp_path: Path) -> None
     np.testing.assert_array_equal(alone.open("cpu")(SAMPLE), expected)
 
 
-def test_features_of_a_large_photo_have_its_size(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sss.image.resize.MAX_PIXELS", 900)
-    path = checkpoint(tmp_path / "small.safetensors")
-    small = open_predictor(path, "cpu")(PHOTO)
-    features = network_model(path).open("cpu")(SAMPLE)
-    assert small.shape[:2] != PHOTO.shape[:2]
-    assert features.shape[:2] == PHOTO.shape[:2]
-    np.testing.assert_allclose(features.mean(axis=(0, 1)), small.mean(axis=(0, 1)), atol=0.01)
-
-
 def test_a_config_has_the_weights_of_its_newest_run(
     tmp_path: Path, config: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -166,6 +154,7 @@ def test_colours() -> None:
     ).settings("p")
 
 
+@pytest.mark.slow
 def test_an_encoder_s_stages_have_length_one_and_are_resized() -> None:
     encoder = RawEncoder("resnet18", "none", stages=(1, 4), seed=3)
     features = encoder(PHOTO)
@@ -187,6 +176,7 @@ def test_a_photo_smaller_than_its_padding() -> None:
     assert RawEncoder("resnet18", "none", stages=(1, 5))(PHOTO[:16, :17]).shape == (16, 17, 576)
 
 
+@pytest.mark.slow
 def test_all_models_of_a_command_line(tmp_path: Path) -> None:
     weights = build_network(
         ModelConfig(name="hypercolumn", encoder="mobilenet_v2", weights="none")
