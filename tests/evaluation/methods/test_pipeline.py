@@ -36,7 +36,13 @@ def few_scales(name: str) -> pipeline.SoftSegmentation:
     )
 
 
-@pytest.mark.parametrize("name", sorted(BY_NAME))
+QUICK = ("sss", "sss-auto")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in sorted(BY_NAME)],
+)
 def test_results_are_those_of_the_front_door(name: str, case: Case) -> None:
     method = few_scales(name)
     results = list(method.segment(case))

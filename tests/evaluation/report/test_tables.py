@@ -1,7 +1,8 @@
 from collections.abc import Callable
 
 import pytest
-from sss.evaluation.report.display import (
+
+from sss.evaluation.report.tables import (
     decimals,
     describe_photos,
     number,
@@ -9,11 +10,9 @@ from sss.evaluation.report.display import (
     paired_table,
     score_table,
 )
+from sss.evaluation.summary import GroupSummary
 
-from sss.evaluation.records import Record
-from sss.evaluation.summary import summarise
-
-Make = Callable[..., list[Record]]
+Make = Callable[..., list[GroupSummary]]
 
 
 @pytest.mark.parametrize(
@@ -32,9 +31,9 @@ def test_numbers_have_a_true_minus_and_no_signed_zero() -> None:
     assert (p_text(0.0004), p_text(0.0314)) == ("< 0.001", "0.031")
 
 
-def test_best_of_a_column_goes_by_the_metrics_direction(make_records: Make) -> None:
+def test_best_of_a_column_goes_by_the_metrics_direction(make_summaries: Make) -> None:
     photos = [f"p{i}" for i in range(8)]
-    summary = summarise(make_records(["a", "b", "c"], photos, ("regions",)))[0]
+    summary = make_summaries(["a", "b", "c"], photos, ("regions",))[0]
     table = score_table(summary, ["covering", "vi"], ("ODS",))
     for place, pick in ((0, max), (1, min)):
         column = [row.cells[place] for row in table.rows]
@@ -42,23 +41,23 @@ def test_best_of_a_column_goes_by_the_metrics_direction(make_records: Make) -> N
         assert [cell.best for cell in column] == [cell.value == best for cell in column]
 
 
-def test_one_entry_alone_has_no_best_and_no_tests(make_records: Make) -> None:
-    summary = summarise(make_records(["a"], ["x", "y"], ("regions",)))[0]
+def test_one_entry_alone_has_no_best_and_no_tests(make_summaries: Make) -> None:
+    summary = make_summaries(["a"], ["x", "y"], ("regions",))[0]
     table = score_table(summary, summary.headlines)
     assert not any(cell.best for cell in table.rows[0].cells)
     assert not paired_table(summary, "a").rows
 
 
-def test_one_photo_alone_has_values_without_intervals(make_records: Make) -> None:
-    summary = summarise(make_records(["a", "b"], ["x"], ("regions",)))[0]
+def test_one_photo_alone_has_values_without_intervals(make_summaries: Make) -> None:
+    summary = make_summaries(["a", "b"], ["x"], ("regions",))[0]
     table = score_table(summary, summary.headlines)
     assert all(cell.value is not None for cell in table.rows[0].cells)
     assert not any(cell.interval for cell in table.rows[0].cells)
     assert {cell.text for cell in paired_table(summary, "a").rows[0].cells[1::2]} == {"1.000"}
 
 
-def test_features_have_one_column_per_metric(make_records: Make) -> None:
-    summary = summarise(make_records(["a", "b"], ["x", "y"], ("features",)))[0]
+def test_features_have_one_column_per_metric(make_summaries: Make) -> None:
+    summary = make_summaries(["a", "b"], ["x", "y"], ("features",))[0]
     titles = [column.title for column in score_table(summary, summary.headlines).columns]
     assert titles == [
         *("pair AUC", "equal error rate", "precision@1", "R-precision", "AMI", "ARI"),
@@ -66,7 +65,9 @@ def test_features_have_one_column_per_metric(make_records: Make) -> None:
     ]
 
 
-def test_interrupted_runs_say_what_the_figures_are_of(make_records: Make) -> None:
+def test_interrupted_runs_say_what_the_figures_are_of(
+    make_records: Callable, summarise: Callable
+) -> None:
     records = make_records(["a"], ["x", "y", "z"]) + make_records(["b"], ["y"])
     text = describe_photos(summarise(records)[0], planned=5)
     assert text == "1 photo that both entries have, of 5 planned; a has 3"
