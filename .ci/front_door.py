@@ -19,7 +19,9 @@ for k in (3, 5, "auto"):
     layers = scene.layers(k)
     height, width, count = layers.alpha.shape
     assert layers.colors.shape == (height, width, count, 3)
-    print(f"layers({k!r}): alpha {layers.alpha.shape}, sums to {layers.alpha.sum(axis=2).mean():.6f}")
+    print(
+        f"layers({k!r}): alpha {layers.alpha.shape}, sums to {layers.alpha.sum(axis=2).mean():.6f}"
+    )
 layers = scene.layers(5)
 layers.merge([0, 2]).cutout().save("person.png")
 

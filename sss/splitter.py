@@ -24,16 +24,13 @@ from sss.files import whole_file
 from sss.image.reading import Photo, as_photo
 from sss.image.resize import resize_linearly
 from sss.layers.soft_layers import Layers
-from sss.spectral.settings import Settings
+from sss.spectral.settings import LAYERS, Settings
 
 if TYPE_CHECKING:
     from sss.models.predictor import Predictor
     from sss.spectral.segmenter import SoftComponents, SoftSegmenter
 
 log = logging.getLogger(__name__)
-
-DEFAULT_LAYERS = 5
-"""Layers of the reference."""
 
 MOST_LAYERS = 40
 """More layers than components to group make no sense."""
@@ -77,9 +74,7 @@ class Scene:
     details: Mapping[str, Any]
     _segmenter: SoftSegmenter = field(repr=False)
 
-    def layers(
-        self, k: int | Literal["auto"] = DEFAULT_LAYERS, progress: Progress | None = None
-    ) -> Layers:
+    def layers(self, k: int | Literal["auto"] = LAYERS, progress: Progress | None = None) -> Layers:
         """Group the components into layers and refine these at the photo's size.
 
         Args:
@@ -322,7 +317,7 @@ class Splitter:
 
 def split(
     photo: Photo,
-    layers: int | Literal["auto"] = DEFAULT_LAYERS,
+    layers: int | Literal["auto"] = LAYERS,
     *,
     checkpoint: str | Path | None = None,
     device: str = "auto",
