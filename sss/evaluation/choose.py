@@ -27,6 +27,7 @@ from sss.evaluation.models import (
 from sss.evaluation.open_samples import open_samples
 from sss.evaluation.options import EvaluationOptions
 from sss.evaluation.plan import Plan
+from sss.resources import find_config
 
 log = logging.getLogger(__name__)
 
@@ -130,8 +131,6 @@ def config_model(name: str, runs: Path) -> NetworkModel:
         folder = Path(name)
         log.info("%s: weights of %s", folder.absolute().name, folder / "best.safetensors")
         return network_model(folder, folder.absolute().name)
-    from sss.training.command import find_config
-
     path = find_config(name)
     config = _name_in(path)
     weights = newest_run(config, runs) or _shipped(config)

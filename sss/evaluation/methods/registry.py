@@ -12,7 +12,7 @@ from sss.evaluation.methods.graphs import Felzenszwalb, NormalisedCuts
 from sss.evaluation.methods.matting_components import SpectralMatting
 from sss.evaluation.methods.pipeline import PIPELINES
 from sss.evaluation.methods.trimap import TrimapMatting
-from sss.training.names import check_name
+from sss.suggest import check_name
 
 _ALL: tuple[Method, ...] = (
     *PIPELINES,
