@@ -17,17 +17,20 @@ import pytest
 import torch
 from PIL import Image
 
-import evaluate
-from sss.cli.common import run_main
+from sss.cli.evaluate import PROGRESS_SECONDS, EvaluationProgress, main
 from sss.evaluation.methods.base import Case, Segmentation
 from sss.evaluation.methods.registry import METHODS
-from sss.evaluation.records import Record
+from sss.evaluation.scores import EntryResults
+from sss.evaluation.work import PhotoResult
 from sss.models.base import ModelConfig
 from sss.models.checkpoints import save_checkpoint
 from sss.models.registry import build_network
 
 REPOSITORY = Path(__file__).parents[2]
 NAMES = ("a", "b", "c", "d")
+
+Reported = list[dict[str, EntryResults]]
+"""What reports got, run by run, by entry."""
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +73,7 @@ class Evaluate:
         self.err: list[str] = []
 
     def __call__(self, *arguments: object) -> int:
-        code = run_main(lambda: evaluate.main([*map(str, arguments)]))
+        code = main([*map(str, arguments)])
         shown = self.capsys.readouterr()
         assert "Traceback" not in shown.err
         self.out, self.err = shown.out.splitlines(), shown.err.splitlines()
@@ -87,19 +90,24 @@ def run(capsys: pytest.CaptureFixture[str]) -> Evaluate:
 
 
 @pytest.fixture
-def reported(monkeypatch: pytest.MonkeyPatch) -> list[list[Record]]:
+def reported(monkeypatch: pytest.MonkeyPatch) -> Reported:
     """What the report got, run by run; the report itself is not written, which takes seconds."""
     from sss.evaluation.report import write
 
-    calls: list[list[Record]] = []
-    monkeypatch.setattr(write, "write_report", lambda _out, records, *_: calls.append(records))
+    calls: Reported = []
+
+    def keep(_out: Path, entries: list[EntryResults], *_: object) -> None:
+        calls.append({entry.entry: entry for entry in entries})
+
+    monkeypatch.setattr(write, "write_report", keep)
     return calls
 
 
-def figures(records: list[Record]) -> dict[tuple[str, str], Any]:
+def sums(entries: dict[str, EntryResults]) -> dict[str, Any]:
     """All that must be equal from run to run: everything but the times."""
     return {
-        (record.photo, record.entry): dataclasses.replace(record, seconds=[]) for record in records
+        name: (entry.photos, entry.keys, {m: s.tolist() for m, s in entry.sums.items()})
+        for name, entry in entries.items()
     }
 
 
@@ -121,7 +129,7 @@ def test_from_the_command_line_to_the_report(
     assert "/" in row  # ODS and OIS
     page = (tmp_path / "report" / "index.html").read_text()
     assert "kmeans · lab" in page
-    for name in ("results.csv", "results.json", "table.md"):
+    for name in ("results.csv", "results.json"):
         assert (tmp_path / "report" / name).stat().st_size > 100
     with (tmp_path / "report" / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -134,11 +142,11 @@ def test_from_the_command_line_to_the_report(
         assert picture.size == (30, 24)  # --max-side
     told = json.dumps(json.loads((tmp_path / "report" / "results.json").read_text()))
     assert "at most 30 pixels" in told
-    assert "4 photos, 12 results, 12 of them not made yet" in caplog.text
+    assert "4 photos, 12 results, 12 of them made now" in caplog.text
 
 
 def test_nothing_is_made_twice(
-    run: Evaluate, line: list[str], tmp_path: Path, reported: list[list[Record]]
+    run: Evaluate, line: list[str], tmp_path: Path, reported: Reported
 ) -> None:
     assert run(*line, "--photos", 2) == 0
     before = kept(tmp_path / "cache")
@@ -149,22 +157,23 @@ def test_nothing_is_made_twice(
     assert before.items() <= after.items()
     assert run(*line) == 0
     assert kept(tmp_path / "cache") == after
-    assert [record.photo for record in reported[2]] == list(NAMES)
-    assert reported[2] == reported[1]
+    assert reported[2]["kmeans-lab"].photos == NAMES
+    assert sums(reported[2]) == sums(reported[1])
 
 
 def test_another_seed_or_series_is_made_anew(
-    run: Evaluate, line: list[str], tmp_path: Path, reported: list[list[Record]]
+    run: Evaluate, line: list[str], tmp_path: Path, reported: Reported
 ) -> None:
     for more in ([], ["--seed", "1"], ["--layers", "2,4"], ["--max-side", "20"]):
         assert run(*line, *more) == 0
     assert len(kept(tmp_path / "cache")) == 16
-    assert [record.scales for record in reported[2]] == [[2.0, 4.0]] * 4
-    assert {record.settings["seed"] for record in reported[1]} == {1}
+    assert reported[2]["kmeans-lab"].scales == (2.0, 4.0)
+    keys = [set(one["kmeans-lab"].keys) for one in reported]
+    assert len(set.union(*keys)) == 16
 
 
 def test_models_get_names_of_their_own(
-    run: Evaluate, line: list[str], tmp_path: Path, reported: list[list[Record]]
+    run: Evaluate, line: list[str], tmp_path: Path, reported: Reported
 ) -> None:
     for folder in ("net", "other/net"):
         (tmp_path / folder).mkdir(parents=True)
@@ -173,15 +182,14 @@ def test_models_get_names_of_their_own(
             np.save(tmp_path / folder / f"{name}.npy", values * len(folder))
     given = ["--features", tmp_path / "net", "--features", tmp_path / "other" / "net"]
     assert run(*line, *given, "--method", "kmeans") == 0
-    entries = list(dict.fromkeys(record.entry for record in reported[0]))
-    assert entries == ["net", "kmeans · net", "net-2", "kmeans · net-2", "kmeans-lab"]
+    assert list(reported[0]) == ["net", "net-2", "kmeans-lab", "kmeans · net", "kmeans · net-2"]
 
 
 def test_without_a_model_the_bundled_one_is_taken_if_one_is_needed(
     run: Evaluate,
     line: list[str],
     tmp_path: Path,
-    reported: list[list[Record]],
+    reported: Reported,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -192,10 +200,10 @@ def test_without_a_model_the_bundled_one_is_taken_if_one_is_needed(
     monkeypatch.setattr("sss.models.checkpoints.DEFAULT_CHECKPOINT", path)
     assert run(*line) == 0
     assert "bundled" not in caplog.text
-    assert {record.model for record in reported[0]} == {None}
+    assert list(reported[0]) == ["kmeans-lab"]
     assert run(*line, "--method", "kmeans", "--photos", 1) == 0
     assert f"no model was given: taking the bundled {path}" in caplog.text
-    assert [record.entry for record in reported[1]] == ["ships", "kmeans · ships", "kmeans-lab"]
+    assert list(reported[1]) == ["ships", "kmeans-lab", "kmeans · ships"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,7 +227,10 @@ class Failing:
 
 
 def test_a_photo_that_fails_is_told_and_the_others_are_reported(
-    run: Evaluate, line: list[str], reported: list[list[Record]], monkeypatch: pytest.MonkeyPatch
+    run: Evaluate,
+    line: list[str],
+    reported: Reported,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(METHODS, "failing", Failing((1, 3)))
     assert run(*line, "--method", "failing") == 2
@@ -228,16 +239,18 @@ def test_a_photo_that_fails_is_told_and_the_others_are_reported(
         "photo"
         for name in ("b", "d")
     ]
-    done = [record.photo for record in reported[0] if record.entry == "failing"]
-    assert done == ["a", "c"]
-    assert sum(record.entry == "kmeans-lab" for record in reported[0]) == 4
+    assert reported[0]["failing"].photos == ("a", "c")
+    assert reported[0]["kmeans-lab"].photos == NAMES
     monkeypatch.setitem(METHODS, "failing", Failing(()))
     assert run(*line, "--method", "failing") == 0
-    assert len(reported[1]) == 8
+    assert reported[1]["failing"].photos == reported[1]["kmeans-lab"].photos == NAMES
 
 
 def test_nothing_to_report(
-    run: Evaluate, line: list[str], reported: list[list[Record]], monkeypatch: pytest.MonkeyPatch
+    run: Evaluate,
+    line: list[str],
+    reported: Reported,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(METHODS, "kmeans-lab", Failing((0, 1, 2, 3)))
     assert run(*line) == 2
@@ -264,7 +277,7 @@ def test_mistakes_cost_one_line(
     run: Evaluate,
     line: list[str],
     tmp_path: Path,
-    reported: list[list[Record]],
+    reported: Reported,
     more: list[str],
     said: str | None,
 ) -> None:
@@ -287,6 +300,23 @@ def test_folders_that_cannot_be_written(
     (error,) = run.errors
     place = tmp_path / "file" / "x"
     assert error == f"error: cannot write to {place}: Not a directory; choose another {option}"
+
+
+def test_the_time_left_is_that_of_the_photos_that_cost_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("sss.cli.evaluate.time.monotonic", lambda: clock[0])
+    progress = EvaluationProgress(100)
+    for _ in range(60):
+        progress.add(PhotoResult())  # kept from an earlier run
+    clock[0] += 20
+    progress.add(PhotoResult(made=2))
+    assert capsys.readouterr().err == ""  # too soon for a line
+    clock[0] += PROGRESS_SECONDS
+    progress.add(PhotoResult(made=3))
+    # 50 s for 2 photos, 38 are left.
+    assert capsys.readouterr().err == "evaluating: 62 of 100 photos, 15 min 50 s left\n"
 
 
 # --- as users start it ----------------------------------------------------------------------------
@@ -359,8 +389,13 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_killed_evaluation_goes_on_where_it_stopped(
-    script: Script, run: Evaluate, line: list[str], tmp_path: Path, reported: list[list[Record]]
+    script: Script,
+    run: Evaluate,
+    line: list[str],
+    tmp_path: Path,
+    reported: Reported,
 ) -> None:
     (tmp_path / "marks" / "sleep2").touch()
     process = script(*line)
@@ -372,10 +407,11 @@ def test_a_killed_evaluation_goes_on_where_it_stopped(
     assert run(*line) == 0
     assert before.items() < kept(tmp_path / "cache").items()
     assert run(*line, "--cache", tmp_path / "unbroken") == 0
-    assert figures(reported[0]) == figures(reported[1])
-    assert len(reported[0]) == 4
+    assert sums(reported[0]) == sums(reported[1])
+    assert reported[0]["kmeans-lab"].photos == NAMES
 
 
+@pytest.mark.slow
 def test_ctrl_c_side_by_side(script: Script, line: list[str], tmp_path: Path) -> None:
     (tmp_path / "marks" / "sleep0").touch()
     process = script(*line, "-j", 2)
@@ -390,8 +426,13 @@ def test_ctrl_c_side_by_side(script: Script, line: list[str], tmp_path: Path) ->
     assert len(kept(tmp_path / "cache")) == 3
 
 
+@pytest.mark.slow
 def test_side_by_side_gives_the_same_figures_even_when_one_is_killed(
-    script: Script, run: Evaluate, line: list[str], tmp_path: Path, reported: list[list[Record]]
+    script: Script,
+    run: Evaluate,
+    line: list[str],
+    tmp_path: Path,
+    reported: Reported,
 ) -> None:
     (tmp_path / "marks" / "kill1").touch()
     out, lines = finished(script(*line, "-j", 2), 2)
@@ -406,11 +447,16 @@ def test_side_by_side_gives_the_same_figures_even_when_one_is_killed(
     assert run(*line) == 0
     assert before.items() < kept(tmp_path / "cache").items()
     assert run(*line, "--cache", tmp_path / "alone") == 0
-    assert figures(reported[0]) == figures(reported[1])
+    assert sums(reported[0]) == sums(reported[1])
 
 
+@pytest.mark.slow
 def test_torchrun_shares_the_photos(
-    script: Script, run: Evaluate, line: list[str], tmp_path: Path, reported: list[list[Record]]
+    script: Script,
+    run: Evaluate,
+    line: list[str],
+    tmp_path: Path,
+    reported: Reported,
 ) -> None:
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     (tmp_path / "marks" / "kill9").touch()
@@ -418,10 +464,10 @@ def test_torchrun_shares_the_photos(
     assert out[0] == "regions, 4 photos"
     assert out[-1] == str(tmp_path / "report" / "index.html")
     assert sum("kmeans-lab" in text for text in out) == 1  # one process only tells the results
-    shares = [text for text in lines if "results, " in text]
-    assert shares == ["2 photos, 2 results, 2 of them not made yet"] * 2
+    parts = [text for text in lines if "results, " in text]
+    assert parts == ["2 photos, 2 results, 2 of them made now"] * 2
     before = kept(tmp_path / "cache")
     assert run(*line) == 0
     assert kept(tmp_path / "cache") == before
     assert run(*line, "--cache", tmp_path / "alone") == 0
-    assert figures(reported[0]) == figures(reported[1])
+    assert sums(reported[0]) == sums(reported[1])
