@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from sss.data.base import spread_evenly
 from sss.data.sources import data_root, open_source
 from sss.evaluation.methods.base import LAYER_COUNTS
-from sss.evaluation.methods.pipeline import AUTO_SHARES
+from sss.evaluation.methods.pipeline import AUTO_THRESHOLDS
 from sss.metrics.region_metrics import region_scores
 from sss.models.predictor import Predictor, open_predictor
 from sss.models.reduction import reduce_embedding
@@ -49,7 +49,7 @@ WAYS: dict[str, Groups] = {
     ],
     "the same, number of layers per photo": lambda parts, embedding, _: [
         group_components(parts, embedding, None, share=share).argmax(axis=2)
-        for share in AUTO_SHARES
+        for share in AUTO_THRESHOLDS
     ],
 }
 

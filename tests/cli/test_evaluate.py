@@ -217,9 +217,6 @@ class Failing:
     scale_name: str = "none"
     scales: tuple[int, ...] = (0,)
 
-    def settings(self) -> dict[str, Any]:
-        return {}
-
     def segment(self, case: Case) -> Iterator[Segmentation]:
         if round(case.photo[0, 0, 0] * 255) in self.corners:
             raise RuntimeError("bad\nluck")

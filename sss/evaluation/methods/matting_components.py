@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -50,10 +50,6 @@ class SpectralMatting:
     scales: tuple[int, ...] = LAYER_COUNTS
     components: int = COMPONENTS
     eigenvectors: int = EIGENVECTORS
-
-    def settings(self) -> dict[str, Any]:
-        """All fields, JSON types only."""
-        return {**asdict(self), "scales": list(self.scales)}
 
     def segment(self, case: Case) -> Iterator[Segmentation]:
         """One segmentation for each number of layers; labels are the strongest layer."""

@@ -1,6 +1,3 @@
-import json
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy.ndimage import label as connected
@@ -69,14 +66,6 @@ class TestEveryMethod:
                 assert result.labels.shape == size
                 assert result.labels.min() == 0
 
-    def test_settings_tell_every_field(self, method) -> None:
-        settings = method.settings()
-        assert json.loads(json.dumps(settings)) == settings
-        assert settings["scales"] == list(method.scales)
-        for name, value in settings.items():
-            other = (2, 3) if name == "scales" else value + 1
-            assert replace(method, **{name: other}).settings() != settings
-
 
 def test_regions_get_fewer_as_the_bandwidth_grows() -> None:
     photo = astronaut()[100:260:2, 100:260:2] / 255
@@ -125,7 +114,7 @@ def test_every_pixel_is_nearest_to_the_mean_of_its_cluster() -> None:
     photo = astronaut()[::8, ::8] / 255
     one = case(photo)
     labels = next(FeatureKMeans(scales=(5,)).segment(one)).labels.ravel()
-    points = one.features.reshape(len(labels), -1).astype(float)
+    points = one.pixel_embedding.reshape(len(labels), -1).astype(float)
     means = np.stack([points[labels == k].mean(axis=0) for k in range(5)])
     nearest = np.square(points[:, None] - means).sum(axis=2).argmin(axis=1)
     assert (nearest == labels).mean() > 0.995

@@ -1,5 +1,3 @@
-import json
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -61,14 +59,6 @@ class TestEveryMethod:
             for result in method.segment(Case(photo)):
                 assert result.labels.shape == size
                 assert result.labels.min() == 0
-
-    def test_settings_tell_every_field(self, method) -> None:
-        settings = method.settings()
-        assert json.loads(json.dumps(settings)) == settings
-        assert settings["scales"] == list(method.scales)
-        for name, value in settings.items():
-            other = (2, 3) if name == "scales" else value + 1
-            assert replace(method, **{name: other}).settings() != settings
 
 
 def test_felzenszwalb_is_scikit_images() -> None:

@@ -1,6 +1,3 @@
-import json
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from pymatting import cf_laplacian
@@ -29,6 +26,7 @@ def random_components(count: int, seed: int = 0) -> np.ndarray:
     return alpha / alpha.sum(axis=2, keepdims=True)
 
 
+@pytest.mark.slow
 def test_layers_are_valid_and_labels_their_strongest(photo: np.ndarray) -> None:
     results = list(METHOD.segment(Case(photo)))
     assert len(results) == 11
@@ -158,11 +156,3 @@ def test_merged_layers_by_hand() -> None:
 
 def test_one_component_is_one_layer() -> None:
     assert merge_order(np.ones((4, 5, 1)), np.zeros((1, 1))) == []
-
-
-def test_settings_tell_every_field() -> None:
-    settings = METHOD.settings()
-    assert json.loads(json.dumps(settings)) == settings
-    for name, value in settings.items():
-        other = (2, 3) if name == "scales" else value + 1
-        assert replace(METHOD, **{name: other}).settings() != settings

@@ -1,5 +1,4 @@
 import dataclasses
-import json
 from collections import Counter
 
 import numpy as np
@@ -75,23 +74,6 @@ def test_variants_share_components_and_count_their_seconds(
         seconds = [result.seconds for result in few_scales(name).segment(case)]
         assert all(1000 < one < 1100 for one in seconds)
     assert prepared == {0.01: 1, 0.0: 1}
-
-
-@pytest.mark.parametrize("name", sorted(BY_NAME))
-def test_settings_tell_methods_apart(name: str) -> None:
-    own = json.dumps(BY_NAME[name].settings(), sort_keys=True)
-    others = [json.dumps(m.settings(), sort_keys=True) for m in PIPELINES if m.name != name]
-    assert own not in others
-    fewer = dataclasses.replace(BY_NAME[name], scales=(2,))
-    assert json.dumps(fewer.settings(), sort_keys=True) != own
-
-
-def test_every_setting_of_the_core_is_told() -> None:
-    method = BY_NAME["sss"]
-    told = method.settings()["core"]
-    assert told == dataclasses.asdict(method.core)
-    changed = dataclasses.replace(method.core, n_eigenvectors=50)
-    assert dataclasses.replace(method, core=changed).settings()["core"] != told
 
 
 def test_a_seed_of_its_own() -> None:
