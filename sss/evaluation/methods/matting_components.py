@@ -24,7 +24,7 @@ GRID_PIXELS = 25_600
 """Size of the grid that the components are found on."""
 
 LEAST_AREA = 1e-3
-"""Share of the photo that a component counts for at least when affinities are averaged."""
+"""Fraction of the photo that a component counts for at least when affinities are averaged."""
 
 
 @dataclass(frozen=True)
