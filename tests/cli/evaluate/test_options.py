@@ -9,7 +9,7 @@ import pytest
 from sss.cli.evaluate_options import layer_counts, parse_options
 from sss.errors import InputError
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 def test_defaults() -> None:
