@@ -56,6 +56,7 @@ def test_felzenszwalb_huttenlocher_on_ten_photos(reference: Path) -> None:
     assert (np.abs(figures - PUBLISHED) < 2 * spread).all()
 
 
+@pytest.mark.slow
 @pytest.mark.reference
 @pytest.mark.timeout(3600)
 @pytest.mark.skipif("SSS_ALL_PUBLISHED" not in os.environ, reason="SSS_ALL_PUBLISHED is not set")
@@ -64,6 +65,7 @@ def test_felzenszwalb_huttenlocher_on_all_photos(reference: Path) -> None:
     assert (np.abs(figures - PUBLISHED) < [[0.03, 0.03, 0.15]]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.reference
 def test_people_against_people(reference: Path) -> None:
     dataset = Bsds500(reference / "bsds500", "val")

@@ -26,7 +26,6 @@ def random_components(count: int, seed: int = 0) -> np.ndarray:
     return alpha / alpha.sum(axis=2, keepdims=True)
 
 
-@pytest.mark.slow
 def test_layers_are_valid_and_labels_their_strongest(photo: np.ndarray) -> None:
     results = list(METHOD.segment(Case(photo)))
     assert len(results) == 11
@@ -81,7 +80,6 @@ def test_one_colour_and_tiny_photos_pass(tiny: np.ndarray) -> None:
 
 
 def test_large_photos_are_done_on_the_coarse_grid(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sss.evaluation.methods.matting_components.GRID_PIXELS", 900)
     seen = []
 
     def components(photo: np.ndarray, *_: int, seed: int) -> np.ndarray:
@@ -90,7 +88,8 @@ def test_large_photos_are_done_on_the_coarse_grid(monkeypatch: pytest.MonkeyPatc
 
     name = "sss.evaluation.methods.matting_components.spectral_matting_components"
     monkeypatch.setattr(name, components)
-    result = list(METHOD.segment(Case(astronaut()[:90, :90] / 255, seed=7)))[-1]
+    small_grid = SpectralMatting(components=12, eigenvectors=20, grid_pixels=900)
+    result = list(small_grid.segment(Case(astronaut()[:90, :90] / 255, seed=7)))[-1]
     assert seen == [((30, 30, 3), 7)]
     assert result.alpha.shape == (90, 90, 5)
 

@@ -35,12 +35,9 @@ def few_scales(name: str) -> pipeline.SoftSegmentation:
     )
 
 
-QUICK = ("sss", "sss-auto")
-
-
 @pytest.mark.parametrize(
     "name",
-    [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in sorted(BY_NAME)],
+    [n if n == "sss" else pytest.param(n, marks=pytest.mark.slow) for n in sorted(BY_NAME)],
 )
 def test_results_are_those_of_the_front_door(name: str, case: Case) -> None:
     method = few_scales(name)
@@ -76,6 +73,7 @@ def test_variants_share_components_and_count_their_seconds(
     assert prepared == {0.01: 1, 0.0: 1}
 
 
+@pytest.mark.slow
 def test_a_seed_of_its_own() -> None:
     method = dataclasses.replace(BY_NAME["sss-no-relaxed"], scales=(4,))
     case = case_of()

@@ -132,6 +132,7 @@ def shrunk(pixels: np.ndarray, factor: int, how: Image.Resampling) -> np.ndarray
     return np.asarray(image.resize((image.width // factor, image.height // factor), how))
 
 
+@pytest.mark.slow
 @pytest.mark.reference
 @pytest.mark.parametrize("name", NAMES)
 def test_a_real_matte_is_found_far_better_than_by_a_guess(reference: Path, name: str) -> None:

@@ -14,6 +14,8 @@ from sss.evaluation.run_info import RunInfo
 AWKWARD = "<b>&'\".jpg"
 PHOTOS = ["p1", "p2", "p10", AWKWARD, "p3"]
 ENTRIES = ["SSS · small_cpu", "k-means on features · small_cpu", "Felzenszwalb–Huttenlocher"]
+pytestmark = pytest.mark.slow
+
 SIZES = {"wide": (1400, 900), "narrow": (420, 800)}
 
 _FLAGS = (

@@ -51,9 +51,9 @@ class Page(HTMLParser):
 @pytest.mark.parametrize(
     ("entries", "photos", "groups"),
     [
-        (["a", "b"], ["x", "y"], ("regions", "mattes")),
+        pytest.param(["a", "b"], ["x", "y"], ("regions", "mattes"), marks=pytest.mark.slow),
         (["only"], ["x"], ("regions",)),
-        (["features"], ["x", "y"], ("features",)),
+        pytest.param(["features"], ["x", "y"], ("features",), marks=pytest.mark.slow),
     ],
 )
 def test_report_of_any_mix_is_whole_and_needs_nothing_else(

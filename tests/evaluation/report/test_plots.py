@@ -4,6 +4,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -20,6 +21,7 @@ def drawn(folder: Path, summaries: Sequence[GroupSummary]) -> dict[str, list[str
     return {group: [plot.name for plot, _ in pairs] for group, pairs in plots.items()}
 
 
+@pytest.mark.slow
 def test_every_plot_is_a_png_and_an_svg(make_summaries: Make, tmp_path: Path) -> None:
     names = drawn(tmp_path, make_summaries(["a", "b", "c"], ["x", "y"], ("regions",)))["regions"]
     assert names == [
@@ -94,6 +96,7 @@ def test_labels_cover_neither_each_other_nor_points_and_bars() -> None:
         assert not left < middle < right or bottom > places[:, 1].max()
 
 
+@pytest.mark.slow
 def test_plots_are_the_same_twice(make_summaries: Make, tmp_path: Path) -> None:
     summaries = make_summaries(["a", "b"], ["x", "y"], ("instances",), only=("recall_50",))
     for run in ("one", "two"):
