@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from sss.data.base import spread_evenly
 from sss.data.sources import data_root, open_source
 from sss.evaluation.methods.base import LAYER_COUNTS
 from sss.evaluation.methods.pipeline import AUTO_THRESHOLDS
@@ -30,7 +31,6 @@ from sss.models.reduction import reduce_embedding
 from sss.spectral.grouping import group_components
 from sss.spectral.segmenter import SoftSegmenter
 from sss.spectral.settings import Settings
-from sss.training.validation import spread_evenly
 
 Groups = Callable[[np.ndarray, np.ndarray, np.ndarray], list[np.ndarray]]
 """From components (N, C), embedding (h, w, D) and 3-D features: a layer map (h, w) per scale."""

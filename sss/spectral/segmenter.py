@@ -180,8 +180,8 @@ class SoftSegmenter:
                 grid_size,
                 settings.n_eigenvectors,
                 settings.seed,
-                not settings.exact,
-                np.flatnonzero(np.diff(superpixel_part.indptr)),
+                rough=not settings.exact,
+                separator=np.flatnonzero(np.diff(superpixel_part.indptr)),
             )
         with clock.stage("components"):
             pixels = sample_lattice_pixels(grid_size, settings.sampled_pixels, settings.seed)

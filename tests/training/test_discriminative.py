@@ -2,7 +2,6 @@ import math
 
 import pytest
 import torch
-from pytorch_metric_learning.reducers import SumReducer
 from torch import Tensor
 
 from sss.training.discriminative import DiscriminativeLoss
@@ -92,14 +91,6 @@ def test_only_named_pixels_enter() -> None:
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_reducer_takes_the_place_of_the_means() -> None:
-    embeddings, labels = embeddings_of(9, 3), [i % 3 for i in range(9)]
-    pulls, pushes, norms = slow_terms(embeddings.tolist(), labels)
-    loss = DiscriminativeLoss(reducer=SumReducer())(embeddings, torch.tensor(labels))
-    expected = sum(pulls) + sum(pushes) / 2 + 0.001 * sum(norms)
-    assert float(loss) == pytest.approx(expected, rel=1e-5)
-
-
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_gradients_in_float64(count: int) -> None:
     loss, labels = DiscriminativeLoss(norm_weight=0.1), torch.arange(12) % count
@@ -137,17 +128,6 @@ def test_odd_inputs_give_finite_losses_and_gradients(embeddings: Tensor, labels:
     assert loss.isfinite()
     assert leaf.grad is not None
     assert leaf.grad.isfinite().all()
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_is_raised_to_single(dtype: torch.dtype) -> None:
-    half, labels = (100 * embeddings_of(40, 8)).to(dtype), torch.arange(40) % 3
-    loss = DiscriminativeLoss()
-    assert loss(half, labels).dtype == torch.float32
-    single = float(loss(half.float(), labels))
-    assert float(loss(half, labels)) == single
-    with torch.autocast("cpu", torch.bfloat16):
-        assert float(loss(half.float(), labels)) == single
 
 
 @pytest.mark.parametrize(

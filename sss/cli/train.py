@@ -1,27 +1,20 @@
-"""The command line of train.py: a YAML config, keys over it, a run folder."""
+"""The command line of training: a YAML config, keys over it, a run folder."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import sys
+import textwrap
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
-
+from sss.cli.common import run_main
 from sss.errors import InputError
-from sss.resources import shipped_folder
-from sss.training.config import TrainConfig, check_config
-from sss.training.keys import check_arguments, check_file, explain
-
-CONFIG_DIR = shipped_folder("configs")
-"""Where a config is looked for that is not found as given."""
-
-SWEEP = CONFIG_DIR / "sweep.yaml"
-"""Lies among the configs, but is one of W&B's own."""
+from sss.resources import find_config
+from sss.training.config import TrainConfig
+from sss.training.read_config import describe_keys, read_config
 
 _USAGE = "train.py --config NAME [--KEY VALUE …] | --resume RUN_DIR [--dry-run]"
 
@@ -43,6 +36,31 @@ class TrainCommand:
     dry_run: bool = False
 
 
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and train.
+
+    Args:
+        arguments: Of the command line; default: the process's own.
+
+    Returns:
+        The exit code: 0, or 2 with one line on stderr for bad usage or bad input.
+    """
+    return run_main(lambda: _train(parse_command(arguments)))
+
+
+def _train(command: TrainCommand) -> int:
+    from sss.training.dry_run import dry_run
+    from sss.training.trainer import Trainer
+
+    trainer = Trainer(command.config, command.run_dir, command.resume)
+    if command.dry_run:
+        if shown := dry_run(trainer):  # nothing on processes other than the main one
+            print(shown)
+    else:
+        trainer.run()
+    return 0
+
+
 def parse_command(arguments: list[str] | None = None) -> TrainCommand:
     """Read the config and the command line, choose the run folder.
 
@@ -54,13 +72,8 @@ def parse_command(arguments: list[str] | None = None) -> TrainCommand:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments:
         raise InputError(f"nothing to do; usage: {_USAGE} (--help lists the keys)")
-    outer = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
-    outer.add_argument("--resume", type=Path)
-    outer.add_argument("--run_dir", type=Path)
-    outer.add_argument("--dry-run", "--dry_run", action="store_true")
-    outer.add_argument("--config", action="append", default=[])
     try:
-        known, keys = outer.parse_known_args(arguments)
+        known, keys = _parser().parse_known_args(arguments)
     except argparse.ArgumentError as error:
         raise InputError(f"{error}; usage: {_USAGE}") from error
     if known.resume is not None and known.run_dir is not None:
@@ -68,13 +81,50 @@ def parse_command(arguments: list[str] | None = None) -> TrainCommand:
     configs = [find_config(name) for name in known.config]
     if known.resume is not None:
         configs.insert(0, _saved_config(known.resume))
-    config = _parse_keys(configs, keys)
+    config = read_config(TrainConfig, configs, keys)
+    from sss.training.check_config import check_config  # loads torch: not for a misspelt key
+
+    check_config(config)
     if known.resume is not None:
         return TrainCommand(config, known.resume, resume=True, dry_run=known.dry_run)
     run_dir = known.run_dir or Path("runs") / _run_name(config.name)
     if not known.dry_run:
         _check_run_dir(run_dir)
     return TrainCommand(config, run_dir, resume=False, dry_run=known.dry_run)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The options that are no keys of the configuration; --help shows those too."""
+    lines = [
+        textwrap.fill(line, 100, subsequent_indent=" " * 6) for line in describe_keys(TrainConfig)
+    ]
+    parser = argparse.ArgumentParser(
+        prog="train.py",
+        usage=_USAGE,
+        description="Train a pixel-embedding network.",
+        epilog="keys of the configuration:\n\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="YAML file, as given or in configs/; later ones override earlier ones",
+    )
+    parser.add_argument("--run_dir", type=Path, help="folder of the run (default: runs/NAME-DATE)")
+    parser.add_argument(
+        "--resume", type=Path, metavar="RUN_DIR", help="go on with the run in this folder"
+    )
+    parser.add_argument(
+        "--dry-run",
+        "--dry_run",
+        action="store_true",
+        help="show config, counts and times only",
+    )
+    return parser
 
 
 def _check_run_dir(run_dir: Path) -> None:
@@ -104,52 +154,8 @@ def _run_name(name: str) -> str:
     return f"{name}-{datetime.now():%Y%m%d-%H%M%S}{suffix}"
 
 
-def find_config(name: str) -> Path:
-    """The config file ``name``, as given or in ``configs/``.
-
-    Raises:
-        InputError: There is none.
-    """
-    for path in (Path(name), CONFIG_DIR / name, CONFIG_DIR / f"{name}.yaml"):
-        if path.is_file():
-            return path
-    there = ", ".join(path.name for path in sorted(CONFIG_DIR.glob("*.yaml")) if path != SWEEP)
-    raise InputError(f"no config '{name}', neither here nor in configs/ ({there})")
-
-
 def _saved_config(run_dir: Path) -> Path:
     path = run_dir / "config.yaml"
     if not path.is_file():
         raise InputError(f"--resume {run_dir}: no run there (no config.yaml in it)")
     return path
-
-
-def _parse_keys(configs: list[Path], keys: list[str]) -> TrainConfig:
-    """Fill the dataclasses; later configs and then ``keys`` override earlier ones."""
-    for path in configs:
-        check_file(path, TrainConfig)
-    check_arguments(keys, TrainConfig)
-    parser = ArgumentParser(
-        prog="train.py",
-        usage=_USAGE,
-        description="Train a pixel-embedding network.",
-        exit_on_error=False,
-        allow_abbrev=False,  # --data.crops shall be refused, not taken for another key
-    )
-    parser.add_argument("--config", action="config", help="YAML file, as given or in configs/")
-    # These three are read before, and stand here for --help.
-    parser.add_argument("--run_dir", help="folder of the run (default: runs/NAME-DATE)")
-    parser.add_argument("--resume", metavar="RUN_DIR", help="go on with the run in this folder")
-    parser.add_argument("--dry-run", action="store_true", help="show config, counts and times only")
-    parser.add_class_arguments(TrainConfig, nested_key=None)
-    given = [argument for path in configs for argument in ("--config", str(path))]
-    try:
-        options: Namespace = parser.parse_args([*given, *keys])
-        # Built by hand from the checked values: a class at top level has no instantiator.
-        built = parser.instantiate(options).as_dict()
-    except (ArgumentError, argparse.ArgumentError) as error:
-        raise InputError(explain(str(error), TrainConfig)) from error
-    fields = {field.name for field in dataclasses.fields(TrainConfig)}
-    config = TrainConfig(**{key: value for key, value in built.items() if key in fields})
-    check_config(config)
-    return config

@@ -1,4 +1,4 @@
-"""From the command line to the models of a run."""
+"""From what is asked to the plan of a run, with its models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 
 import yaml
 
+from sss.data.sources import data_root
 from sss.errors import InputError, one_line
+from sss.evaluation.methods.registry import chosen_methods
 from sss.evaluation.models import (
     COLOURS,
     ColourModel,
@@ -22,8 +24,52 @@ from sss.evaluation.models import (
     network_model,
     unique_labels,
 )
+from sss.evaluation.open_samples import open_samples
+from sss.evaluation.options import EvaluationOptions
+from sss.evaluation.plan import Plan
+from sss.resources import find_config
 
 log = logging.getLogger(__name__)
+
+
+def make_plan(options: EvaluationOptions) -> tuple[Plan, list[str]]:
+    """Check all that was asked for; the names of the photos come with the plan.
+
+    Raises:
+        InputError: Data, models or methods cannot be used.
+    """
+    methods = chosen_methods(options.method, options.layers)
+    data: dict[str, Any] = {
+        "name": options.data,
+        "root": data_root(options.root),
+        "split": options.split,
+        "folder": options.folder,
+        "labels": options.labels,
+        "photos": options.photos,
+    }
+    dataset = open_samples(**data)
+    photos = [dataset.name(index) for index in range(len(dataset))]
+    models = chosen_models(
+        photos,
+        options.config,
+        options.checkpoint,
+        options.features,
+        options.encoder,
+        runs=options.runs,
+        seed=options.seed,
+    )
+    if not models and any(method.needs == "embedding" for method in methods):
+        models = [bundled_model()]
+    plan = Plan(
+        data,
+        options.max_side,
+        tuple(models),
+        tuple(methods),
+        options.seed,
+        options.cache.expanduser(),
+        options.device,
+    )
+    return plan, photos
 
 
 def chosen_models(
@@ -85,8 +131,6 @@ def config_model(name: str, runs: Path) -> NetworkModel:
         folder = Path(name)
         log.info("%s: weights of %s", folder.absolute().name, folder / "best.safetensors")
         return network_model(folder, folder.absolute().name)
-    from sss.training.command import find_config
-
     path = find_config(name)
     config = _name_in(path)
     weights = newest_run(config, runs) or _shipped(config)

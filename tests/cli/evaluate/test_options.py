@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from sss.cli.evaluate_options import layer_counts, parse_options
 from sss.errors import InputError
-from sss.evaluation.options import layer_counts, parse_options
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 def test_defaults() -> None:
@@ -79,7 +79,7 @@ def test_bad_usage(line: str, said: str) -> None:
 
 def test_parsing_imports_nothing_heavy() -> None:
     code = (
-        "import sys, sss.evaluation.options as o; o.parse_options(['--data', 'd']); "
+        "import sys, sss.cli.evaluate_options as o; o.parse_options(['--data', 'd']); "
         "print(sorted({'torch', 'numpy', 'scipy', 'sklearn', 'matplotlib'} & set(sys.modules)))"
     )
     done = subprocess.run(

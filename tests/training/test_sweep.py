@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from sss.training.command import CONFIG_DIR, parse_command
+from sss.cli.train import parse_command
+from sss.resources import shipped_folder
 from sss.training.config import TrainConfig
-from sss.training.keys import known_keys
 from sss.training.metrics_file import COLUMNS
+from sss.training.read_config import known_keys
 
-SWEEP = yaml.safe_load((CONFIG_DIR / "sweep.yaml").read_text())
+SWEEP = yaml.safe_load((shipped_folder("configs") / "sweep.yaml").read_text())
 
 
 def chosen(first: bool) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def test_parameters_are_keys_and_the_metric_is_logged() -> None:
     assert set(SWEEP["parameters"]) <= set(known_keys(TrainConfig))
     assert SWEEP["metric"]["name"] in COLUMNS
     assert SWEEP["metric"]["goal"] == "maximize"
-    assert (CONFIG_DIR.parent / SWEEP["program"]).is_file()
+    assert (shipped_folder("configs").parent / SWEEP["program"]).is_file()
 
 
 def test_hyperband_has_validations_to_judge_by() -> None:

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sss import tracking
 from sss.errors import InputError
-from sss.training import tracking
-from sss.training.tracking import NoTracker, WandbTracker, open_tracker
+from sss.tracking import NoTracker, WandbTracker, open_tracker
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[1]
 
 RUN = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 from pathlib import Path
 import numpy as np
-from sss.training.tracking import open_tracker
+from sss.tracking import open_tracker
 folder = Path("my run")
 tracker = open_tracker("auto", "tests", folder, {"optim": {"lr": 0.0625}})
 tracker.log(0, {"loss": 0.5})
@@ -42,11 +42,11 @@ ONLINE = """
 import sys
 from pathlib import Path
 from sss.cli.common import run_main
-from sss.training.tracking import open_tracker
+from sss.tracking import open_tracker
 sys.exit(run_main(lambda: open_tracker("auto", "tests", Path("my run"), {}) and 0))
 """
 
-ASK = "from sss.training.tracking import _logged_in; print(_logged_in())"
+ASK = "from sss.tracking import _logged_in; print(_logged_in())"
 
 KEY = "0123456789abcdef" * 2 + "01234567"
 

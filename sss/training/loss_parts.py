@@ -9,9 +9,8 @@ from typing import Any
 from pytorch_metric_learning import distances, losses, miners, reducers
 
 from sss.errors import InputError, one_line
+from sss.suggest import check_name
 from sss.training.discriminative import DiscriminativeLoss
-from sss.training.lean_parts import LEAN_PARTS
-from sss.training.names import check_name
 from sss.training.pair_losses import ModifiedNPairLoss, SigmoidPairLoss
 
 OWN_LOSSES: dict[str, Callable[..., Any]] = {
@@ -38,11 +37,14 @@ REFUSED: dict[str, dict[str, str]] = {
         "SoftTripleLoss": _CLASSES,
         "SphereFaceLoss": _CLASSES,
         "SubCenterArcFaceLoss": _CLASSES,
+        "HistogramLoss": "fails where two pixels have one direction",
         "InstanceLoss": "takes the number of a label for the number of a pixel",
         "CrossBatchMemory": "compares with earlier photos, in which the labels mean other regions",
         "DynamicSoftMarginLoss": "keeps a histogram over the steps that no checkpoint holds",
         "MultipleLosses": "is a list of losses; name one of them",
         "SelfSupervisedLoss": _VIEWS,
+        "SmoothAPLoss": "is wrong unless there are as many labels as pixels of each",
+        "TupletMarginLoss": "is not a number where two pixels have one direction",
         "VICRegLoss": _VIEWS,
         "BaseLossWrapper": _BASE,
         "BaseMetricLossFunction": _BASE,
@@ -122,8 +124,11 @@ def build_part(kind: str, name: str, options: dict[str, Any], **given: Any) -> A
     if name in REFUSED[kind]:
         raise InputError(f"{key}.name '{name}' cannot be used here: it {REFUSED[kind][name]}")
     check_name(f"{key}.name", name, part_names(kind))
-    part = OWN_LOSSES.get(name) if kind == "loss" else None
-    part = part or LEAN_PARTS.get(name) or getattr(_MODULES[kind], name)
+    own = OWN_LOSSES.get(name) if kind == "loss" else None
+    for other in given:
+        if own and other not in inspect.signature(own).parameters:
+            raise InputError(f"{key}.name '{name}' takes no {other}; leave loss.{other} out")
+    part = own or getattr(_MODULES[kind], name)
     _check_options(f"{key}.options", name, option_names(part), options)
     try:
         return part(**options, **given)
