@@ -44,20 +44,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _evaluate(options: EvaluationOptions) -> int:
-    from sss.evaluation.options import make_plan
+    from sss.evaluation.choose import make_plan
     from sss.evaluation.runner import run_photos
 
     started = time.monotonic()
-    share = own_share()
-    if share.local_size > 1:  # all processes of a machine share its cores
-        set_thread_count(threads_each(share.local_size))
+    rank = own_share()
+    if rank.local_size > 1:  # all processes of a machine share its cores
+        set_thread_count(threads_each(rank.local_size))
     check_writable(options.out)
     check_writable(options.cache, "--cache")
     with warnings.catch_warnings():
         if not sys.warnoptions:  # libraries warn of what only their callers could mend
             warnings.simplefilter("ignore")
         plan, names = make_plan(options)
-        own = share.of(list(enumerate(names)))
+        own = rank.of(list(enumerate(names)))
         progress = EvaluationProgress(len(own))
         results = run_photos(plan, own, options.jobs, progress.add)
         progress.clear()
@@ -65,8 +65,8 @@ def _evaluate(options: EvaluationOptions) -> int:
             "%d photos, %d results, %d of them made now",
             *(len(own), sum(len(one.records) for one in results), sum(one.made for one in results)),
         )
-        parts = share.gather(results)
-        if not share.first:
+        parts = rank.gather(results)
+        if not rank.first:
             return 0  # else torchrun would end the first one before its report is written
         results = [one for part in parts for one in part]
         failures = [line for one in results for line in one.failures]

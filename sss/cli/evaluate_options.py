@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from sss.cli.common import Parser
 from sss.errors import InputError
-from sss.splitter import MOST_LAYERS
-
-if TYPE_CHECKING:
-    from sss.evaluation.options import EvaluationOptions
+from sss.evaluation.options import EvaluationOptions
 
 LEAST_SIDE = 16
 """Of --max-side: a smaller photo shows nothing."""
@@ -52,8 +49,6 @@ def parse_options(arguments: list[str] | None = None) -> EvaluationOptions:
     if given["layers"] is not None:
         given["layers"] = layer_counts(given["layers"])
     _check_values(given)
-    from sss.evaluation.options import EvaluationOptions
-
     return EvaluationOptions(**given)
 
 
@@ -184,6 +179,8 @@ def layer_counts(text: str) -> tuple[int, ...]:
     Raises:
         InputError: Something else, or counts out of range.
     """
+    from sss.splitter import MOST_LAYERS
+
     counts: set[int] = set()
     for part in text.split(","):
         low, dash, high = part.strip().partition("-")
