@@ -25,7 +25,6 @@ from sss.distributed import own_share
 from sss.errors import InputError
 from sss.files import remove_partial_files, whole_file
 from sss.image.reading import read_photo
-from sss.imports import compiler_on_demand, not_installed
 from sss.layers.files import write_layers, write_report
 from sss.layers.overview import write_overview
 from sss.processes import describe_failure, keep_freed_memory, one_thread
@@ -189,15 +188,13 @@ class PhotoWorker:
 
 
 def _load_extractor(options: Options) -> FeatureExtractor:
-    # wandb is half a second, and only for the scripts of timm.
-    with not_installed("wandb"), compiler_on_demand():
-        from sss.models.checkpoints import DEFAULT_CHECKPOINT, pick_device
-        from sss.models.predictor import FeatureExtractor
+    from sss.models.checkpoints import DEFAULT_CHECKPOINT, pick_device
+    from sss.models.predictor import FeatureExtractor
 
-        device = pick_device(options.device)
-        if device.type == "cuda":
-            take_own_gpu()
-        return FeatureExtractor(options.checkpoint or DEFAULT_CHECKPOINT, device)
+    device = pick_device(options.device)
+    if device.type == "cuda":
+        take_own_gpu()
+    return FeatureExtractor(options.checkpoint or DEFAULT_CHECKPOINT, device)
 
 
 def take_own_gpu() -> None:
