@@ -29,7 +29,6 @@ from skimage.io import imread
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sss.cli.photo_worker import peak_memory_mb
-from sss.processes import keep_freed_memory
 from sss.spectral.grids import resize_linearly
 from sss.spectral.segmenter import SOLVERS, SoftSegmenter
 from sss.threads import set_thread_count, thread_count
@@ -49,7 +48,6 @@ def measure(options: argparse.Namespace, size: tuple[int, int]) -> dict[str, dic
     else:
         small = read_picture(options.photo, (min(size[0], 480), min(size[1], 640)))
         features = resize_linearly(gaussian(small, 2, channel_axis=2), size)
-    keep_freed_memory()  # as infer.py does
     segmenter = SoftSegmenter(solver=options.solver)
     segmenter(resize_linearly(photo, (170, 190)), resize_linearly(features, (170, 190)))
     peaks = {}

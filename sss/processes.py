@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -24,19 +23,6 @@ Task = TypeVar("Task", bound=Hashable)
 Outcome = TypeVar("Outcome")
 
 KILLED = "its process was killed, most likely for lack of memory; give a smaller --max-side"
-
-
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
-"""Options of glibc's ``mallopt`` (malloc.h)."""
-
-KEPT_ARRAY = 2**25
-"""Bytes of the largest array whose memory is kept: glibc takes no more."""
-
-KEPT_MEMORY = 2**28
-"""Bytes that are kept at most at the end of what is in use."""
-
-TAKEN_AHEAD = 2**26
-"""Bytes that are asked for at once; the kernel finds them where they are first used."""
 
 
 class Processes(Generic[Task, Outcome]):
@@ -226,19 +212,6 @@ def one_thread() -> Iterator[None]:
         finally:
             if torch:
                 torch.set_num_threads(threads)
-
-
-def keep_freed_memory() -> None:
-    """Let the next arrays have the memory of those that are gone, on Linux with the GNU C library.
-
-    By default it hands arrays of this size back to the kernel, which clears every page before it
-    gives it out again: a tenth of a second in each photo. Larger ones are handed back as before.
-    """
-    with suppress(OSError, AttributeError):
-        set_option = ctypes.CDLL(None).mallopt
-        set_option(M_MMAP_THRESHOLD, KEPT_ARRAY)
-        set_option(M_TRIM_THRESHOLD, KEPT_MEMORY)
-        set_option(M_TOP_PAD, TAKEN_AHEAD)
 
 
 def describe_failure(photo: object, error: Exception) -> str:

@@ -27,7 +27,7 @@ from sss.files import remove_partial_files, whole_file
 from sss.image.reading import read_photo
 from sss.layers.files import write_layers, write_report
 from sss.layers.overview import write_overview
-from sss.processes import describe_failure, keep_freed_memory, one_thread
+from sss.processes import describe_failure, one_thread
 from sss.spectral.segmenter import SoftLayers, SoftSegmenter
 from sss.threads import beside, thread_count
 
@@ -56,7 +56,6 @@ class PhotoWorker:
         self.options = options
         self.extractor: FeatureExtractor | None = None
         self.features_of: Callable[[np.ndarray], np.ndarray]
-        keep_freed_memory()
         with beside(load_compiled):
             if options.features is None:
                 self.extractor = self.features_of = _load_extractor(options)
