@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sss import __version__
-from sss.cli.compiled import load_compiled
 from sss.cli.progress import StageLine
 from sss.cli.split_options import AUTO, Options
 from sss.clock import Progress, StageClock
@@ -56,14 +55,13 @@ class PhotoWorker:
         self.options = options
         self.extractor: FeatureExtractor | None = None
         self.features_of: Callable[[np.ndarray], np.ndarray]
-        with beside(load_compiled):
-            if options.features is None:
-                self.extractor = self.features_of = _load_extractor(options)
-            else:
-                from sss.models.feature_files import read_features
+        if options.features is None:
+            self.extractor = self.features_of = _load_extractor(options)
+        else:
+            from sss.models.feature_files import read_features
 
-                path = options.features
-                self.features_of = lambda _photo: read_features(path)
+            path = options.features
+            self.features_of = lambda _photo: read_features(path)
         self.device = self._device()
         self.segmenter = SoftSegmenter(
             options.layers,
