@@ -193,27 +193,6 @@ def terminations_as_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let the numerical libraries use one thread.
-
-    The order in which threads add up numbers shows in the last bits, which the eigenvectors then
-    amplify: without this, layers would depend on the number of cores and on -j.
-    """
-    from threadpoolctl import threadpool_limits
-
-    torch = sys.modules.get("torch")
-    threads = torch.get_num_threads() if torch else 0
-    with threadpool_limits(1):
-        if torch:
-            torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            if torch:
-                torch.set_num_threads(threads)
-
-
 def describe_failure(photo: object, error: Exception) -> str:
     """One line that names the photo, what went wrong and, where known, what to do."""
     message = " ".join(str(error).split())

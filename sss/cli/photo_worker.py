@@ -8,7 +8,6 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,9 +25,9 @@ from sss.files import remove_partial_files, whole_file
 from sss.image.reading import read_photo
 from sss.layers.files import write_layers, write_report
 from sss.layers.overview import write_overview
-from sss.processes import describe_failure, one_thread
+from sss.processes import describe_failure
 from sss.spectral.segmenter import SoftLayers, SoftSegmenter
-from sss.threads import beside, thread_count
+from sss.threads import one_thread, thread_count
 
 if TYPE_CHECKING:
     from sss.models.predictor import FeatureExtractor
@@ -120,16 +119,15 @@ class PhotoWorker:
         if self.options.layers and count < self.options.layers:
             log.warning("%s: only %d layers, the photo has no more parts", path, count)
         _remove(folder / "report.json")  # without it a result counts as unfinished
-        overview = partial(write_overview, folder / "overview.png", photo, features, result.alpha)
-        with beside(overview):
-            with clock.stage("foreground"):
-                from sss.layers.foreground import foreground_colours
+        with clock.stage("foreground"):
+            from sss.layers.foreground import foreground_colours
 
-                foregrounds = foreground_colours(photo, result.alpha)
-            with clock.stage("write"):
-                write_layers(folder, photo, result.alpha, foregrounds)
-                del foregrounds  # the largest array of all
-                self._write_raw_features(folder / "features.npy", raw, photo)
+            foregrounds = foreground_colours(photo, result.alpha)
+        with clock.stage("write"):
+            write_overview(folder / "overview.png", photo, features, result.alpha)
+            write_layers(folder, photo, result.alpha, foregrounds)
+            del foregrounds  # the largest array of all
+            self._write_raw_features(folder / "features.npy", raw, photo)
         report = self._report(path, result, clock.seconds)
         report["total_seconds"] = round(time.perf_counter() - started, 3)
         report["startup_seconds"] = round(startup_seconds, 3)

@@ -22,7 +22,8 @@ from sss.evaluation.thumbnails import photo_picture, segmentation_picture, strip
 from sss.metrics.feature_scores import score_features
 from sss.metrics.layer_scores import score_layers
 from sss.metrics.mattes import score_mattes
-from sss.processes import describe_failure, one_thread
+from sss.processes import describe_failure
+from sss.threads import one_thread
 
 log = logging.getLogger(__name__)
 
