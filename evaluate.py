@@ -1,4 +1,4 @@
-"""Measure features and layers on labelled photos.
+"""Measure embeddings and layers on labelled photos.
 
     python evaluate.py --data scenes --photos 4                  # the bundled model, no data set
     python evaluate.py --config unet_npair.yaml --config small_cpu.yaml --data bsds500 -o report
@@ -14,18 +14,7 @@ from __future__ import annotations
 
 import sys
 
-from sss.cli.common import run_main
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line and evaluate; returns the exit code."""
-    from sss.evaluation.options import parse_options
-
-    options = parse_options(arguments)
-    from sss.evaluation.runner import run
-
-    return run(options)
-
+from sss.cli.evaluate import main
 
 if __name__ == "__main__":
-    sys.exit(run_main(main))
+    sys.exit(main())

@@ -8,4 +8,3 @@ cases = [case for case in tree.iter("testcase") if "golden" in case.get("classna
 ran = [case for case in cases if case.find("skipped") is None]
 if not cases or len(ran) < len(cases):
     sys.exit(f"the golden data is there, but only {len(ran)} of {len(cases)} golden tests ran")
-sys.stdout.write(f"all {len(ran)} golden tests ran\n")

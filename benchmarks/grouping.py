@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -25,9 +24,8 @@ from sss.data.sources import data_root, open_source
 from sss.evaluation.methods.base import LAYER_COUNTS
 from sss.evaluation.methods.pipeline import AUTO_SHARES
 from sss.metrics.region_metrics import region_scores
-from sss.models.checkpoints import DEFAULT_CHECKPOINT
-from sss.models.predictor import FeatureExtractor
-from sss.models.reduction import reduce_features
+from sss.models.predictor import Predictor, open_predictor
+from sss.models.reduction import reduce_embedding
 from sss.spectral.grids import resize_linearly
 from sss.spectral.grouping import group_components
 from sss.spectral.segmenter import SoftSegmenter
@@ -63,7 +61,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=20)
     options = parser.parse_args()
     dataset = open_source("bsds500", data_root(options.root), options.split)
-    extractor = FeatureExtractor(DEFAULT_CHECKPOINT, torch.device("cpu"))
+    extractor = open_predictor(device="cpu")
     rows: dict[str, list[list[float]]] = {}
     for index in tqdm(spread_evenly(len(dataset), options.photos)):
         for name, coverings in scores_of(*dataset[index], extractor).items():
@@ -75,12 +73,12 @@ def main() -> None:
 
 
 def scores_of(
-    pixels: np.ndarray, people: np.ndarray, extractor: FeatureExtractor
+    pixels: np.ndarray, people: np.ndarray, extractor: Predictor
 ) -> dict[str, list[float]]:
     """Covering per scale of every way, on one photo."""
     photo = pixels / 255.0
     embedding = extractor(photo)
-    reduced = reduce_features(embedding, photo)
+    reduced = reduce_embedding(embedding, photo)
     parts = SoftSegmenter().decompose(photo, reduced, embedding)
     size = parts.components.shape[:2]
     truth = people[:, *np.ix_(*(nearest(*sides) for sides in zip(size, photo.shape, strict=False)))]

@@ -19,17 +19,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from skimage.data import chelsea
 from skimage.io import imread
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sss.data.sources import data_root
-from sss.models.checkpoints import DEFAULT_CHECKPOINT
-from sss.models.predictor import FeatureExtractor
-from sss.models.reduction import reduce_features
-from sss.models.sizes import shrink
+from sss.image.resize import shrink_to_fit
+from sss.models.predictor import open_predictor
+from sss.models.reduction import reduce_embedding
 from sss.spectral.segmenter import LAYERS, SoftSegmenter
 
 SIDE = 0.35
@@ -82,8 +80,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("hair.png"))
     options = parser.parse_args()
     photo, truth = read(options)
-    embedding = FeatureExtractor(DEFAULT_CHECKPOINT, torch.device("cpu"))(photo)
-    features = reduce_features(embedding, shrink(photo))
+    embedding = open_predictor(device="cpu")(photo)
+    features = reduce_embedding(embedding, shrink_to_fit(photo))
     mattes = []
     for way, relaxed in (("refined", True), ("only enlarged", False)):
         started = time.perf_counter()

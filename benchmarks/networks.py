@@ -17,15 +17,14 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 import yaml
 from skimage import data
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sss.models.base import ModelConfig
-from sss.models.checkpoints import DEFAULT_CHECKPOINT, save_checkpoint
-from sss.models.predictor import FeatureExtractor
+from sss.models.checkpoints import save_checkpoint
+from sss.models.predictor import Predictor, open_predictor
 from sss.models.registry import build_network
 from sss.spectral.grids import resize_linearly
 from sss.threads import set_thread_count, thread_count
@@ -33,14 +32,14 @@ from sss.threads import set_thread_count, thread_count
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
-def extractor_of(config: str, device: torch.device) -> FeatureExtractor:
+def predictor_of(config: str, device: str) -> Predictor:
     """The network of a config with random weights."""
     model = yaml.safe_load((CONFIGS / f"{config}.yaml").read_text())["model"]
     settings = ModelConfig(**{**model, "weights": "none"})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "random.safetensors"
         save_checkpoint(path, build_network(settings).eval(), settings, {})
-        return FeatureExtractor(path, device)
+        return open_predictor(path, device)
 
 
 def main() -> None:
@@ -52,20 +51,18 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     set_thread_count(options.threads)
-    device = torch.device(options.device)
+    device = options.device
     width, height = map(int, options.size.split("x"))
     photo = resize_linearly((data.coffee() / 255).astype(np.float32), (height, width))
     print(f"{options.size}, {options.threads} threads, median of {options.runs} (lowest–highest)")
     for name in options.config or ["bundled", "unet_npair", "deeplab_npair"]:
         bundled = name == "bundled"
-        extractor = (
-            FeatureExtractor(DEFAULT_CHECKPOINT, device) if bundled else extractor_of(name, device)
-        )
-        extractor(photo)
+        predictor = open_predictor(device=device) if bundled else predictor_of(name, device)
+        predictor(photo)
         seconds = []
         for _ in range(options.runs):
             started = time.perf_counter()
-            extractor(photo)
+            predictor(photo)
             seconds.append(time.perf_counter() - started)
         spread = f"{min(seconds):.2f}–{max(seconds):.2f}"
         print(f"{name:>16}  {statistics.median(seconds):.2f} s ({spread})", flush=True)

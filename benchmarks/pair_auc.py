@@ -13,16 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sss.data.sources import data_root, open_source
 from sss.models.checkpoints import DEFAULT_CHECKPOINT
-from sss.models.colour import lab_features, with_position
-from sss.models.predictor import FeatureExtractor
+from sss.models.colour import lab_embedding, with_position
+from sss.models.predictor import open_predictor
 from sss.models.raw_encoder import RawEncoder
-from sss.models.reduction import reduce_features
+from sss.models.reduction import reduce_embedding
 from sss.training.validation import mean_pair_auc
 
 Embed = Callable[[np.ndarray], np.ndarray]
@@ -44,17 +43,17 @@ def main() -> None:
     options = parser.parse_args()
     dataset = open_source("bsds500", data_root(options.root), options.split)
 
-    rows: dict[str, Embed] = {"Lab colour": lab_features}
-    rows["Lab colour and position"] = placed(lab_features)
+    rows: dict[str, Embed] = {"Lab colour": lab_embedding}
+    rows["Lab colour and position"] = placed(lab_embedding)
     if options.encoder_weights:
         for stages in ([4], [1, 2, 3, 4, 5]):
             name = f"untrained {options.encoder}, stages {stages}"
             rows[name] = RawEncoder(options.encoder, options.encoder_weights, stages)
             rows[f"{name}, and position"] = placed(rows[name])
     for path in options.checkpoint or [DEFAULT_CHECKPOINT]:
-        extractor = FeatureExtractor(path, torch.device("cpu"))
-        rows[f"{path.name}, {extractor.config.dim}-D"] = lambda photo, e=extractor: e(photo / 255)
-        rows[f"{path.name}, reduced to 3-D"] = lambda photo, e=extractor: reduce_features(
+        extractor = open_predictor(path, "cpu")
+        rows[f"{path.name}, {extractor.dim}-D"] = lambda photo, e=extractor: e(photo / 255)
+        rows[f"{path.name}, reduced to 3-D"] = lambda photo, e=extractor: reduce_embedding(
             e(photo / 255), photo / 255
         )
     print(f"pair AUC on {min(options.photos, len(dataset))} photos of BSDS500 {options.split}")

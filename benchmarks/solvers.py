@@ -42,17 +42,16 @@ def agreement(a: np.ndarray, b: np.ndarray) -> float:
 
 def data_cases(data: str, split: str, count: int) -> Iterator[Case]:
     """Photos spread over a data set with the bundled model's features."""
-    from sss.models.checkpoints import DEFAULT_CHECKPOINT, pick_device
-    from sss.models.predictor import FeatureExtractor
-    from sss.models.reduction import reduce_features
+    from sss.models.predictor import open_predictor
+    from sss.models.reduction import reduce_embedding
 
     dataset = open_source(data, data_root(None), split)
     names = given_names(dataset)
-    extractor = FeatureExtractor(DEFAULT_CHECKPOINT, pick_device("cpu"))
+    extractor = open_predictor(device="cpu")
     for index in range(0, len(dataset), max(1, len(dataset) // count))[:count]:
         photo = dataset[index][0].astype(np.float32) / 255
         embedding = extractor(photo)
-        yield names[index], photo, reduce_features(embedding, photo), embedding
+        yield names[index], photo, reduce_embedding(embedding, photo), embedding
 
 
 def given_case(photo: Path, features: Path) -> Case:

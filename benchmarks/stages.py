@@ -28,7 +28,7 @@ from skimage.io import imread
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from sss.cli.photo_worker import peak_memory_mb
+from sss.processes import peak_memory_mb
 from sss.spectral.grids import resize_linearly
 from sss.spectral.segmenter import SOLVERS, SoftSegmenter
 from sss.threads import set_thread_count, thread_count

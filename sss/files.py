@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import time
@@ -57,6 +58,19 @@ def remove_partial_files(folder: Path, seconds: float = 0.0) -> None:
         with suppress(FileNotFoundError):  # somebody else was faster
             if not seconds or time.time() - partial.stat().st_mtime >= seconds:
                 partial.unlink()
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _umask() -> int:

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sss.errors import InputError
-from sss.files import whole_file
+from sss.files import file_sha256, whole_file
 
 
 def names(folder: Path) -> list[str]:
@@ -100,3 +101,11 @@ def test_two_writers_do_not_meet(tmp_path: Path) -> None:
         second.write_text("second")
     assert target.read_text() == "first"  # the last to finish
     assert names(tmp_path) == ["a.txt"]
+
+
+def test_sha256(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 5000
+    (tmp_path / "file").write_bytes(content)
+    assert file_sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+    with pytest.raises(InputError, match=r"cannot read .*nothing"):
+        file_sha256(tmp_path / "nothing")

@@ -13,11 +13,13 @@ from scipy.sparse.linalg import LinearOperator, eigsh, splu
 from skimage import data
 from threadpoolctl import threadpool_limits
 
-from sss.spectral.components import constrained_components, sample_pixels
+from sss.image.resize import resize_linearly
+from sss.spectral.components import constrained_components
 from sss.spectral.eigenvectors import SHIFT, smallest_eigenvectors
-from sss.spectral.grids import resize_linearly
+from sss.spectral.gradient import gradient_magnitude
 from sss.spectral.laplacian import matting_laplacian, superpixel_laplacian
-from sss.spectral.refinement import gradient_magnitude, relaxed_layers
+from sss.spectral.refinement import relaxed_layers
+from sss.spectral.sampling import sample_lattice_pixels
 from sss.spectral.stencil import matting_stencil
 from sss.spectral.superpixels import compute_superpixels
 from sss.threads import set_thread_count
@@ -90,7 +92,7 @@ def test_components_take_no_longer_than_a_hundred_products_of_their_equations() 
     rng = np.random.default_rng(0)
     vectors = np.linalg.qr(rng.standard_normal((10_800, 100)))[0]
     values = np.sort(rng.random(100)) * 1e-3
-    pixels = sample_pixels(SIZE, 2000)
+    pixels = sample_lattice_pixels(SIZE, 2000)
     start = np.arange(len(pixels)) % 20
     basis = vectors[pixels]
     stack = rng.random((20, len(pixels), 1))

@@ -4,42 +4,34 @@ from __future__ import annotations
 
 import torch
 
-from sss.cuda.tensors import Array, as_tensor
-from sss.spectral.solvers.dissection import REACH
-from sss.spectral.stencil import AHEAD, MATTING_EPSILON
+from sss.spectral.stencil import AHEAD, MATTING_EPSILON, REACH
 
 BAND_PIXELS = 2**19
-"""Worked on at a time: 900 bytes each."""
+"""900 bytes each while they are worked on."""
 
 
 def matting_stencil(
-    photo: Array, epsilon: float = MATTING_EPSILON, device: torch.device | str = "cpu"
+    photo: torch.Tensor, epsilon: float = MATTING_EPSILON, band_pixels: int = BAND_PIXELS
 ) -> torch.Tensor:
     """Matting Laplacian of Levin et al. (TPAMI 2008).
 
     Args:
-        photo: (H, W, 3) float in [0, 1], H and W at least 3; a tensor decides on the device.
+        photo: (H, W, 3) float in [0, 1], H and W at least 3.
         epsilon: Regularisation ε.
-        device: Where to work.
+        band_pixels: Worked on at a time.
 
     Returns:
         (13, H+4, W+4) in the photo's precision, as
         :func:`sss.spectral.stencil.matting_stencil` gives it. Computed in double precision.
-
-    Raises:
-        ValueError: The photo is smaller than a window.
     """
-    picture = as_tensor(photo, device)
-    height, width = picture.shape[:2]
-    if min(height, width) < 3:
-        raise ValueError(f"photo is {height}×{width}, a matting window needs 3×3 or more")
-    stencil = picture.new_zeros((len(AHEAD) + 1, height + 2 * REACH, width + 2 * REACH))
-    rows = max(1, BAND_PIXELS // width)
+    height, width = photo.shape[:2]
+    stencil = photo.new_zeros((len(AHEAD) + 1, height + 2 * REACH, width + 2 * REACH))
+    rows = max(1, band_pixels // width)
     for first in range(0, height, rows):
         end = min(first + rows, height)
         # Windows that reach beyond the band are worked out twice, so that bands do not add up.
         above, below = max(first - 2, 0), min(end + 2, height)
-        band = _of_windows(picture[above:below].permute(2, 0, 1).double(), epsilon / 9)
+        band = _of_windows(photo[above:below].permute(2, 0, 1).double(), epsilon / 9)
         inner = band[:, first - above : end - above]
         stencil[:, first + REACH : end + REACH, REACH:-REACH] = inner
     return stencil

@@ -1,4 +1,4 @@
-"""The spectral core on a torch device; see :mod:`sss.cuda.backend`."""
+"""The steps on all pixels of a photo on a torch device; see :mod:`sss.spectral.backend`."""
 
 from __future__ import annotations
 
@@ -7,47 +7,41 @@ from functools import partial
 import numpy as np
 import torch
 
-from sss.cuda import components, eigenvectors, grids, refinement, stencil, upsampling
-from sss.cuda.tensors import Array, as_tensor
+from sss.cuda.gradient import gradient_magnitude
+from sss.cuda.refinement import TorchSystem
+from sss.cuda.resize import resize_linearly
+from sss.cuda.stencil import matting_stencil
+from sss.cuda.upsampling import enlarge_along_photo
+from sss.spectral.refinement import relaxed_layers
 
 
 class TorchBackend:
-    """Functions as of :class:`sss.cuda.backend.NumpyBackend`, which give tensors.
+    """A :class:`sss.spectral.backend.Backend` of tensors, which stay on the device between steps.
 
     Args:
         device: Of torch. ``cpu`` works as well: that is how this is tested without a GPU.
     """
 
+    resize_linearly = staticmethod(resize_linearly)
+    matting_stencil = staticmethod(matting_stencil)
+    gradient_magnitude = staticmethod(gradient_magnitude)
+    relaxed_layers = staticmethod(partial(relaxed_layers, system=TorchSystem))
+    enlarge_along_photo = staticmethod(enlarge_along_photo)
+
     def __init__(self, device: torch.device | str) -> None:
         self.device = torch.device(device)
-        here = self.device
-        self.resize_linearly = partial(grids.resize_linearly, device=here)
-        self.matting_stencil = partial(stencil.matting_stencil, device=here)
-        self.gradient_magnitude = partial(refinement.gradient_magnitude, device=here)
-        self.smallest_eigenvectors = partial(eigenvectors.smallest_eigenvectors, device=here)
-        self.constrained_components = partial(components.constrained_components, device=here)
-        self.relaxed_layers = partial(refinement.relaxed_layers, device=here)
-        self.enlarge_along_photo = partial(upsampling.enlarge_along_photo, device=here)
 
     def upload(self, array: np.ndarray) -> torch.Tensor:
         """To the device, in single precision."""
-        return as_tensor(array, self.device, torch.float32)
+        # Torch knows no negative strides and warns of arrays that may not be written to.
+        writable = np.require(array, np.float32, requirements=["C", "W"])
+        return torch.from_numpy(writable).to(self.device)
 
-    def download(self, tensor: Array) -> np.ndarray:
+    def download(self, array: torch.Tensor) -> np.ndarray:
         """To the processor, waiting for what is under way."""
-        if isinstance(tensor, np.ndarray):
-            return tensor
-        return tensor.contiguous().cpu().numpy()
+        return array.contiguous().cpu().numpy()
 
     def wait(self) -> None:
         """Wait for what is under way."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-
-    def largest_first(self, raw: Array, floor: float) -> tuple[np.ndarray, np.ndarray]:
-        """See :meth:`sss.cuda.backend.NumpyBackend.largest_first`."""
-        tensor = as_tensor(raw, self.device)
-        alpha = refinement.valid_alpha(tensor, floor)
-        areas = alpha.sum(dim=(0, 1), dtype=torch.float64)
-        order = torch.argsort(areas, descending=True, stable=True)
-        return self.download(alpha[..., order]), self.download(tensor[..., order])

@@ -8,28 +8,25 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from sss.cuda.grids import resize_linearly
-from sss.cuda.tensors import Array, as_tensor
+from sss.cuda.resize import resize_linearly
 from sss.spectral.upsampling import EPSILON, WINDOW
 
 
 def enlarge_along_photo(
-    layers: Array, small: Array, photo: Array, device: torch.device | str = "cpu"
+    layers: torch.Tensor, small: torch.Tensor, photo: torch.Tensor
 ) -> torch.Tensor:
     """Enlarge layers so that their edges are the photo's.
 
     Args:
-        layers: (h, w, K), of the photo shrunk; a tensor decides on the device.
+        layers: (h, w, K), of the photo shrunk.
         small: (h, w, 3) that photo.
         photo: (H, W, 3) float32 in [0, 1].
-        device: Where to work.
 
     Returns:
         (H, W, K) float32.
     """
-    large = as_tensor(photo, device)
-    alpha = as_tensor(layers, large.device).double().permute(2, 0, 1)  # (K, h, w)
-    guide = as_tensor(small, large.device).double().permute(2, 0, 1)  # (3, h, w)
+    alpha = layers.double().permute(2, 0, 1)  # (K, h, w)
+    guide = small.double().permute(2, 0, 1)  # (3, h, w)
     mean = _box_mean(guide)
     products = _box_mean((guide[:, None] * guide).flatten(0, 1)).unflatten(0, (3, 3))
     covariance = products - mean[:, None] * mean
@@ -42,8 +39,8 @@ def enlarge_along_photo(
         slopes = torch.einsum("hwij,jhw->ihw", inverse, shared)
         offset = level - (slopes * mean).sum(dim=0)
         means = _box_mean(torch.cat([slopes, offset[None]])).float().permute(1, 2, 0)
-        enlarged = resize_linearly(means, large.shape[:2])
-        parts.append((enlarged[..., :3] * large).sum(dim=2) + enlarged[..., 3])
+        enlarged = resize_linearly(means, photo.shape[:2])
+        parts.append((enlarged[..., :3] * photo).sum(dim=2) + enlarged[..., 3])
     return torch.stack(parts, dim=2)
 
 

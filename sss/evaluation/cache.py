@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -15,13 +14,12 @@ import numpy as np
 from PIL import Image
 
 from sss import __version__
-from sss.evaluation.records import METRICS, Record
-from sss.evaluation.samples import Sample
+from sss.evaluation.records import Record, record_from_json, record_key
 from sss.files import remove_partial_files, whole_file
 
 log = logging.getLogger(__name__)
 
-METRICS_VERSION = 4
+METRICS_VERSION = 5
 """Raised with every change of metrics, methods or features that changes figures: what was computed
 before is then computed anew."""
 
@@ -55,7 +53,7 @@ class Cache:
         """The record under ``key``; None if there is none or it cannot be used."""
         path = self.folder / f"{key}.json"
         try:
-            record = _as_record(json.loads(path.read_text(encoding="utf-8")))
+            record = record_from_json(path.read_text(encoding="utf-8"))
             if record.key != key or record_key(record.settings) != key:
                 raise ValueError("it belongs to another key")
             if record.kind == "layers":
@@ -77,11 +75,11 @@ class Cache:
 
         Raises:
             InputError: The folder cannot be written to.
-            ValueError: A figure is not finite.
+            ValueError: A score is not finite.
         """
         text = json.dumps(asdict(record), allow_nan=False, ensure_ascii=False)
         if pictures is not None:
-            write_webp(self.picture(record.key), pictures)
+            _write_webp(self.picture(record.key), pictures)
         with whole_file(self.folder / f"{record.key}.json") as partial:
             partial.write_text(text + "\n", encoding="utf-8")
 
@@ -91,41 +89,17 @@ class Cache:
 
     def write_sample(self, name: str, photo: np.ndarray, truth: np.ndarray) -> None:
         """Keep the pictures of a photo and its truth, (h, w, 3) uint8 each."""
-        write_webp(self.folder / f"photo-{name}.webp", photo)
-        write_webp(self.folder / f"truth-{name}.webp", truth)
+        _write_webp(self.folder / f"photo-{name}.webp", photo)
+        _write_webp(self.folder / f"truth-{name}.webp", truth)
 
     def tidy(self) -> None:
         """Remove what processes left that were killed while they wrote."""
         remove_partial_files(self.folder, STALE_SECONDS)
 
 
-def write_webp(path: Path, picture: np.ndarray) -> None:
-    """Write an (h, w, 3) uint8 picture whole or not at all."""
+def _write_webp(path: Path, picture: np.ndarray) -> None:
     with whole_file(path) as partial:
         Image.fromarray(picture).save(partial, quality=WEBP_QUALITY)
-
-
-def record_key(settings: dict[str, Any]) -> str:
-    """SHA-256 of the settings' canonical JSON.
-
-    Raises:
-        ValueError: They hold NaN or infinite numbers.
-        TypeError: They hold something that is not of JSON.
-    """
-    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def sample_hash(sample: Sample) -> str:
-    """SHA-256 of a photo's pixels and of its truth; its name does not matter."""
-    digest = hashlib.sha256()
-    arrays = [sample.photo, sample.regions, sample.instances]
-    for matte in sample.mattes:
-        arrays += [matte.alpha, matte.trimap]
-    for array in arrays:
-        digest.update(f"{array.dtype.str} {array.shape} ".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
 
 
 @cache
@@ -133,20 +107,3 @@ def code_versions() -> dict[str, Any]:
     """What of the program and its libraries a result depends on."""
     packages = {package: version(package) for package in PACKAGES}
     return {"metrics": METRICS_VERSION, "sss": __version__, **packages}
-
-
-def _as_record(content: Any) -> Record:
-    """A record from its JSON.
-
-    Raises:
-        ValueError: It is not one, or not of this version.
-    """
-    names = {field.name for field in fields(Record)}
-    if not isinstance(content, dict) or content.keys() != names:
-        raise ValueError("not a record of this version")
-    scales = len(content["scales"])
-    for metric, figures in content["figures"].items():
-        if metric not in METRICS or len(figures) != scales:
-            raise ValueError(f"its figures of {metric} are not those of {scales} scales")
-        content["figures"][metric] = [(float(total), float(weight)) for total, weight in figures]
-    return Record(**content)

@@ -22,27 +22,40 @@ from sss.evaluation.models import (
     network_model,
     unique_labels,
 )
-from sss.evaluation.options import Options
 
 log = logging.getLogger(__name__)
 
 
-def chosen_models(options: Options, photos: Sequence[str]) -> list[Model]:
+def chosen_models(
+    photos: Sequence[str],
+    configs: Sequence[str] = (),
+    checkpoints: Sequence[Path] = (),
+    features: Sequence[str] = (),
+    encoders: Sequence[str] = (),
+    *,
+    runs: Path,
+    seed: int = 0,
+) -> list[Model]:
     """All models that the command line names, with unique labels.
 
     Args:
-        options: Of the command line.
-        photos: Names of the photos, for which files of features must be there.
+        photos: Names of the photos, for which files of embeddings must be there.
+        configs: See :func:`config_model`.
+        checkpoints: Files or run folders.
+        features: Folders of files, or words of :data:`sss.evaluation.models.COLOURS`.
+        encoders: ``NAME`` or ``NAME=WEIGHTS``.
+        runs: Folder of the runs.
+        seed: Of random weights.
 
     Raises:
         InputError: One of them cannot be had.
     """
-    models: list[Any] = [config_model(name, options.runs) for name in options.config]
-    models += [network_model(path) for path in options.checkpoint]
-    for text in options.features:
+    models: list[Any] = [config_model(name, runs) for name in configs]
+    models += [network_model(path) for path in checkpoints]
+    for text in features:
         is_word = text in COLOURS
         models.append(ColourModel(text, text) if is_word else file_model(Path(text), photos))
-    models += [encoder_model(text, options.seed) for text in options.encoder]
+    models += [encoder_model(text, seed) for text in encoders]
     labels = unique_labels([model.label for model in models])
     return [
         dataclasses.replace(model, label=label) for model, label in zip(models, labels, strict=True)

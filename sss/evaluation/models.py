@@ -1,24 +1,21 @@
-"""Where features come from: networks, files, plain encoders, colours."""
+"""Where embeddings come from: networks, files, plain encoders, colours."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from sss.errors import InputError
-from sss.evaluation.samples import Sample
+from sss.files import file_sha256
+from sss.metrics.samples import Sample
 
-if TYPE_CHECKING:
-    import torch
-
-Features = Callable[[Sample], np.ndarray]
-"""Maps a sample to the (H, W, D) float32 features of its photo."""
+Embedder = Callable[[Sample], np.ndarray]
+"""Maps a sample to the (H, W, D) float32 embedding of its photo, or, where that has more than a
+megapixel, (h, w, D) of the photo shrunk to it."""
 
 COLOURS = ("lab", "lab+position")
 """Words in place of a folder of features."""
@@ -28,7 +25,7 @@ _SUFFIXES = (".npy", ".npz", ".mat", ".png", ".jpg", ".jpeg", ".webp", ".tif", "
 
 
 class Model(Protocol):
-    """A source of features; can be sent to other processes."""
+    """A source of embeddings; can be sent to other processes."""
 
     @property
     def label(self) -> str:
@@ -36,11 +33,11 @@ class Model(Protocol):
         ...
 
     def settings(self, photo: str) -> dict[str, Any]:
-        """All that the features of the photo of this name depend on besides the photo."""
+        """All that the embedding of the photo of this name depends on besides the photo."""
         ...
 
-    def open(self, device: str) -> Features:
-        """Load what it takes to make features.
+    def open(self, device: str) -> Embedder:
+        """Load what it takes to make embeddings.
 
         Raises:
             InputError: It cannot be had here.
@@ -66,14 +63,12 @@ class NetworkModel:
         """The weights; the checkpoint also says the scales."""
         return {"checkpoint": self.sha256}
 
-    def open(self, device: str) -> Features:
+    def open(self, device: str) -> Embedder:
         """Load the network."""
-        from sss.models.predictor import FeatureExtractor
-        from sss.spectral.grids import resize_linearly
+        from sss.models.predictor import open_predictor
 
-        extractor = FeatureExtractor(self.path, _pick_device(device))
-        # Those of a large photo are made from a smaller one, as when it is split.
-        return lambda sample: resize_linearly(extractor(sample.photo), sample.photo.shape[:2])
+        predictor = open_predictor(self.path, device)
+        return lambda sample: predictor(sample.photo)
 
 
 @dataclass(frozen=True)
@@ -99,13 +94,12 @@ class EncoderModel:
         seeded = {"seed": self.seed} if self.weights == "none" else {}
         return {"encoder": self.encoder, "weights": self.identity, **seeded}
 
-    def open(self, device: str) -> Features:
+    def open(self, device: str) -> Embedder:
         """Load the encoder."""
+        from sss.models.device import pick_device
         from sss.models.raw_encoder import RawEncoder
 
-        encoder = RawEncoder(
-            self.encoder, self.weights, device=_pick_device(device), seed=self.seed
-        )
+        encoder = RawEncoder(self.encoder, self.weights, device=pick_device(device), seed=self.seed)
         return lambda sample: encoder(sample.photo)
 
 
@@ -123,13 +117,13 @@ class FileModel:
 
     def settings(self, photo: str) -> dict[str, Any]:
         """The file's content."""
-        return {"file": _file_sha256(self.files[photo])}
+        return {"file": file_sha256(self.files[photo])}
 
-    def open(self, device: str) -> Features:
+    def open(self, device: str) -> Embedder:
         """Nothing to load."""
-        from sss.models.feature_files import read_features
+        from sss.models.feature_files import read_embedding
 
-        return lambda sample: read_features(self.files[sample.name])
+        return lambda sample: read_embedding(self.files[sample.name])
 
 
 @dataclass(frozen=True)
@@ -148,13 +142,13 @@ class ColourModel:
         """Which of both."""
         return {"colour": self.colour}
 
-    def open(self, device: str) -> Features:
+    def open(self, device: str) -> Embedder:
         """Nothing to load."""
-        from sss.models.colour import lab_features, with_position
+        from sss.models.colour import lab_embedding, with_position
 
         if self.colour == "lab+position":
-            return lambda sample: with_position(lab_features(sample.photo))
-        return lambda sample: lab_features(sample.photo)
+            return lambda sample: with_position(lab_embedding(sample.photo))
+        return lambda sample: lab_embedding(sample.photo)
 
 
 def network_model(path: Path, label: str | None = None) -> NetworkModel:
@@ -169,7 +163,7 @@ def network_model(path: Path, label: str | None = None) -> NetworkModel:
     load_checkpoint(file)  # rather now than after an hour
     in_run = file.stem in ("best", "last")
     label = label or (file.absolute().parent.name if in_run else file.stem)
-    return NetworkModel(label, file, _file_sha256(file))
+    return NetworkModel(label, file, file_sha256(file))
 
 
 def encoder_model(text: str, seed: int) -> EncoderModel:
@@ -190,7 +184,7 @@ def encoder_model(text: str, seed: int) -> EncoderModel:
         libraries = ("segmentation-models-pytorch", "timm")
         identity = " ".join([weights, *(f"{name} {version(name)}" for name in libraries)])
     elif weights != "none":
-        identity = _file_sha256(Path(weights).expanduser())
+        identity = file_sha256(Path(weights).expanduser())
     return EncoderModel(f"raw {encoder}", encoder, weights, identity, seed)
 
 
@@ -234,23 +228,3 @@ def unique_labels(labels: Sequence[str]) -> list[str]:
             candidate = f"{label}-{number}"
         found.append(candidate)
     return found
-
-
-def _pick_device(name: str) -> torch.device:
-    """The device; of several GPUs, the one that torchrun means for this process."""
-    import torch
-
-    from sss.models.checkpoints import pick_device
-
-    device = pick_device(name)
-    if device.type == "cuda":
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return device
-
-
-def _file_sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error

@@ -15,7 +15,8 @@ from sss.data.base import UNLABELLED, InstanceDataset, MissingDataError, RegionD
 from sss.data.scenes import LABEL_ALPHA, SceneDataset
 from sss.data.sources import ROOT_VARIABLE, SOURCES, open_source
 from sss.errors import InputError
-from sss.evaluation.samples import Matte, Sample, SampleDataset
+from sss.evaluation.samples import SampleDataset
+from sss.metrics.samples import Matte, Sample
 from sss.training.validation import spread_evenly
 
 SCENES = {"val": (1, 32), "test": (2, 100)}

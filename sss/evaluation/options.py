@@ -1,28 +1,21 @@
-"""The command line of evaluate.py."""
+"""What is asked of an evaluation, and the plan that follows from it."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from sss.cli.common import Parser
-from sss.errors import InputError
-
-MIN_SIDE = 16
-"""Of --max-side: a smaller photo shows nothing."""
-
-MOST_LAYERS = 40
-"""More layers than components to group make no sense."""
-
-CACHE = Path("runs") / "cache"
+from sss.data.sources import data_root
+from sss.evaluation.choose_models import bundled_model, chosen_models
+from sss.evaluation.methods.registry import chosen_methods
+from sss.evaluation.open_samples import open_samples
+from sss.evaluation.plan import Plan
 
 
 @dataclass(frozen=True)
-class Options:
-    """What the command line asked for; the attributes are its options."""
+class EvaluationOptions:
+    """What is asked of an evaluation; the attributes are the options of ``evaluate.py``."""
 
     config: list[str]
     checkpoint: list[Path]
@@ -47,190 +40,41 @@ class Options:
     project: str
 
 
-class _Methods(argparse.Action):
-    """``--help``, whose list of methods takes seconds to import."""
-
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**{**given, "nargs": 0, "dest": argparse.SUPPRESS})
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from sss.evaluation.methods.registry import METHODS
-
-        lines = [f"  {name:18}{method.title}" for name, method in METHODS.items()]
-        parser.epilog = "\n".join(["methods:", *lines, "", str(parser.epilog)])
-        parser.print_help()
-        parser.exit()
-
-
-def parse_options(arguments: list[str] | None = None) -> Options:
-    """Read the command line.
+def make_plan(options: EvaluationOptions) -> tuple[Plan, list[str]]:
+    """Check all that was asked for; the names of the photos come with the plan.
 
     Raises:
-        InputError: Unknown options or values that make no sense.
-        SystemExit: After --help.
+        InputError: Data, models or methods cannot be used.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if not arguments:
-        raise InputError(
-            "nothing to do; give a data set, as in: python evaluate.py --data bsds500 "
-            "(--help lists the options)"
-        )
-    given = vars(_parser().parse_args(arguments))
-    if given["layers"] is not None:
-        given["layers"] = layer_counts(given["layers"])
-    _check_values(given)
-    return Options(**given)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="evaluate.py",
-        description="Run models and methods over labelled photos; measure features and layers, "
-        "and write OUT/index.html with tables, pictures and plots.",
-        epilog="Exit code: 0 if all photos are done, 2 if something given could not be used.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        add_help=False,
+    methods = chosen_methods(options.method, options.layers)
+    data: dict[str, Any] = {
+        "name": options.data,
+        "root": data_root(options.root),
+        "split": options.split,
+        "folder": options.folder,
+        "labels": options.labels,
+        "photos": options.photos,
+    }
+    dataset = open_samples(**data)
+    photos = [dataset.name(index) for index in range(len(dataset))]
+    models = chosen_models(
+        photos,
+        options.config,
+        options.checkpoint,
+        options.features,
+        options.encoder,
+        runs=options.runs,
+        seed=options.seed,
     )
-    parser.add_argument("-h", "--help", action=_Methods, help="show this and exit")
-    parser.add_argument(
-        "-o", "--out", type=Path, default=Path("report"), help="folder of the report"
+    if not models and any(method.needs == "embedding" for method in methods):
+        models = [bundled_model()]
+    plan = Plan(
+        data,
+        options.max_side,
+        tuple(models),
+        tuple(methods),
+        options.seed,
+        options.cache.expanduser(),
+        options.device,
     )
-    _add_models(parser.add_argument_group("models, any number of them (default: the bundled one)"))
-    _add_data(parser.add_argument_group("data"))
-    _add_methods(parser.add_argument_group("methods"))
-    _add_run(parser.add_argument_group("run"))
-    return parser
-
-
-def _add_models(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--config",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="config or run folder of train.py: its newest run's best weights",
-    )
-    group.add_argument(
-        "--checkpoint",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="P",
-        help=".safetensors file or run folder",
-    )
-    group.add_argument(
-        "--features",
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="features made elsewhere, one file per photo: DIR/PHOTO.npy, .npz, .mat or image; "
-        "or the words lab, lab+position for the photo's colours",
-    )
-    group.add_argument(
-        "--encoder",
-        action="append",
-        default=[],
-        metavar="NAME[=WEIGHTS]",
-        help="an encoder as it is, untrained by us; WEIGHTS: imagenet (default), none, or a file",
-    )
-    group.add_argument(
-        "--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are (runs)"
-    )
-
-
-def _add_data(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--data", required=True, metavar="NAME", help="bsds500, coco_instances, scenes, …"
-    )
-    group.add_argument("--split", default="val", help="part of it (default: val)")
-    group.add_argument("--labels", metavar="MODE", help="which labels, where a set has several")
-    group.add_argument(
-        "--root",
-        metavar="DIR",
-        help="folder of all data sets (default: the environment's SSS_DATA)",
-    )
-    group.add_argument("--folder", type=Path, metavar="DIR", help="folder of this data set itself")
-    group.add_argument(
-        "--photos", type=int, metavar="N", help="only so many, spread evenly over the set"
-    )
-    group.add_argument(
-        "--max-side", type=int, metavar="PX", help="shrink larger photos and their truth first"
-    )
-
-
-def _add_methods(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--method",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="one of the list below; may be given several times (default: sss)",
-    )
-    group.add_argument(
-        "--layers",
-        metavar="COUNTS",
-        help="numbers of layers or clusters to try, as 2-12 (default) or 2,3,5,8",
-    )
-    group.add_argument("--seed", type=int, default=0, help="of all random choices (default: 0)")
-
-
-def _add_run(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "-j", "--jobs", type=int, default=1, metavar="N", help="photos done at once (default: 1)"
-    )
-    group.add_argument(
-        "--device",
-        default="auto",
-        choices=["auto", "cpu", "cuda"],
-        help="for networks; auto takes a GPU if there is one (default: auto)",
-    )
-    group.add_argument(
-        "--cache",
-        type=Path,
-        default=CACHE,
-        metavar="DIR",
-        help=f"results that need not be computed again (default: {CACHE})",
-    )
-    group.add_argument(
-        "--wandb",
-        default="auto",
-        choices=["auto", "online", "offline", "disabled"],
-        help="Weights & Biases; auto is online when somebody is logged in (default: auto)",
-    )
-    group.add_argument(
-        "--project", default="semantic-soft-segmentation", help="project of Weights & Biases"
-    )
-
-
-def layer_counts(text: str) -> tuple[int, ...]:
-    """``--layers``: ``2-12``, ``2,3,5`` or both mixed, as ``2-4,8``; ascending.
-
-    Raises:
-        InputError: Something else, or counts out of range.
-    """
-    counts: set[int] = set()
-    for part in text.split(","):
-        low, dash, high = part.strip().partition("-")
-        last = high if dash else low
-        if not (low.isdecimal() and last.isdecimal()):
-            break
-        if not 1 <= int(low) <= int(last) <= MOST_LAYERS:
-            break
-        counts.update(range(int(low), int(last) + 1))
-    else:
-        return tuple(sorted(counts))
-    raise InputError(
-        f"--layers is '{text}', expected counts from 1 to {MOST_LAYERS}, as in 2-12 or 2,3,5,8"
-    )
-
-
-def _check_values(given: dict[str, Any]) -> None:
-    if given["jobs"] < 1:
-        raise InputError(f"-j is {given['jobs']}, expected 1 or more")
-    if not 0 <= given["seed"] < 2**32:
-        raise InputError(f"--seed is {given['seed']}, expected 0 to {2**32 - 1}")
-    if given["photos"] is not None and given["photos"] < 1:
-        raise InputError(f"--photos is {given['photos']}, expected 1 or more")
-    if given["max_side"] is not None and given["max_side"] < MIN_SIDE:
-        raise InputError(f"--max-side is {given['max_side']}, expected {MIN_SIDE} or more pixels")
+    return plan, photos

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from sss.evaluation.cache import code_versions, record_key, sample_hash
+from sss.evaluation.cache import code_versions
 from sss.evaluation.methods.base import Method
 from sss.evaluation.models import Model
-from sss.evaluation.samples import Sample
+from sss.evaluation.records import record_key
+from sss.evaluation.samples import sample_hash
+from sss.metrics.samples import Sample
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Plan:
     Attributes:
         data: Arguments of :func:`sss.evaluation.open_samples.open_samples`.
         max_side: Longer photos are shrunk to it first.
-        models: Sources of features, measured by themselves and given to methods.
+        models: Sources of embeddings, measured by themselves and given to methods.
         methods: What is run.
         seed: Of all random choices.
         cache: Folder of the results.
@@ -40,7 +42,7 @@ class Plan:
         layers = (
             entry_name(method, model)
             for method in self.methods
-            for model in (self.models if method.needs == "features" else (None,))
+            for model in (self.models if method.needs == "embedding" else (None,))
         )
         return (*(model.label for model in self.models), *layers)
 
@@ -51,8 +53,8 @@ class Job:
 
     Attributes:
         entry: Row of the tables.
-        model: Where its features come from; None for methods without features.
-        method: What to run; None to measure the features themselves.
+        model: Where its embedding comes from; None for methods without one.
+        method: What to run; None to measure the embedding itself.
         settings: All that the result depends on.
     """
 
@@ -66,18 +68,9 @@ class Job:
         """Names the result in the cache."""
         return record_key(self.settings)
 
-    @property
-    def kind(self) -> Literal["features", "layers"]:
-        """What is measured."""
-        return "features" if self.method is None else "layers"
 
-
-def jobs_of(plan: Plan, sample: Sample) -> list[Job]:
+def jobs_of(plan: Plan, sample: Sample) -> Iterator[Job]:
     """All that is to be measured on a photo, one model after the other."""
-    return list(_jobs(plan, sample))
-
-
-def _jobs(plan: Plan, sample: Sample) -> Iterator[Job]:
     common = {"versions": code_versions(), "sample": sample_hash(sample), "seed": plan.seed}
     labelled = bool((sample.regions >= 0).any())
     for model in plan.models:
@@ -85,7 +78,7 @@ def _jobs(plan: Plan, sample: Sample) -> Iterator[Job]:
         if labelled:
             yield Job(model.label, model, None, settings)
         for method in plan.methods:
-            if method.needs == "features":
+            if method.needs == "embedding":
                 described = {**settings, "method": describe_method(method)}
                 yield Job(entry_name(method, model), model, method, described)
     for method in plan.methods:

@@ -1,115 +1,30 @@
-"""What the evaluation measures: the list of metrics, and one photo's figures."""
+"""The scores of one entry on one photo, as they are kept and reported."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+import json
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-Group = Literal["features", "regions", "instances", "mattes"]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A column of the result tables.
-
-    Attributes:
-        name: Key in records and CSV.
-        title: For people.
-        group: What it is measured on.
-        higher: Whether more is better.
-        parts: Names of two metrics whose harmonic mean this one is (F-measures); else empty.
-    """
-
-    name: str
-    title: str
-    group: Group
-    higher: bool = True
-    parts: tuple[str, ...] = ()
-
-
-def _distances(name: str, title: str) -> list[Metric]:
-    return [
-        Metric(f"{name}_{band}", f"{title}, {band} pairs", "features", name != "eer")
-        for band in DISTANCE_BANDS
-    ]
-
-
-DISTANCE_BANDS = {"near": (0.0, 0.05), "middle": (0.05, 0.2), "far": (0.2, 2.0)}
-"""Distance between two pixels as a share of the photo's diagonal, [low, high)."""
-
-SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 10**12)}
-"""COCO's classes of object area in pixels, [low, high)."""
-
-_INSTANCES = [
-    Metric("instance_iou", "mean best IoU", "instances"),
-    Metric("instance_soft_iou", "mean best soft IoU", "instances"),
-    Metric("recall_50", "recall at IoU 0.5", "instances"),
-    Metric("recall_75", "recall at IoU 0.75", "instances"),
-]
-
-_MATTES = [
-    Metric("matte_soft_iou", "soft IoU", "mattes"),
-    Metric("matte_sad", "SAD / 1000", "mattes", higher=False),
-    Metric("matte_mse", "MSE", "mattes", higher=False),
-    Metric("matte_gradient", "gradient error / 1000", "mattes", higher=False),
-    Metric("matte_connectivity", "connectivity error / 1000", "mattes", higher=False),
-]
-
-_ALL = [
-    Metric("pair_auc", "pair AUC", "features"),
-    *_distances("pair_auc", "pair AUC"),
-    Metric("eer", "equal error rate", "features", higher=False),
-    *_distances("eer", "equal error rate"),
-    Metric("precision_at_1", "precision@1", "features"),
-    *_distances("precision_at_1", "precision@1"),
-    Metric("r_precision", "R-precision", "features"),
-    *_distances("r_precision", "R-precision"),
-    Metric("ami", "AMI", "features"),
-    Metric("ari", "ARI", "features"),
-    *_distances("ari", "ARI"),
-    Metric("covering", "covering", "regions"),
-    Metric("pri", "PRI", "regions"),
-    Metric("vi", "VI (bits)", "regions", higher=False),
-    Metric("boundary_f", "boundary F", "regions", parts=("boundary_precision", "boundary_recall")),
-    Metric("boundary_precision", "boundary precision", "regions"),
-    Metric("boundary_recall", "boundary recall", "regions"),
-    Metric("soft_covering", "soft covering", "regions"),
-    *_INSTANCES,
-    *(
-        Metric(f"{metric.name}_{size}", f"{metric.title}, {size}", "instances")
-        for size in SIZES
-        for metric in _INSTANCES
-    ),
-    *_MATTES,
-    *(
-        Metric(f"{metric.name}_unknown", f"{metric.title}, unknown band", "mattes", metric.higher)
-        for metric in _MATTES
-    ),
-]
-
-METRICS = {metric.name: metric for metric in _ALL}
-"""All metrics by name, in the order of the tables."""
-
-Figure = tuple[float, float]
-"""Total and weight: what a photo adds to a metric, whose value over photos is Σ total / Σ weight.
-For most the weight is 1; for instances their number, for boundaries the pixels counted."""
+from sss.metrics.catalogue import METRICS, WeightedSum
 
 
 @dataclass
 class Record:
-    """The figures of one entry (a model's features, or a method) on one photo.
+    """The scores of one entry (a model's embedding, or a method) on one photo.
 
     Attributes:
         photo: Name of the sample.
         entry: Row of the tables, for instance ``sss · small_cpu``.
-        kind: Whether features or layers were measured.
-        model: Label of the model that made the features; None for methods without features.
+        kind: Whether an embedding (``features``) or layers were measured.
+        model: Label of the model that made the embedding; None for methods without one.
         method: Name of the method; None for features.
         scales: What the method's own scale went through (numbers of layers, or thresholds); ``[0]``
             for features.
-        figures: Metric → a figure per scale; metrics that the photo does not have are left out.
+        sums: Metric → a weighted sum per scale; metrics that the photo does not have are left out.
         layers: Regions or layers found, per scale.
-        seconds: Wall seconds for each scale's result from photo and features, all steps counted.
+        seconds: Wall seconds for each scale's result from photo and embedding, all steps counted.
         settings: All that the result depends on; its hash is the key in the cache.
         key: That hash: names the record's files in the cache, ``KEY.json`` and, for layers,
             ``KEY.webp``: thumbnails of all scales below each other, equally high.
@@ -121,8 +36,37 @@ class Record:
     model: str | None
     method: str | None
     scales: list[float]
-    figures: dict[str, list[Figure]]
+    sums: dict[str, list[WeightedSum]]
     layers: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     key: str = ""
+
+
+def record_key(settings: dict[str, Any]) -> str:
+    """SHA-256 of the settings' canonical JSON.
+
+    Raises:
+        ValueError: They hold NaN or infinite numbers.
+        TypeError: They hold something that is not of JSON.
+    """
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def record_from_json(text: str) -> Record:
+    """A record from the JSON of its fields.
+
+    Raises:
+        ValueError: It is not one, or not of this version.
+    """
+    content = json.loads(text)
+    names = {field.name for field in fields(Record)}
+    if not isinstance(content, dict) or content.keys() != names:
+        raise ValueError("not a record of this version")
+    scales = len(content["scales"])
+    for metric, sums in content["sums"].items():
+        if metric not in METRICS or len(sums) != scales:
+            raise ValueError(f"its sums of {metric} are not those of {scales} scales")
+        content["sums"][metric] = [(float(total), float(weight)) for total, weight in sums]
+    return Record(**content)

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from sss.errors import InputError
 from sss.evaluation.bootstrap import percentile_interval, ratio, swap_test
-from sss.evaluation.records import METRICS, Figure, Group, Metric, Record
+from sss.evaluation.records import Record
+from sss.metrics.catalogue import METRICS, Group, Metric, WeightedSum
 
 # The parts of an F-measure are told at the F-measure's best scale: alone, recall is best with the
 # most boundaries and precision with the fewest.
 _CHOSEN_BY = {part: metric.name for metric in METRICS.values() for part in metric.parts}
 
-_logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class Estimate(NamedTuple):
@@ -34,12 +35,14 @@ class Estimate(NamedTuple):
 
 
 @dataclass(frozen=True)
-class EntryFigures:
-    """All figures of one entry as arrays over P photos and S scales.
+class EntryResults:
+    """All results of one entry as arrays over P photos and S scales.
 
     Attributes:
         entry: Its name.
         kind: ``features`` or ``layers``.
+        model: Label of the model; None for methods without one.
+        method: Name of the method; None for features.
         photos: P names.
         scales: S values of the method's own scale.
         sums: Metric → (P, S, 2) total and weight, or (P, S, 4) those of an F-measure's two parts;
@@ -51,6 +54,8 @@ class EntryFigures:
 
     entry: str
     kind: str
+    model: str | None
+    method: str | None
     photos: tuple[str, ...]
     scales: tuple[float, ...]
     sums: dict[str, np.ndarray]
@@ -58,19 +63,17 @@ class EntryFigures:
     seconds: np.ndarray
     keys: tuple[str, ...]
 
-    def on(self, photos: Sequence[str]) -> EntryFigures:
+    def on(self, photos: Sequence[str]) -> EntryResults:
         """The same of these photos only, in their order."""
         place = {photo: index for index, photo in enumerate(self.photos)}
         rows = [place[photo] for photo in photos]
-        return EntryFigures(
-            self.entry,
-            self.kind,
-            tuple(photos),
-            self.scales,
-            {name: sums[rows] for name, sums in self.sums.items()},
-            self.layers[rows],
-            self.seconds[rows],
-            tuple(self.keys[row] for row in rows),
+        return replace(
+            self,
+            photos=tuple(photos),
+            sums={name: sums[rows] for name, sums in self.sums.items()},
+            layers=self.layers[rows],
+            seconds=self.seconds[rows],
+            keys=tuple(self.keys[row] for row in rows),
         )
 
     def photos_of(self, group: Group) -> set[str]:
@@ -130,21 +133,22 @@ class Comparison:
     def turned(self) -> Comparison:
         """The same with reference and entry exchanged."""
         value, low, high = self.difference
-        return Comparison(
-            self.metric,
-            self.entry,
-            self.reference,
-            Estimate(-value, -high, -low),
-            self.p,
-            self.p_holm,
-            self.photos,
-            self.worse,
-            self.better,
+        return replace(
+            self,
+            reference=self.entry,
+            entry=self.reference,
+            difference=Estimate(-value, -high, -low),
+            better=self.worse,
+            worse=self.better,
         )
 
 
-def collect(records: Iterable[Record], order: Sequence[str] = ()) -> list[EntryFigures]:
+def collect_entries(records: Iterable[Record], order: Sequence[str] = ()) -> list[EntryResults]:
     """Put the records of each entry into arrays; of two for the same photo the later counts.
+
+    Args:
+        records: Of all entries and photos that there are; runs may have been interrupted.
+        order: Names of entries to be told first; the others follow as they come.
 
     Raises:
         InputError: Two records of an entry differ in their scales.
@@ -164,12 +168,12 @@ def best_scale(sums: np.ndarray, higher: bool) -> np.ndarray:
 
 
 def score_metric(
-    entry: EntryFigures, metric: Metric, counts: np.ndarray | None, scale: int | None = None
+    entry: EntryResults, metric: Metric, counts: np.ndarray | None, scale: int | None = None
 ) -> Score:
     """Score one metric of one entry.
 
     Args:
-        entry: Figures of P photos.
+        entry: Results on P photos.
         metric: Which; the entry must have it.
         counts: (R, P) resamples; None for no interval.
         scale: Keep to this scale's place, in resamples too, instead of the best.
@@ -198,8 +202,8 @@ def score_metric(
 
 
 def compare(
-    reference: EntryFigures,
-    entry: EntryFigures,
+    reference: EntryResults,
+    entry: EntryResults,
     metric: Metric,
     counts: np.ndarray,
     patterns: np.ndarray,
@@ -208,8 +212,8 @@ def compare(
     """Compare two entries by one metric; ``p_holm`` is still ``p``.
 
     Args:
-        reference: Figures of P photos.
-        entry: Figures of the same photos.
+        reference: Results on P photos.
+        entry: Results on the same photos.
         metric: Which both must have.
         counts: (R, P) resamples.
         patterns: (F, P) of :func:`sss.evaluation.bootstrap.swap_patterns`.
@@ -258,7 +262,7 @@ def has_weight(sums: np.ndarray) -> np.ndarray:
     return np.asarray((sums[..., 1::2] > 0).any(axis=-1))
 
 
-def _collect_entry(name: str, records: Sequence[Record]) -> EntryFigures:
+def _collect_entry(name: str, records: Sequence[Record]) -> EntryResults:
     first = records[0]
     for record in records:
         if record.scales != first.scales:
@@ -266,15 +270,17 @@ def _collect_entry(name: str, records: Sequence[Record]) -> EntryFigures:
                 f"{name} has scales {record.scales} on {record.photo} but {first.scales} on "
                 f"{first.photo}; evaluate it anew with the same settings on all photos"
             )
-    names = [metric for metric in METRICS if any(metric in r.figures for r in records)]
+    names = [metric for metric in METRICS if any(metric in r.sums for r in records)]
     plain = {metric: _sums(name, metric, records) for metric in names}
     sums = dict(plain)
     for metric in METRICS.values():
         if metric.parts and all(part in plain for part in metric.parts):
             sums[metric.name] = np.concatenate([plain[part] for part in metric.parts], axis=-1)
-    return EntryFigures(
+    return EntryResults(
         name,
         first.kind,
+        first.model,
+        first.method,
         tuple(record.photo for record in records),
         tuple(first.scales),
         sums,
@@ -286,12 +292,12 @@ def _collect_entry(name: str, records: Sequence[Record]) -> EntryFigures:
 
 def _sums(name: str, metric: str, records: Sequence[Record]) -> np.ndarray:
     """(P, S, 2) totals and weights, zeros where a photo does not have the metric."""
-    nothing: list[Figure] = [(0.0, 0.0)] * len(records[0].scales)
-    sums = np.array([record.figures.get(metric, nothing) for record in records], float)
+    nothing: list[WeightedSum] = [(0.0, 0.0)] * len(records[0].scales)
+    sums = np.array([record.sums.get(metric, nothing) for record in records], float)
     broken = ~np.isfinite(sums).all(axis=-1)  # (P, S)
     if (broken & ~(sums[..., 1] == 0)).any():
         photos = [record.photo for record, bad in zip(records, broken, strict=True) if bad.any()]
-        _logger.warning(
+        log.warning(
             "%s of %s is not finite on %d photos (%s, …); they are passed over",
             *(metric, name, len(photos), photos[0]),
         )

@@ -1,8 +1,8 @@
-"""From the figures of single photos to those of the data set, a summary per group of metrics."""
+"""From the results on single photos to those on the data set, a summary per group of metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import get_args
@@ -10,8 +10,8 @@ from typing import get_args
 import numpy as np
 
 from sss.evaluation.bootstrap import RESAMPLES, bootstrap_counts, holm, swap_patterns
-from sss.evaluation.records import METRICS, Group, Metric, Record
-from sss.evaluation.scores import Comparison, EntryFigures, Score, collect, compare, score_metric
+from sss.evaluation.scores import Comparison, EntryResults, Score, compare, score_metric
+from sss.metrics.catalogue import METRICS, Group, Metric
 
 HEADLINES: dict[Group, tuple[str, ...]] = {
     "features": ("pair_auc", "eer", "precision_at_1", "r_precision", "ami", "ari"),
@@ -36,7 +36,7 @@ class GroupSummary:
     Attributes:
         group: Which.
         photos: Those that all entries have; all figures below are of these.
-        entries: In the order of the tables, with the figures on ``photos``.
+        entries: In the order of the tables, with their results on ``photos``.
         available: Entry → how many photos it has, entries that were left out among them.
         left_out: Entries left out because they share no photo with the others.
         metrics: Names in the order of the tables.
@@ -46,7 +46,7 @@ class GroupSummary:
 
     group: Group
     photos: tuple[str, ...]
-    entries: tuple[EntryFigures, ...]
+    entries: tuple[EntryResults, ...]
     available: dict[str, int]
     left_out: tuple[str, ...]
     metrics: tuple[str, ...]
@@ -69,34 +69,26 @@ class GroupSummary:
         return 0 if score is None else score.scale
 
 
-def summarise(
-    records: Iterable[Record],
-    order: Sequence[str] = (),
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+def summarise_groups(
+    entries: Sequence[EntryResults], seed: int = 0, resamples: int = RESAMPLES
 ) -> list[GroupSummary]:
     """Scores, intervals and paired tests of every group of metrics that was measured.
 
     Args:
-        records: Of all entries and photos that there are; runs may have been interrupted.
-        order: Names of entries to be told first; the others follow as they come.
+        entries: See :func:`sss.evaluation.scores.collect_entries`.
         seed: Of the resamples.
         resamples: Of the bootstrap.
-
-    Raises:
-        InputError: Two records of an entry differ in their scales.
     """
-    figures = collect(records, order)
     summaries = []
     for group in get_args(Group):
-        members = [entry for entry in figures if entry.photos_of(group)]
+        members = [entry for entry in entries if entry.photos_of(group)]
         if members:
             summaries.append(_summarise_group(group, members, seed, resamples))
     return summaries
 
 
 def _summarise_group(
-    group: Group, members: list[EntryFigures], seed: int, resamples: int
+    group: Group, members: list[EntryResults], seed: int, resamples: int
 ) -> GroupSummary:
     available = {entry.entry: len(entry.photos_of(group)) for entry in members}
     photos, left_out = _common_photos(group, members)
@@ -134,7 +126,7 @@ def _summarise_group(
 
 
 def _common_photos(
-    group: Group, members: Sequence[EntryFigures]
+    group: Group, members: Sequence[EntryResults]
 ) -> tuple[list[str], tuple[str, ...]]:
     """Photos that all entries have, and the entries to leave out lest there be none."""
     common: set[str] = set()
@@ -150,12 +142,12 @@ def _common_photos(
     return [photo for photo in names if photo in common], tuple(left_out)
 
 
-def _measured(entry: EntryFigures, metric: Metric) -> bool:
+def _measured(entry: EntryResults, metric: Metric) -> bool:
     return metric.name in entry.sums and bool((entry.sums[metric.name][..., 1::2] > 0).any())
 
 
 def _compare_all(
-    entries: Sequence[EntryFigures],
+    entries: Sequence[EntryResults],
     metric: Metric,
     counts: np.ndarray,
     patterns: np.ndarray,

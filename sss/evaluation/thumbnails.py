@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from sss.evaluation.methods.base import Segmentation
-from sss.evaluation.samples import Sample
+from sss.metrics.samples import Sample
 
 SIDE = 240
 """Longer side of a picture in pixels; smaller photos are not enlarged."""

@@ -10,62 +10,56 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sss.evaluation.records import Record
-from sss.evaluation.report.context import ReportContext
-from sss.evaluation.report.tables import tables
+from sss.evaluation.report.files import comparison_rows, entry_rows
+from sss.evaluation.run_info import RunInfo
 from sss.evaluation.summary import GroupSummary
 from sss.training.tracking import RUN_ID_FILE, NoTracker, open_tracker
 
 
 def track(
-    mode: str,
-    project: str,
-    folder: Path,
-    context: ReportContext,
-    records: Sequence[Record],
-    summaries: Sequence[GroupSummary],
+    mode: str, project: str, folder: Path, run: RunInfo, summaries: Sequence[GroupSummary]
 ) -> None:
-    """Log figures, tables and plots of a written report, if tracking is on.
+    """Log scores, tables and plots of a written report, if tracking is on.
 
-    Every call makes a run of its own, since a report holds the figures of one evaluation.
+    Every call makes a run of its own, since a report holds the results of one evaluation.
 
     Args:
         mode: See :func:`sss.training.tracking.open_tracker`.
         project: W&B project.
         folder: Of the report.
-        context: Becomes the run's config.
-        records: All figures.
-        summaries: Of the same records.
+        run: Becomes the run's config.
+        summaries: Of every group.
 
     Raises:
         InputError: W&B refuses the credentials, or cannot be reached.
     """
     (folder / RUN_ID_FILE).unlink(missing_ok=True)
-    tracker = open_tracker(mode, project, folder, context.as_dict(), option="--wandb")
+    tracker = open_tracker(mode, project, folder, run.as_dict(), option="--wandb")
     if type(tracker) is NoTracker:
         return
-    tracker.log(0, headline_figures(summaries))
-    for name, rows in tables(records, context.order, context.seed).items():
-        tracker.table(0, name, rows)
+    tracker.log(0, headline_scores(summaries))
     for summary in summaries:
+        tracker.table(0, summary.group, entry_rows(summary))
+        if summary.comparisons:
+            tracker.table(0, f"{summary.group}_tests", comparison_rows(summary))
         tracker.table(0, f"{summary.group}_photos", photo_rows(summary))
     tracker.pictures(0, plots_in(folder))
     tracker.finish()
 
 
-def headline_figures(summaries: Sequence[GroupSummary]) -> dict[str, float]:
+def headline_scores(summaries: Sequence[GroupSummary]) -> dict[str, float]:
     """``METRIC/ENTRY`` → value at the best scale, ``METRIC_ois/ENTRY`` → each photo at its own."""
-    figures = {}
+    scores = {}
     for summary in summaries:
         for metric in summary.headlines:
             for entry in summary.entries:
                 score = summary.scores.get((metric, entry.entry))
                 if score is None:
                     continue
-                figures[f"{metric}/{entry.entry}"] = score.ods.value
+                scores[f"{metric}/{entry.entry}"] = score.ods.value
                 if score.ois is not None:
-                    figures[f"{metric}_ois/{entry.entry}"] = score.ois.value
-    return {name: value for name, value in figures.items() if math.isfinite(value)}
+                    scores[f"{metric}_ois/{entry.entry}"] = score.ois.value
+    return {name: value for name, value in scores.items() if math.isfinite(value)}
 
 
 def photo_rows(summary: GroupSummary) -> list[dict[str, Any]]:

@@ -75,6 +75,16 @@ def decode(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
     return _decode_with_pillow(data, check_size)
 
 
+def upright_picture(image: Image.Image) -> Picture:
+    """A PIL picture turned upright by its EXIF data and laid over white, of 8 bits per sample."""
+    orientation = _exif_orientation(image)
+    if image.mode.startswith("I;16"):
+        picture = opaque(np.asarray(image).astype(np.uint16)[..., None])
+    else:
+        picture = _pillow_over_white(image)
+    return picture._replace(pixels=_upright(picture.pixels, orientation))
+
+
 def _decode_with_pillow(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
     try:
         image = Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS)
@@ -92,7 +102,7 @@ def _decode_with_pillow(data: bytes, check_size: Callable[[int, int], None]) -> 
         # Pillow turns TIFF upright while loading and forgets the tag; the others it leaves alone.
         orientation = _exif_orientation(image)
         if image.format == "PNG" and data[24] == 16:  # the bit depth in the IHDR chunk
-            picture = _over_white(_deep_with_opencv(data))
+            picture = opaque(_deep_with_opencv(data))
         else:
             picture = _pillow_over_white(image)
     return picture._replace(pixels=_upright(picture.pixels, orientation))
@@ -134,7 +144,7 @@ def _decode_deep_tiff(data: bytes, check_size: Callable[[int, int], None]) -> Pi
                 f"is a TIFF of {page.bitspersample}-bit samples of a kind that is not supported; "
                 "save it as 8-bit or 16-bit grey or RGB"
             )
-        pixels, orientation = _tiff_samples(data, page)
+        pixels, orientation = _tiff_samples(page)
         premultiplied = tuple(page.extrasamples)[:1] == (1,)  # ExtraSamples 1: associated alpha
         white_is_zero = page.photometric == 0
 
@@ -144,41 +154,21 @@ def _decode_deep_tiff(data: bytes, check_size: Callable[[int, int], None]) -> Pi
         )
     if white_is_zero:
         pixels[..., 0] = _full(pixels) - pixels[..., 0]
-    picture = _over_white(pixels, premultiplied)
+    picture = opaque(pixels, premultiplied)
     return picture._replace(pixels=_upright(picture.pixels, orientation))
 
 
-def _tiff_samples(data: bytes, page: TiffPage) -> tuple[np.ndarray, int]:
+def _tiff_samples(page: TiffPage) -> tuple[np.ndarray, int]:
     """The samples a photo has (grey or RGB, then alpha if any), and the orientation to mend."""
     colours = 3 if page.photometric == 2 else 1
     # ExtraSamples 1 and 2 are alpha; 0 and none are data of unknown meaning, best left out.
     has_alpha = bool(page.extrasamples) and page.extrasamples[0] in (1, 2)
-    try:
-        pixels = page.asarray()
-    except ValueError as error:
-        if "imagecodecs" not in str(error):
-            raise
-        return _compressed_tiff_samples(data, page)[..., : colours + has_alpha], 1
+    pixels = page.asarray()
     if page.samplesperpixel > 1 and page.planarconfig == 2:
         pixels = np.moveaxis(pixels, 0, -1)
     pixels = pixels.reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
     tag = page.tags.get(_ORIENTATION)
     return pixels[..., : colours + has_alpha].copy(), int(tag.value) if tag else 1
-
-
-def _compressed_tiff_samples(data: bytes, page: TiffPage) -> np.ndarray:
-    """Upright samples of a TIFF whose LZW or float predictor tifffile cannot undo by itself.
-
-    OpenCV can, and turns the picture upright, but it mixes up separate planes and cuts grey with
-    alpha down to eight bits.
-    """
-    if page.planarconfig == 1:
-        pixels = _deep_with_opencv(data)
-        if pixels.dtype == page.dtype and pixels.shape[2] == page.samplesperpixel:
-            return pixels
-    raise UnusableError(
-        "is a TIFF compressed in a way that is not supported; save it uncompressed or with ZIP"
-    )
 
 
 def _deep_with_opencv(data: bytes) -> np.ndarray:
@@ -207,8 +197,8 @@ def _quiet_opencv() -> Iterator[None]:
         cv2_logging.setLogLevel(before)
 
 
-def _over_white(pixels: np.ndarray, premultiplied: bool = False) -> Picture:
-    """Make (H, W, 1…4) samples (grey or RGB, then alpha if any) opaque RGB."""
+def opaque(pixels: np.ndarray, premultiplied: bool = False) -> Picture:
+    """(H, W, 1…4) samples (grey or RGB, then alpha if any) as opaque RGB, laid over white."""
     colours = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1]
     rgb = np.broadcast_to(colours, (*colours.shape[:2], 3))
     full = _full(pixels)

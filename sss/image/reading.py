@@ -12,12 +12,15 @@ import numpy as np
 from PIL import Image
 
 from sss.errors import InputError, one_line
-from sss.image.decoding import Picture, UnusableError, decode
+from sss.image.decoding import Picture, UnusableError, decode, opaque, upright_picture
+from sss.image.resize import MIN_SIDE
 
 logger = logging.getLogger(__name__)
 
+Photo = str | Path | Image.Image | np.ndarray
+"""What :func:`as_photo` takes for a photo."""
+
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
-MIN_SIDE = 16
 
 
 def find_photos(paths: Sequence[Path]) -> list[Path]:
@@ -37,7 +40,7 @@ def find_photos(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def read_photo(path: Path, max_side: int | None = None) -> np.ndarray:
+def read_image(path: Path, max_side: int | None = None) -> np.ndarray:
     """Read a photo, upright and without transparency.
 
     Transparent pixels are laid over white, of several pages or frames the first is read, and
@@ -54,6 +57,12 @@ def read_photo(path: Path, max_side: int | None = None) -> np.ndarray:
     Raises:
         InputError: The file is missing, unreadable, damaged, of another kind, or has a side
             below ``MIN_SIDE``; the message is one line.
+
+    Examples:
+        >>> import sss
+        >>> photo = sss.read_image("docs/examples/coffee.png", max_side=200)
+        >>> max(photo.shape), photo.dtype.name
+        (200, 'float32')
     """
     path = Path(path)
     if max_side is not None and max_side < MIN_SIDE:
@@ -66,6 +75,56 @@ def read_photo(path: Path, max_side: int | None = None) -> np.ndarray:
         logger.info("%s has transparent pixels; they are laid over white", path)
     height, width = picture.pixels.shape[:2]
     return _to_unit_float(picture.pixels, _scaled(width, height, max_side))
+
+
+def as_photo(source: Photo) -> np.ndarray:
+    """Bring whatever stands for a photo to what the rest of the program works on.
+
+    Args:
+        source: A path, see :func:`read_image`; a PIL picture, which is turned upright by its EXIF
+            data; or an array (H, W, 3), (H, W, 4) or (H, W) of uint8, uint16 or floats in [0, 1].
+            Transparent pixels are laid over white.
+
+    Returns:
+        (H, W, 3) float32 in [0, 1], sRGB.
+
+    Raises:
+        InputError: A file that cannot be read, an array of another shape or type, values outside
+            [0, 1], or a side below ``MIN_SIDE``; the message is one line.
+
+    Examples:
+        >>> import numpy as np
+        >>> as_photo(np.zeros((20, 30), np.uint8)).shape
+        (20, 30, 3)
+    """
+    if isinstance(source, str | Path):
+        return read_image(Path(source))
+    picture = upright_picture(source) if isinstance(source, Image.Image) else _array_picture(source)
+    height, width = picture.pixels.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise InputError(
+            f"the photo has {width} × {height} pixels; expected {MIN_SIDE} or more on each side"
+        )
+    return _to_unit_float(picture.pixels, (width, height))
+
+
+def _array_picture(array: np.ndarray) -> Picture:
+    array = np.asarray(array)
+    shown = f"{array.dtype} of {'×'.join(map(str, array.shape)) or 'no shape'}"
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
+        raise InputError(f"the photo is {shown}; expected an array (H, W, 3), (H, W, 4) or (H, W)")
+    if array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
+        raise InputError(f"the photo is {shown}; expected uint8, uint16 or floats in [0, 1]")
+    if array.dtype.kind == "f":
+        low, high = float(array.min()), float(array.max())
+        if not (low >= 0 and high <= 1):  # NaN is neither
+            raise InputError(
+                f"the photo has values from {low:.6g} to {high:.6g}; expected floats in [0, 1], "
+                "or uint8"
+            )
+    return opaque(array)
 
 
 def _photos_inside(folder: Path) -> list[Path]:

@@ -20,12 +20,13 @@ from sss.files import whole_file
 from sss.layers.checks import check_alpha, check_colours, check_photo, row_blocks
 from sss.threads import map_threads
 
+REPORT = "report.json"
+"""Name of the file that is written last: where it is, all else is."""
+
 _LAYER_FILE = re.compile(r"layer_(\d+)\.png")
 
 
-def write_layers(
-    folder: Path, photo: np.ndarray, alpha: np.ndarray, foregrounds: np.ndarray
-) -> None:
+def write_layers(folder: Path, photo: np.ndarray, alpha: np.ndarray, colours: np.ndarray) -> None:
     """Write ``layers.npz`` and ``layer_0.png … layer_{K-1}.png`` into ``folder``.
 
     ``layers.npz`` holds ``alpha``, float32 (H, W, K). The pictures are 8-bit RGBA with straight
@@ -37,18 +38,18 @@ def write_layers(
         folder: Made if missing.
         photo: (H, W, 3) in [0, 1], the photo that was split.
         alpha: (H, W, K) in [0, 1], summing to one per pixel; order of layers is kept.
-        foregrounds: (K, H, W, 3) in [0, 1], the layers' own colours.
+        colours: (H, W, K, 3) in [0, 1], the layers' own colours.
 
     Raises:
         ValueError: An array has a wrong shape, values that are not finite or outside [0, 1], or
             alphas that do not sum to one.
         InputError: The files cannot be written.
     """
-    photo, alpha, foregrounds = map(np.asarray, (photo, alpha, foregrounds))
+    photo, alpha, colours = map(np.asarray, (photo, alpha, colours))
     check_photo(photo)
     check_alpha(photo, alpha)
     count = alpha.shape[2]
-    check_colours("foregrounds", foregrounds, (count, *photo.shape))
+    check_colours("colours", colours, (*alpha.shape, 3))
 
     folder = Path(folder)
     levels = alpha_levels(alpha)
@@ -57,7 +58,7 @@ def write_layers(
     }
     for k in range(count):
         work[folder / f"layer_{k}.png"] = partial(
-            _write_picture, colours=foregrounds[k], levels=levels[..., k]
+            _write_picture, colours=colours[..., k, :], levels=levels[..., k]
         )
     with ExitStack() as files:  # on leaving, each unfinished file gets its name, or all vanish
         unfinished = {path: files.enter_context(whole_file(path)) for path in work}
@@ -107,6 +108,29 @@ def alpha_levels(alpha: np.ndarray) -> np.ndarray:
     return levels
 
 
+def rgba_picture(colours: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """(H, W, 3) colours in [0, 1] and (H, W) uint8 alphas as (H, W, 4) uint8, straight alpha."""
+    rgba = np.empty((*levels.shape, 4), np.uint8)
+    rgba[..., 3] = levels
+    for rows in row_blocks(*levels.shape):
+        rgba[rows, :, :3] = np.rint(colours[rows].clip(0, 1) * 255)
+    return rgba
+
+
+def remove_report(folder: Path) -> None:
+    """Mark the result in ``folder`` as unfinished, if there is one: its report is written last.
+
+    Raises:
+        InputError: The report is there and cannot be removed.
+    """
+    try:
+        (folder / REPORT).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {folder}: {error.strerror or error}; choose another -o"
+        ) from error
+
+
 def _write_stack(path: Path, alpha: np.ndarray) -> None:
     """As ``numpy.savez_compressed`` does, but at twice the speed, a seventh larger."""
     if alpha.min() < 0 or alpha.max() > 1:  # by a rounding slip
@@ -120,12 +144,10 @@ def _write_stack(path: Path, alpha: np.ndarray) -> None:
 
 def _write_picture(path: Path, colours: np.ndarray, levels: np.ndarray) -> None:
     """Write (H, W, 3) colours and (H, W) uint8 alphas as RGBA."""
-    rgba = np.empty((*levels.shape, 4), np.uint8)
-    rgba[..., 3] = levels
-    for rows in row_blocks(*levels.shape):
-        rgba[rows, :, :3] = np.rint(colours[rows].clip(0, 1) * 255)
     # Run lengths alone: up to five times as fast as the default, within a few percent in size.
-    Image.fromarray(rgba).save(path, format="PNG", compress_type=zlib.Z_RLE)
+    Image.fromarray(rgba_picture(colours, levels)).save(
+        path, format="PNG", compress_type=zlib.Z_RLE
+    )
 
 
 def _remove_surplus(folder: Path, count: int) -> None:

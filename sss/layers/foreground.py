@@ -24,8 +24,7 @@ def foreground_colours(
         exact_sum: Make the layers together give the photo again.
 
     Returns:
-        (K, H, W, 3) float32 in [0, 1], 12 bytes per pixel and layer; a view, in memory the layers
-        of a pixel stand together.
+        (H, W, K, 3) float32 in [0, 1], 12 bytes per pixel and layer.
 
     Raises:
         ValueError: An array has a wrong shape or values outside its range.
@@ -42,4 +41,4 @@ def foreground_colours(
     colours = multilevel_colours(image, mattes)  # (H, W, K, 3)
     if exact_sum:
         make_sum_exact(image, mattes, colours)
-    return np.moveaxis(colours, 2, 0)
+    return colours

@@ -50,14 +50,17 @@ class _Panel(NamedTuple):
     swatch: tuple[int, int, int] | None = None
 
 
-def overview_picture(photo: np.ndarray, features3: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def overview_picture(
+    photo: np.ndarray, features3: np.ndarray | None, alpha: np.ndarray
+) -> np.ndarray:
     """Draw photo, features and layer map, and below them each layer's alpha and cut-out.
 
     Of large arrays only some rows and columns are looked at, and checked.
 
     Args:
         photo: (H, W, 3) in [0, 1], sRGB.
-        features3: (h, w, 3) in [0, 1], the reduced features, shown as RGB; of any size.
+        features3: (h, w, 3) in [0, 1], the reduced embedding, shown as RGB; of any size. None
+            leaves it out.
         alpha: (H, W, K), layers that sum to one per pixel.
 
     Returns:
@@ -69,7 +72,9 @@ def overview_picture(photo: np.ndarray, features3: np.ndarray, alpha: np.ndarray
     return np.asarray(_drawn(photo, features3, alpha))
 
 
-def write_overview(path: Path, photo: np.ndarray, features3: np.ndarray, alpha: np.ndarray) -> None:
+def write_overview(
+    path: Path, photo: np.ndarray, features3: np.ndarray | None, alpha: np.ndarray
+) -> None:
     """Write ``overview_picture`` as PNG.
 
     Raises:
@@ -88,10 +93,8 @@ def layer_palette(count: int) -> np.ndarray:
     return np.rint(np.array(colours) * np.array(shades)[:, None]).astype(np.uint8)
 
 
-def _drawn(photo: np.ndarray, features3: np.ndarray, alpha: np.ndarray) -> Image.Image:
-    photo, features3, alpha = map(np.asarray, (photo, features3, alpha))
+def _drawn(photo: np.ndarray, features3: np.ndarray | None, alpha: np.ndarray) -> Image.Image:
     check_picture("photo", photo)
-    check_picture("features3", features3)
     check_stack(photo, alpha)
 
     columns = _columns(alpha.shape[2])
@@ -102,13 +105,17 @@ def _drawn(photo: np.ndarray, features3: np.ndarray, alpha: np.ndarray) -> Image
     top_cell = (width - 2 * _GAP) // 3
     top = _fitted(photo.shape[1], photo.shape[0], round(_TILE * top_cell / cell))
 
-    photo, features3, alpha = (_thinned(picture, top) for picture in (photo, features3, alpha))
+    photo, alpha = _thinned(photo, top), _thinned(alpha, top)
     check_range("photo", photo, TOLERANCE)
-    check_range("features3", features3, TOLERANCE)
     check_range("alpha", alpha, TOLERANCE)
     check_sum(alpha)
-    photo, features3, alpha = (_resized(picture, top) for picture in (photo, features3, alpha))
-    rows = [_strip(_top_panels(photo, features3, alpha), top_cell, width)]
+    photo, alpha = _resized(photo, top), _resized(alpha, top)
+    shown = [_Panel(photo, "Photo")]
+    if features3 is not None:
+        shown.append(_features_panel(features3, top))
+    colours = layer_palette(alpha.shape[2]) / np.float32(255)  # (K, 3)
+    shown.append(_Panel(alpha @ colours, "Layers"))  # (h, w, K) @ (K, 3)
+    rows = [_strip(shown, top_cell, width)]
     panels = _layer_panels(_resized(photo, tile), _resized(alpha, tile))
     for start in range(0, len(panels), columns):
         mattes, cut_outs = zip(*panels[start : start + columns], strict=True)
@@ -123,13 +130,11 @@ def _columns(count: int) -> int:
     return math.ceil(count / math.ceil(count / 5))
 
 
-def _top_panels(photo: np.ndarray, features3: np.ndarray, alpha: np.ndarray) -> list[_Panel]:
-    colours = layer_palette(alpha.shape[2]) / np.float32(255)  # (K, 3)
-    return [
-        _Panel(photo, "Photo"),
-        _Panel(features3, "Features"),
-        _Panel(alpha @ colours, "Layers"),  # (h, w, K) @ (K, 3)
-    ]
+def _features_panel(features3: np.ndarray, size: tuple[int, int]) -> _Panel:
+    check_picture("features3", features3)
+    features3 = _thinned(features3, size)
+    check_range("features3", features3, TOLERANCE)
+    return _Panel(_resized(features3, size), "Features")
 
 
 def _layer_panels(photo: np.ndarray, alpha: np.ndarray) -> list[tuple[_Panel, _Panel]]:
@@ -141,7 +146,7 @@ def _layer_panels(photo: np.ndarray, alpha: np.ndarray) -> list[tuple[_Panel, _P
         matte = alpha[..., k, None]  # (h, w, 1)
         caption = f"Layer {k} · {_percent(float(matte.mean()))}"
         shown = _Panel(np.broadcast_to(matte, photo.shape), caption, tuple(swatch))
-        pairs.append((shown, _Panel(matte * (colours[k] - board) + board, "")))
+        pairs.append((shown, _Panel(matte * (colours[..., k, :] - board) + board, "")))
     return pairs
 
 

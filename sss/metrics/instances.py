@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array
 
-from sss.evaluation.records import SIZES, Figure
+from sss.metrics.catalogue import SIZES, WeightedSum
 from sss.metrics.region_metrics import check_size, soft_iou
 
 
@@ -58,7 +58,7 @@ class Instances:
         flat = alpha.reshape(-1, alpha.shape[-1]).astype(np.float64)
         return soft_iou(self.masks, flat).max(axis=1)
 
-    def score(self, labels: np.ndarray, alpha: np.ndarray | None = None) -> dict[str, Figure]:
+    def score(self, labels: np.ndarray, alpha: np.ndarray | None = None) -> dict[str, WeightedSum]:
         """Give the figures of the group ``instances``, of all objects and by size class.
 
         An object is recalled if its best IoU is not below the bound, as COCO counts (Lin et al.,

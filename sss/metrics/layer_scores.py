@@ -1,66 +1,74 @@
-"""All figures of one photo's segmentations that come from regions and objects."""
+"""All metrics of one photo's segmentations, against whatever is known of the photo."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import numpy as np
 
-from sss.evaluation.methods.base import Segmentation
-from sss.evaluation.records import Figure
-from sss.evaluation.samples import Sample
 from sss.metrics.boundaries import HumanBoundaries
+from sss.metrics.catalogue import WeightedSum
 from sss.metrics.instances import Instances
+from sss.metrics.mattes import TrueMatte, score_mattes
 from sss.metrics.region_metrics import check_size, region_scores, soft_covering
+from sss.metrics.samples import Sample
 
 
-def score_layers(sample: Sample, segmentations: Iterable[Segmentation]) -> dict[str, list[Figure]]:
-    """Measure each segmentation by the metrics of the groups ``regions`` and ``instances``.
+class LayerScorer:
+    """Measures segmentations of a photo by all metrics that its ground truth allows.
 
-    A photo with objects has no figures of regions: what lies between the objects is unlabelled
-    there, and neither covering nor boundaries mean anything. For the same reason boundary figures
+    A photo with objects has no scores of regions: what lies between the objects is unlabelled
+    there, and neither covering nor boundaries mean anything. For the same reason boundary scores
     want annotators who labelled all of the photo; what they left out counts as one region.
 
     Args:
-        sample: The truth.
-        segmentations: One per scale; taken one at a time and not kept. For hard regions the soft
-            metrics are those of their masks.
-
-    Returns:
-        Metric → a figure per segmentation, in their order; the metrics that the sample's truth
-        allows. Boundary precision and recall weigh by pixels, which may be none.
-
-    Raises:
-        InputError: A segmentation is not of the photo's size.
+        sample: The photo and its truth.
     """
-    instances = Instances(sample.instances) if len(sample.instances) else None
-    with_regions = instances is None and bool((sample.regions >= 0).any())
-    boundaries = HumanBoundaries(sample.regions) if with_regions else None
-    figures: dict[str, list[Figure]] = {}
-    for segmentation in segmentations:
-        check_size(segmentation.labels.shape, sample.photo.shape[:2])
-        scores: dict[str, Figure] = {}
-        if instances is not None:
-            scores = instances.score(segmentation.labels, segmentation.alpha)
-        elif boundaries is not None:
-            scores = _regions(sample, boundaries, segmentation)
-        for name, figure in scores.items():
-            figures.setdefault(name, []).append(figure)
-    return figures
+
+    def __init__(self, sample: Sample) -> None:
+        self._sample = sample
+        self._instances = Instances(sample.instances) if len(sample.instances) else None
+        labelled = self._instances is None and bool((sample.regions >= 0).any())
+        self._boundaries = HumanBoundaries(sample.regions) if labelled else None
+        self._mattes = [TrueMatte(matte) for matte in sample.mattes]
+
+    def score(self, labels: np.ndarray, alpha: np.ndarray | None = None) -> dict[str, WeightedSum]:
+        """Measure one segmentation.
+
+        Args:
+            labels: (H, W) integers from 0: the region, or the strongest layer.
+            alpha: (H, W, K) in [0, 1]; without, the soft metrics are those of the regions' masks.
+
+        Returns:
+            Metric of :data:`sss.metrics.catalogue.METRICS` → its sum and weight. Boundary precision
+            and recall weigh by pixels, which may be none.
+
+        Raises:
+            InputError: The segmentation is not of the photo's size.
+        """
+        check_size(labels.shape, self._sample.photo.shape[:2])
+        sums: dict[str, WeightedSum] = {}
+        if self._instances is not None:
+            sums |= self._instances.score(labels, alpha)
+        elif self._boundaries is not None:
+            sums |= _score_regions(self._sample.regions, self._boundaries, labels, alpha)
+        if self._mattes:
+            sums |= score_mattes(self._mattes, labels, alpha)
+        return sums
 
 
-def _regions(
-    sample: Sample, boundaries: HumanBoundaries, segmentation: Segmentation
-) -> dict[str, Figure]:
-    covering, pri, vi = region_scores(segmentation.labels, sample.regions)
-    alpha = segmentation.alpha
-    matched = boundaries.match(segmentation.labels)
+def _score_regions(
+    annotators: np.ndarray,
+    boundaries: HumanBoundaries,
+    labels: np.ndarray,
+    alpha: np.ndarray | None,
+) -> dict[str, WeightedSum]:
+    covering, pri, vi = region_scores(labels, annotators)
+    soft = covering if alpha is None else soft_covering(alpha, annotators)
+    matched = boundaries.match(labels)
     return {
         "covering": (covering, 1.0),
         "pri": (pri, 1.0),
         "vi": (vi, 1.0),
         "boundary_precision": (float(matched.matched_machine), float(matched.machine)),
         "boundary_recall": (float(matched.matched_human), float(matched.human)),
-        "soft_covering": (
-            covering if alpha is None else soft_covering(alpha, sample.regions),
-            1.0,
-        ),
+        "soft_covering": (soft, 1.0),
     }

@@ -6,15 +6,14 @@ Benchmark for Image Matting*, CVPR 2009 (alphamatting.com).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 from scipy.ndimage import correlate1d, label
 
-from sss.evaluation.methods.base import Segmentation
-from sss.evaluation.records import Figure
-from sss.evaluation.samples import Matte
+from sss.metrics.catalogue import WeightedSum
+from sss.metrics.samples import Matte
 from sss.metrics.unions import best_unions
 
 UNKNOWN = 128
@@ -30,39 +29,6 @@ CONNECTED_WITHIN = 0.15
 
 LEVELS = 10
 """Thresholds of opacity, 1/LEVELS apart, at which connections are looked for."""
-
-
-def score_mattes(
-    mattes: tuple[Matte, ...], segmentations: Iterable[Segmentation]
-) -> dict[str, list[Figure]]:
-    """Compare the best union of layers with each true matte.
-
-    Args:
-        mattes: Of one photo.
-        segmentations: Of that photo; gone through once, none of them kept.
-
-    Returns:
-        Each metric of the group ``mattes`` in :data:`sss.evaluation.records.METRICS` → for each
-        segmentation (sum over the mattes, number of mattes). Metrics of the unknown band are over
-        the mattes that have one, and left out if none does.
-
-    Raises:
-        InputError: A segmentation is of another size than the mattes.
-    """
-    truths = [TrueMatte(matte) for matte in mattes]
-    figures: dict[str, list[Figure]] = {}
-    if not truths:
-        return figures
-    for segmentation in segmentations:
-        totals: dict[str, Figure] = {}
-        unions = best_unions(segmentation, [matte.alpha for matte in mattes])
-        for truth, union in zip(truths, unions, strict=True):
-            for metric, value in truth.errors(union).items():
-                total, count = totals.get(metric, (0.0, 0))
-                totals[metric] = total + value, count + 1
-        for metric, figure in totals.items():
-            figures.setdefault(metric, []).append(figure)
-    return figures
 
 
 class TrueMatte:
@@ -96,6 +62,33 @@ class TrueMatte:
             band = _summaries({name: values[self.unknown] for name, values in maps.items()})
             values.update({f"{metric}_unknown": value for metric, value in band.items()})
         return values
+
+
+def score_mattes(
+    truths: Sequence[TrueMatte], labels: np.ndarray, alpha: np.ndarray | None = None
+) -> dict[str, WeightedSum]:
+    """Compare the best union of layers with each true matte of a photo.
+
+    Args:
+        truths: One or more.
+        labels: (H, W) integers from 0: the region, or the strongest layer.
+        alpha: (H, W, K) in [0, 1]; without, the regions are the layers.
+
+    Returns:
+        Each metric of the group ``mattes`` in :data:`sss.metrics.catalogue.METRICS` → sum over the
+        mattes, and their number. Metrics of the unknown band are over the mattes that have one, and
+        left out if none does.
+
+    Raises:
+        InputError: The segmentation is of another size than the mattes.
+    """
+    sums: dict[str, WeightedSum] = {}
+    unions = best_unions(labels, alpha, [truth.alpha for truth in truths])
+    for truth, union in zip(truths, unions, strict=True):
+        for metric, value in truth.errors(union).items():
+            total, count = sums.get(metric, (0.0, 0.0))
+            sums[metric] = total + value, count + 1.0
+    return sums
 
 
 def _summaries(maps: dict[str, np.ndarray]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Pair AUC and equal error rate: does the features' distance tell one segment from two?"""
+"""Pair AUC and equal error rate: does the embedding's distance tell one segment from two?"""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from sss.metrics.means import mean_known
 from sss.metrics.pixels import PAIRS, Pairs, scored_pairs, uniform_pairs
 
 
-def pair_auc(features: np.ndarray, labels: np.ndarray, seed: int = 0, pairs: int = PAIRS) -> float:
+def pair_auc(embedding: np.ndarray, labels: np.ndarray, seed: int = 0, pairs: int = PAIRS) -> float:
     """Area under the ROC curve of "different segment" predicted by feature distance.
 
     Pixel pairs are drawn uniformly from the photo. Per annotator, pairs with an unlabelled pixel
     are left out; the annotators' AUCs are averaged.
 
     Args:
-        features: (H, W, D) features; distances are Euclidean.
+        embedding: (H, W, D); distances are Euclidean.
         labels: (A, H, W) integer segment labels of A annotators, negative = unlabelled.
-        seed: Of the drawn pairs: equal for all features that are to be compared.
+        seed: Of the drawn pairs: equal for all embeddings that are to be compared.
         pairs: Pixel pairs drawn.
 
     Returns:
         0.5 for chance, 1 for perfect; NaN if no annotator has pairs of both kinds.
 
     Raises:
-        InputError: The sizes of ``features`` and ``labels`` differ, or features are not finite.
+        InputError: The sizes differ, or the embedding is not finite.
     """
     drawn = uniform_pairs(labels.shape[1:], pairs, seed)
-    return mean_known(roc_auc(*scored) for scored in scored_pairs(features, labels, drawn))
+    return mean_known(roc_auc(*scored) for scored in scored_pairs(embedding, labels, drawn))
 
 
-def pair_scores(features: np.ndarray, labels: np.ndarray, pairs: Pairs) -> tuple[float, float]:
+def pair_scores(embedding: np.ndarray, labels: np.ndarray, pairs: Pairs) -> tuple[float, float]:
     """Pair AUC and equal error rate over given pairs of pixels, means over the annotators.
 
     Args:
-        features: (H, W, D) features; distances are Euclidean.
+        embedding: (H, W, D); distances are Euclidean.
         labels: (A, H, W) integer segment labels of A annotators, negative = unlabelled.
         pairs: Those with an unlabelled pixel are left out.
 
@@ -43,9 +43,9 @@ def pair_scores(features: np.ndarray, labels: np.ndarray, pairs: Pairs) -> tuple
         Both in [0, 1], chance is 0.5; NaN if no annotator has pairs of both kinds.
 
     Raises:
-        InputError: The sizes of ``features`` and ``labels`` differ, or features are not finite.
+        InputError: The sizes differ, or the embedding is not finite.
     """
-    scored = scored_pairs(features, labels, pairs)
+    scored = scored_pairs(embedding, labels, pairs)
     return (
         mean_known(roc_auc(*one) for one in scored),
         mean_known(equal_error_rate(*one) for one in scored),

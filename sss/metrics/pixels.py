@@ -39,7 +39,7 @@ class PixelSample:
     """Some pixels of a photo that any annotator labelled, in random order.
 
     Attributes:
-        points: (N, D) float32 features, finite.
+        points: (N, D) float32 embeddings of the pixels, finite.
         annotators: (A, N) integer segment labels, negative = unlabelled.
         positions: (N, 2) row and column.
         shape: H and W of the photo.
@@ -59,25 +59,25 @@ class PixelSample:
         return _within(offsets, self.shape, band)
 
 
-def sample_pixels(features: np.ndarray, labels: np.ndarray, seed: int) -> PixelSample:
+def draw_labelled_pixels(embedding: np.ndarray, labels: np.ndarray, seed: int) -> PixelSample:
     """Draw up to ``SAMPLED_PIXELS`` of the pixels that any annotator labelled, uniformly.
 
     Args:
-        features: (H, W, D).
+        embedding: (H, W, D).
         labels: (A, H, W) integer segment labels of A annotators, negative = unlabelled.
-        seed: Of the drawn pixels: equal for all features that are to be compared.
+        seed: Of the drawn pixels: equal for all embeddings that are to be compared.
 
     Raises:
-        InputError: The sizes differ, or the features are not finite.
+        InputError: The sizes differ, or the embedding is not finite.
     """
-    check_sizes(features, labels)
+    check_sizes(embedding, labels)
     height, width = labels.shape[1:]
     flat = labels.reshape(-1, height * width)  # (A, H·W)
     labelled = np.flatnonzero((flat >= 0).any(axis=0))
     rng = np.random.default_rng([seed, 1])  # not the series that draws the pairs
     # Unsorted, as ties of the ranking are broken by the place in the sample.
     picked = rng.choice(labelled, min(SAMPLED_PIXELS, len(labelled)), replace=False)
-    points = features.reshape(-1, features.shape[-1])[picked].astype(np.float32)
+    points = embedding.reshape(-1, embedding.shape[-1])[picked].astype(np.float32)
     check_finite(points)
     positions = np.stack(np.divmod(picked, width), axis=1)  # (N, 2)
     return PixelSample(points, flat[:, picked], positions, (height, width))
@@ -109,7 +109,7 @@ def pairs_in_band(shape: tuple[int, int], band: Band, count: int, seed: int) -> 
     """
     size = np.array(shape)
     reach = np.minimum(np.floor(band[1] * np.hypot(*shape)).astype(int), size - 1)
-    rng = np.random.default_rng([seed, 2])  # not the series of uniform_pairs and sample_pixels
+    rng = np.random.default_rng([seed, 2])  # not the series of the functions above
     first = rng.integers(size, size=(_CANDIDATES * count, 2))
     offsets = rng.integers(-reach, reach + 1, size=first.shape)
     second = first + offsets
@@ -120,25 +120,25 @@ def pairs_in_band(shape: tuple[int, int], band: Band, count: int, seed: int) -> 
 
 
 def scored_pairs(
-    features: np.ndarray, labels: np.ndarray, pairs: Pairs
+    embedding: np.ndarray, labels: np.ndarray, pairs: Pairs
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """What the features and each annotator say of pairs of pixels.
+    """What the embedding and each annotator say of pairs of pixels.
 
     Args:
-        features: (H, W, D).
+        embedding: (H, W, D).
         labels: (A, H, W) integer segment labels of A annotators, negative = unlabelled.
         pairs: N of them.
 
     Returns:
-        For each annotator who has pairs of both kinds: (n,) Euclidean distance of the features and
+        For each annotator who has pairs of both kinds: (n,) Euclidean distance of the embedding and
         (n,) bool whether the segments are different, over the n pairs with both pixels labelled.
 
     Raises:
-        InputError: The sizes of ``features`` and ``labels`` differ, or features are not finite.
+        InputError: The sizes differ, or the embedding is not finite.
     """
-    check_sizes(features, labels)
+    check_sizes(embedding, labels)
     first, second = pairs.first, pairs.second
-    flat = features.reshape(-1, features.shape[-1])
+    flat = embedding.reshape(-1, embedding.shape[-1])
     distance = np.linalg.norm(flat[first].astype(np.float32) - flat[second], axis=1)
     check_finite(distance)
     scored = []
@@ -150,27 +150,28 @@ def scored_pairs(
     return scored
 
 
-def check_sizes(features: np.ndarray, labels: np.ndarray) -> None:
-    """Refuse features (H, W, D) of another size than the labels (A, H, W).
+def check_sizes(embedding: np.ndarray, labels: np.ndarray) -> None:
+    """Refuse an embedding (H, W, D) of another size than the labels (A, H, W).
 
     Raises:
         InputError: They differ.
     """
-    if features.shape[:2] != labels.shape[1:]:
+    if embedding.shape[:2] != labels.shape[1:]:
         raise InputError(
-            f"features are {features.shape[:2]} but labels {labels.shape[1:]}; resize one of them"
+            f"the embedding is {embedding.shape[:2]} but the labels are {labels.shape[1:]}; "
+            "resize one of them"
         )
 
 
 def check_finite(values: np.ndarray) -> None:
-    """Refuse features, or distances of features, that are not finite.
+    """Refuse embeddings, or distances of embeddings, that are not finite.
 
     Raises:
         InputError: One is NaN or infinite.
     """
     if not np.isfinite(values).all():
         raise InputError(
-            "the features hold NaN or infinite values; the training that made them has diverged"
+            "the embedding holds NaN or infinite values; the training that made it has diverged"
         )
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from sss.errors import InputError
-from sss.evaluation.methods.base import Segmentation
 
 MAX_EXHAUSTIVE = 16
 """Up to so many soft layers all 2^K unions are tried; with more, a local search finds one."""
@@ -19,7 +18,9 @@ MAX_EXHAUSTIVE = 16
 _CHUNK = 1 << 16  # pixels that are converted to float64 at once
 
 
-def best_unions(segmentation: Segmentation, truths: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+def best_unions(
+    labels: np.ndarray, alpha: np.ndarray | None, truths: Sequence[np.ndarray]
+) -> Iterator[np.ndarray]:
     """For each true matte the union of layers with the least mean squared error to it.
 
     The union may be empty. For hard regions the best one is known in closed form: the error is a
@@ -30,7 +31,8 @@ def best_unions(segmentation: Segmentation, truths: Sequence[np.ndarray]) -> Ite
     are exchanged as long as that lowers the error.
 
     Args:
-        segmentation: Of a photo.
+        labels: (H, W) integers from 0: the regions; looked at only where there are no alphas.
+        alpha: (H, W, K) in [0, 1]: the layers; None for hard regions.
         truths: Alphas (H, W) in [0, 1].
 
     Yields:
@@ -40,17 +42,17 @@ def best_unions(segmentation: Segmentation, truths: Sequence[np.ndarray]) -> Ite
         InputError: The sizes differ.
     """
     for truth in truths:
-        if truth.shape != segmentation.labels.shape:
-            height, width = segmentation.labels.shape
+        if truth.shape != labels.shape:
+            height, width = labels.shape
             raise InputError(
                 f"a segmentation has {height} × {width} pixels, but the true matte "
                 f"{truth.shape[0]} × {truth.shape[1]}; segment the photo in its own size"
             )
-    if segmentation.alpha is None:
+    if alpha is None:
         for truth in truths:
-            yield _union_of_regions(segmentation.labels, truth)
+            yield _union_of_regions(labels, truth)
         return
-    gram, overlaps, areas = _products(segmentation.alpha, truths)
+    gram, overlaps, areas = _products(alpha, truths)
     if len(gram) <= MAX_EXHAUSTIVE:
         subsets = best_subsets(gram, overlaps)
     else:
@@ -58,7 +60,7 @@ def best_unions(segmentation: Segmentation, truths: Sequence[np.ndarray]) -> Ite
             [search_subset(gram, overlap, 2.0 * overlap > areas) for overlap in overlaps.T]
         )
     for subset in subsets:  # (K,) bool
-        union = segmentation.alpha[..., subset].sum(axis=-1, dtype=np.float32)
+        union = alpha[..., subset].sum(axis=-1, dtype=np.float32)
         yield np.clip(union, 0.0, 1.0)
 
 

@@ -17,13 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sss.errors import InputError
+from sss.image.resize import MIN_SIDE
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-MIN_SIDE = 16
-"""Least height and width of a photo in pixels: a smaller one shows nothing to embed."""
-
 
 DEFAULT_ENCODERS = {
     "hypercolumn": "tu-tf_efficientnet_lite2",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch.overrides import TorchFunctionMode
@@ -139,24 +137,3 @@ def checkpoint_file(path: Path) -> Path:
             f"no checkpoint at {path}; give the .safetensors file or the run folder of train.py"
         )
     return path
-
-
-def file_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def pick_device(name: str) -> torch.device:
-    """``cpu``, ``cuda``, or with ``auto`` the GPU if there is one.
-
-    Raises:
-        InputError: CUDA was asked for and is not there, or the name is unknown.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise InputError(f"unknown device '{name}'; expected auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: torch sees no CUDA GPU here; use --device cpu")
-    return torch.device(name)

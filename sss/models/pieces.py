@@ -27,7 +27,7 @@ Item = TypeVar("Item")
 def in_pieces(function: Callable[[Item], Tensor], items: Iterable[Item]) -> list[Tensor]:
     """``[function(item) for item in items]`` on several threads, where that is inference.
 
-    Torch must be held to one thread, as :class:`sss.models.predictor.FeatureExtractor` does it;
+    Torch must be held to one thread, as :class:`sss.models.torch_predictor.TorchPredictor` does it;
     else, and inside of another piece, one item is done after the other.
     """
     if torch.get_num_threads() > 1 or not torch.is_inference_mode_enabled():

@@ -1,90 +1,62 @@
-"""A trained network as a function from photo to features."""
+"""A trained network as a function from photo to embedding."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
-
-from sss.models.base import EmbeddingNetwork
-from sss.models.checkpoints import checkpoint_file, file_sha256, load_checkpoint
-from sss.models.fuse import prepare_for_inference
-from sss.models.sizes import fitting_size, shrink
-from sss.models.tiling import RegionEmbedder
 
 TILE = 1024
-"""Side of a tile in pixels."""
-
-BORDER = 384
-"""Pixels that the network sees around a tile, at each of its scales.
-
-Measured on a photo of 1.1 MP in tiles of 400, bundled model, values up to 0.82; difference from the
-untiled result, mean and largest: 0.035 and 0.51 with a border of 128, 0.0022 and 0.089 with 256,
-0.00003 and 0.0012 with 384. Near a seam that is a few steps of float16 at most."""
+"""Side in pixels of the tiles in which a large photo is embedded at its own size."""
 
 
-def embed_photo(network: EmbeddingNetwork, photo: np.ndarray, device: torch.device) -> np.ndarray:
-    """Run a network on one photo.
+class Predictor(Protocol):
+    """Embeds photos with one loaded network; see :func:`open_predictor`."""
 
-    Args:
-        network: In evaluation mode, on ``device``.
-        photo: (H, W, 3), uint8, or float in [0, 1].
-        device: Where to compute.
+    @property
+    def path(self) -> Path:
+        """The ``.safetensors`` file of the checkpoint."""
+        ...
 
-    Returns:
-        (H, W, D) float32 embeddings.
-    """
-    with torch.inference_mode():
-        embedded = network(_as_tensor(photo, device))[0]
-    return embedded.permute(1, 2, 0).cpu().numpy()
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal SHA-256 of that file."""
+        ...
 
+    @property
+    def device(self) -> str:
+        """``cpu``, ``cuda`` or ``cuda:N``."""
+        ...
 
-class FeatureExtractor:
-    """Loads a checkpoint once and embeds photos with it.
+    @property
+    def dim(self) -> int:
+        """D, the dimension of the embedding."""
+        ...
 
-    Args:
-        checkpoint: A ``.safetensors`` file or a run folder.
-        device: Where to compute.
-
-    Raises:
-        InputError: See :func:`sss.models.checkpoints.load_checkpoint`.
-    """
-
-    def __init__(self, checkpoint: Path, device: torch.device) -> None:
-        self.path = checkpoint_file(checkpoint)
-        self.sha256 = file_sha256(self.path)
-        self.device = device
-        network, self.config, self.training = load_checkpoint(self.path)
-        self.network = prepare_for_inference(network.to(device))
+    @property
+    def runtime(self) -> str:
+        """The library that runs the network, as on the package index."""
+        ...
 
     def __call__(self, photo: np.ndarray) -> np.ndarray:
-        """Features to segment a photo by.
+        """Embedding to segment a photo by.
 
         Args:
-            photo: (H, W, 3), uint8, or float in [0, 1].
+            photo: (H, W, 3), uint8, or float in [0, 1], each side at least 16.
 
         Returns:
-            (H, W, D) float32 embeddings; of a photo of more than ``MAX_PIXELS`` those of the photo
-            shrunk to that, (h, w, D) with :func:`sss.models.sizes.fitting_size` (H, W).
+            (h, w, D) float32, unbounded, (h, w) being :func:`sss.image.resize.fitting_size` of
+            (H, W): of a photo of more than a million pixels, the embedding of the photo shrunk to
+            that.
+
+        Raises:
+            InputError: A side is shorter than 16 pixels.
         """
-        if photo.dtype == np.uint8 and fitting_size(photo.shape) != photo.shape[:2]:
-            photo = photo / np.float32(255)
-        photo = shrink(photo)
-        with _one_torch_thread():
-            result = RegionEmbedder(self.network, _as_tensor(photo, self.device)).whole()
-        return result.cpu().numpy()
+        ...
 
     def full_size(self, photo: np.ndarray, out: np.ndarray, tile: int = TILE) -> None:
-        """Features at a photo's own size, however large, tile by tile.
-
-        A tile is what the whole photo would give where ``BORDER`` covers what the network's
-        convolutions look at. A network that pools over the whole photo (``deeplabv3``, ``pspnet``,
-        squeeze-and-excitation), normalises over it (``decoder_norm: group``) or attends to it
-        (``vit``) has no such border: there a tile is embedded as a photo of its own.
+        """Embedding at a photo's own size, however large, tile by tile.
 
         Args:
             photo: (H, W, 3), uint8, or float in [0, 1].
@@ -92,34 +64,21 @@ class FeatureExtractor:
                 the largest it has.
             tile: Side of the tiles in pixels.
         """
-        height, width = photo.shape[:2]
-        limit = float(np.finfo(out.dtype).max)
-        with _one_torch_thread():
-            regions = RegionEmbedder(self.network, _as_tensor(photo, self.device))
-            for top in range(0, height, tile):
-                for left in range(0, width, tile):
-                    rows = slice(top, min(top + tile, height))
-                    columns = slice(left, min(left + tile, width))
-                    shape = (rows.stop - top, columns.stop - left, self.network.dim)
-                    part = torch.zeros(shape, device=self.device)
-                    whole = shape[:2] == (height, width)
-                    regions.add(rows, columns, None if whole else BORDER, part)
-                    out[rows, columns] = part.clamp_(-limit, limit).cpu().numpy()
+        ...
 
 
-def _as_tensor(photo: np.ndarray, device: torch.device) -> Tensor:
-    """(1, 3, H, W) float32 in [0, 1]."""
-    pixels = torch.from_numpy(np.ascontiguousarray(photo.transpose(2, 0, 1)))
-    scale = 255 if photo.dtype == np.uint8 else 1
-    return (pixels.to(device, torch.float32) / scale)[None]
+def open_predictor(checkpoint: Path | str | None = None, device: str = "auto") -> Predictor:
+    """Load a network once, to embed photos with it.
 
+    Args:
+        checkpoint: A ``.safetensors`` file or a run folder of train.py; None is the bundled model.
+        device: ``cpu``, ``cuda``, or ``auto`` for the GPU if there is one.
 
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """Hold torch to one thread; :mod:`sss.models.pieces` uses the others."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    Raises:
+        InputError: There is no such checkpoint, it is damaged, or the device is not there.
+    """
+    from sss.models.checkpoints import DEFAULT_CHECKPOINT
+    from sss.models.device import pick_device
+    from sss.models.torch_predictor import TorchPredictor
+
+    return TorchPredictor(Path(checkpoint or DEFAULT_CHECKPOINT), pick_device(device))

@@ -1,4 +1,4 @@
-"""Features of any dimension to the three that the graph uses (Aksoy et al. 2018, Sec. 3.3)."""
+"""An embedding of any dimension to the three that the graph uses (Aksoy et al. 2018, Sec. 3.3)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from sss.errors import InputError
+from sss.image.resize import fitting_size, shrink_to_fit
 from sss.spectral.guided_filter import GuidedFilter
 from sss.threads import map_threads
 
 log = logging.getLogger(__name__)
 
 CLIP = 5.0
-"""Features are clipped to ±5 first (released code)."""
+"""An embedding is clipped to ±5 first (released code)."""
 
 FILTER_WINDOW = 10
 """Side of the guided filter's window in pixels (released code)."""
@@ -37,11 +38,42 @@ FLAT = 1e-6
 """A reduced channel whose values span less than this share of the clipped range is constant."""
 
 
-def reduce_features(features: np.ndarray, photo: np.ndarray) -> np.ndarray:
+def prepare_embedding(embedding: np.ndarray, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the spectral core takes of an embedding, for a photo of any size.
+
+    More than three dimensions are reduced by :func:`reduce_embedding`. Up to three are taken as
+    they are where they lie in [0, 1], and stretched to it where not; missing channels are zero.
+
+    Args:
+        embedding: (H, W, D) float, the photo's size, or already (h, w, D).
+        photo: (H, W, 3) float in [0, 1].
+
+    Returns:
+        ``features3``, (h, w, 3) float64 in [0, 1], and the embedding, (h, w, D), where (h, w) is
+        :func:`sss.image.resize.fitting_size` of (H, W).
+
+    Raises:
+        InputError: Sizes differ, or the embedding is not finite.
+    """
+    if embedding.shape[:2] != fitting_size(photo.shape):
+        check_embedding(embedding, photo.shape[:2])
+        embedding = shrink_to_fit(embedding)
+    small = shrink_to_fit(photo)
+    if embedding.shape[2] > DIMENSIONS:
+        return reduce_embedding(embedding, small), embedding
+    check_embedding(embedding, small.shape[:2])
+    features3 = embedding.astype(np.float64)
+    if features3.min() < 0 or features3.max() > 1:
+        features3 = stretch(features3)
+    missing = DIMENSIONS - features3.shape[2]
+    return np.pad(features3, ((0, 0), (0, 0), (0, missing))), embedding
+
+
+def reduce_embedding(embedding: np.ndarray, photo: np.ndarray) -> np.ndarray:
     """Clip, smooth along the photo's edges, project to three dimensions, stretch to [0, 1].
 
     Args:
-        features: (H, W, D) float.
+        embedding: (H, W, D) float.
         photo: (H, W, 3) float in [0, 1], the guide of the filter.
 
     Returns:
@@ -49,30 +81,30 @@ def reduce_features(features: np.ndarray, photo: np.ndarray) -> np.ndarray:
         in the log; the segmentation then rests on the others and on colour.
 
     Raises:
-        InputError: Sizes differ, or features are not finite.
+        InputError: Sizes differ, or the embedding is not finite.
     """
-    check_features(features, photo.shape[:2])
-    filtered = _filtered_planes(photo.astype(np.float32), features, CLIP)  # (D, H, W)
+    check_embedding(embedding, photo.shape[:2])
+    filtered = _filtered_planes(photo.astype(np.float32), embedding, CLIP)  # (D, H, W)
     projected = _principal_components(filtered.reshape(len(filtered), -1), DIMENSIONS)
     return stretch(projected.T.reshape(*photo.shape[:2], DIMENSIONS))
 
 
-def check_features(features: np.ndarray, size: tuple[int, ...]) -> None:
-    """Refuse features that do not fit a photo of ``size`` (H, W) or are not finite.
+def check_embedding(embedding: np.ndarray, size: tuple[int, ...]) -> None:
+    """Refuse an embedding that does not fit a photo of ``size`` (H, W) or is not finite.
 
     Raises:
         InputError: Says what came and what was expected.
     """
-    if features.ndim != 3 or features.shape[:2] != tuple(size):
-        shape = "×".join(map(str, features.shape))
+    if embedding.ndim != 3 or embedding.shape[:2] != tuple(size):
+        shape = "×".join(map(str, embedding.shape))
         raise InputError(
-            f"features are {shape}, expected {size[0]}×{size[1]}×D as the photo; compute them "
+            f"the embedding is {shape}, expected {size[0]}×{size[1]}×D as the photo; compute it "
             "again at the photo's size (--max-side changes it)"
         )
-    step = 1 + CHUNK // features.shape[1]
-    strips = [features[row : row + step] for row in range(0, len(features), step)]
+    step = 1 + CHUNK // embedding.shape[1]
+    strips = [embedding[row : row + step] for row in range(0, len(embedding), step)]
     if not all(map_threads(lambda strip: bool(np.isfinite(strip).all()), strips)):
-        raise InputError("features hold NaN or infinite values; compute them again")
+        raise InputError("the embedding holds NaN or infinite values; compute it again")
 
 
 def guided_filter(guide: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -146,16 +178,16 @@ def _principal_components(channels: np.ndarray, count: int) -> np.ndarray:
     return np.pad(projected, ((0, count - len(projected)), (0, 0)))
 
 
-def stretch(features: np.ndarray) -> np.ndarray:
+def stretch(values: np.ndarray) -> np.ndarray:
     """Scale each channel of (H, W, C) to [0, 1]; constant ones become 0, with a warning."""
-    lowest = features.min(axis=(0, 1))
-    span = features.max(axis=(0, 1)) - lowest
+    lowest = values.min(axis=(0, 1))
+    span = values.max(axis=(0, 1)) - lowest
     flat = span < FLAT * 2 * CLIP
     if flat.any():
         log.warning(
-            "features: %d of %d channels do not vary over the photo and are left out%s",
+            "embedding: %d of %d channels do not vary over the photo and are left out%s",
             *(flat.sum(), flat.size),
             "; the layers follow colour alone" if flat.all() else "",
         )
-    stretched = np.clip((features - lowest) / np.where(flat, 1, span), 0, 1)
+    stretched = np.clip((values - lowest) / np.where(flat, 1, span), 0, 1)
     return np.where(flat, 0.0, stretched)

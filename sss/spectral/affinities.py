@@ -15,25 +15,29 @@ from sss.spectral.superpixels import SuperpixelGraph
 
 SEMANTIC_STEEPNESS = 20.0
 SEMANTIC_CENTRE = 0.85
+"""Sec. 3.3."""
+
 COLOUR_STEEPNESS = 50.0
 COLOUR_CENTRE = 0.95
+"""Sec. 3.2."""
+
 COLOUR_RADIUS = 0.2
 """Of the non-local colour affinity, as a fraction of the photo's height and width."""
 
 
-def semantic_affinity(graph: SuperpixelGraph, features: np.ndarray) -> sp.csr_array:
+def semantic_affinity(graph: SuperpixelGraph, features3: np.ndarray) -> sp.csr_array:
     """Semantic affinity between adjacent superpixels (Sec. 3.3).
 
     ``erf(20·(1 − ‖Δf‖ − 0.85))`` of their mean features: near 1 within an object, −1 across.
 
     Args:
         graph: Superpixels.
-        features: (H, W, 3) float, channels in [0, 1].
+        features3: (H, W, 3) float, channels in [0, 1].
 
     Returns:
         (N, N), non-zero at the superpixels' centroid pixels only.
     """
-    distance = _pair_distance(graph.means(features), graph.neighbours)
+    distance = _pair_distance(graph.means(features3), graph.neighbours)
     weight = erf(SEMANTIC_STEEPNESS * (1 - distance - SEMANTIC_CENTRE))
     return _between_centroids(graph, graph.neighbours, weight)
 

@@ -10,15 +10,11 @@ from __future__ import annotations
 
 import logging
 
-import numba
 import numpy as np
 
 from sss.threads import map_threads, slices
 
 log = logging.getLogger(__name__)
-
-COMPONENTS = 40
-"""Components the search starts from."""
 
 SPARSITY = 0.8
 """Exponent of the sparsity energy."""
@@ -36,42 +32,8 @@ REMOVAL_ITERATIONS = (11, 21, 31)
 """After these, components that are nowhere stronger than ``REMOVAL_MAXIMUM`` are dropped."""
 REMOVAL_MAXIMUM = 0.1
 
-EARLY_ITERATIONS = 30
-"""In these, every other of the sampled pixels is enough: the energy at the end is the same."""
-
-EARLY_PIXELS = 15
-"""Times the eigenvectors: how many pixels must be left by that."""
-
-PIXELS = 2048
-"""Whose components one thread works out at a time."""
-
-
-def sample_pixels(size: tuple[int, int], count: int, seed: int = 0) -> np.ndarray:
-    """One random pixel from each cell of a lattice.
-
-    A few thousand unknowns do not need every pixel's equation. The cells spread the pixels more
-    evenly than chance, and photos of one shape and any size get the same places.
-
-    Args:
-        size: (H, W).
-        count: Cells, about; all pixels if there are no more.
-        seed: Of the places inside the cells.
-
-    Returns:
-        Sorted flat indices.
-    """
-    height, width = size
-    if count >= height * width:
-        return np.arange(height * width)
-    side = (height * width / count) ** 0.5
-    rows = min(max(round(height / side), 1), height)
-    columns = min(max(round(count / rows), 1), width)
-    if columns == 1:
-        rows = min(count, height)
-    within = np.random.default_rng(seed).random((2, rows, columns))
-    row = ((np.arange(rows)[:, None] + within[0]) * height / rows).astype(int)
-    column = ((np.arange(columns) + within[1]) * width / columns).astype(int)
-    return np.unique(row * width + column)
+PIXELS_AT_A_TIME = 2048
+"""Whose components one thread works out."""
 
 
 def constrained_components(
@@ -80,6 +42,8 @@ def constrained_components(
     start: np.ndarray,
     pixels: np.ndarray | None = None,
     single: bool = False,
+    iterations: int = ITERATIONS,
+    removal_maximum: float = REMOVAL_MAXIMUM,
 ) -> np.ndarray:
     """Sparse soft components in the span of the eigenvectors.
 
@@ -87,10 +51,13 @@ def constrained_components(
         eigenvalues: (M,), signed, as they come from the indefinite Laplacian.
         eigenvectors: (N, M).
         start: (P,) integers 0 … C−1, a hard clustering of ``pixels``: where the search starts.
-        pixels: (P,) indices of the pixels whose equations are used, every other of them in the
-            ``EARLY_ITERATIONS``, their weight scaled up; None for all N throughout.
+        pixels: (P,) indices of the pixels whose equations are used, their weight scaled up; None
+            for all N.
         single: Weigh and add up in single precision, twice as fast; the floor of the reweighting
             is ``SINGLE_FLOOR`` then.
+        iterations: Rounds of reweighting.
+        removal_maximum: A component that nowhere exceeds this after one of the
+            ``REMOVAL_ITERATIONS`` is dropped.
 
     Returns:
         (N, C') components, C' ≤ C, columns in the order of the clusters that survived. They sum
@@ -98,30 +65,19 @@ def constrained_components(
     """
     basis = eigenvectors if pixels is None else eigenvectors[pixels]
     basis = basis.astype(np.float32 if single else np.float64)
-    stride = 1 if pixels is None else early_stride(start, basis.shape[1])
-    used = basis[::stride]
-    alpha = np.eye(int(start.max()) + 1, dtype=basis.dtype)[:, start[::stride]]  # (C, P)
+    alpha = np.eye(int(start.max()) + 1, dtype=basis.dtype)[:, start]  # (C, P)
     energy = np.diag(eigenvalues)
-    for iteration in range(1, ITERATIONS + 1):
+    scale = len(eigenvectors) / len(basis)
+    for iteration in range(1, iterations + 1):
         if len(alpha) < 2:
             return np.ones((len(eigenvectors), 1))
-        scale = len(eigenvectors) / len(used)
         to_zero, to_one = scale * sparsity_weight(alpha), scale * sparsity_weight(alpha - 1)
-        coefficients = _solve_coupled(used, energy, to_zero, to_one)
-        if iteration == EARLY_ITERATIONS:
-            used = basis
-        alpha = _components(coefficients.astype(basis.dtype), used)
+        coefficients = solve_coupled(basis, energy, to_zero, to_one)
+        alpha = _components(coefficients.astype(basis.dtype), basis)
         if iteration in REMOVAL_ITERATIONS:
-            alpha = alpha[alpha.max(axis=1) > REMOVAL_MAXIMUM]
+            alpha = alpha[alpha.max(axis=1) > removal_maximum]
     log.debug("constrained sparsification kept %d components", len(alpha))
     return np.ascontiguousarray(_components(coefficients, eigenvectors).T)
-
-
-def early_stride(start: np.ndarray, eigenvectors: int) -> int:
-    """Of every how many sampled pixels one is used in the ``EARLY_ITERATIONS``; no cluster ends."""
-    half = start[::2]
-    enough = len(half) >= EARLY_PIXELS * eigenvectors
-    return 2 if enough and len(np.unique(half)) == len(np.unique(start)) else 1
 
 
 def sparsity_weight(deviation: np.ndarray) -> np.ndarray:
@@ -144,11 +100,11 @@ def _components(coefficients: np.ndarray, basis: np.ndarray) -> np.ndarray:
         np.matmul(coefficients, basis[rows].T, out=alpha[:-1, rows])
         np.subtract(1, alpha[:-1, rows].sum(axis=0), out=alpha[-1, rows])
 
-    map_threads(fill, slices(len(basis), PIXELS))
+    map_threads(fill, slices(len(basis), PIXELS_AT_A_TIME))
     return alpha
 
 
-def _solve_coupled(
+def solve_coupled(
     basis: np.ndarray, energy: np.ndarray, to_zero: np.ndarray, to_one: np.ndarray
 ) -> np.ndarray:
     """Coefficients of all components but the last in one reweighted round.
@@ -168,8 +124,6 @@ def _solve_coupled(
         (C−1, M) float64.
     """
     both = to_zero + to_one
-    # Without pivots, only weights that are not many orders of magnitude apart are safe.
-    inverse = _inverse if basis.dtype == np.float32 else np.linalg.inv
     last = len(both) - 1
 
     def block(component: int) -> tuple[np.ndarray, np.ndarray]:
@@ -177,40 +131,15 @@ def _solve_coupled(
         matrix = _weighted_gram(basis, both[component]) + energy
         if component == last:
             return matrix, to_zero[component] @ basis
-        return inverse(matrix), to_one[component] @ basis
+        return np.linalg.inv(matrix), to_one[component] @ basis
 
     blocks, sides = zip(*map_threads(block, range(len(both))), strict=True)
-    *found, rest = blocks
-    right = np.stack(sides[:-1]) + sides[-1]
-    inverses = np.stack(found)
-    own = (inverses @ right[:, :, None].astype(np.float64))[:, :, 0]
-    total = np.linalg.solve(np.eye(len(rest)) + inverses.sum(axis=0) @ rest, own.sum(axis=0))
-    return own - inverses @ (rest @ total)
-
-
-@numba.njit(cache=True, nogil=True)
-def _inverse(matrix: np.ndarray) -> np.ndarray:
-    """Inverse of positive definite (M, M) in its place, by Gauss-Jordan sweeps of the lower half.
-
-    For M = 100 it takes a third of LAPACK's time, whose blocks are too large for that.
-    """
-    size = len(matrix)
-    pivot_row = np.empty(size)
-    for k in range(size):
-        pivot_row[:k], pivot_row[k:] = matrix[k, :k], matrix[k:, k]
-        if pivot_row[k] == 0:
-            raise np.linalg.LinAlgError("singular matrix")
-        scale = 1 / pivot_row[k]
-        for i in range(size):
-            row, share = matrix[i], scale * pivot_row[i]
-            for j in range(i + 1):
-                row[j] -= share * pivot_row[j]
-        matrix[k, :k], matrix[k:, k] = scale * pivot_row[:k], scale * pivot_row[k:]
-        matrix[k, k] = -scale
-    for i in range(size):
-        for j in range(i + 1):
-            matrix[i, j] = matrix[j, i] = -matrix[i, j]
-    return matrix
+    inverses, of_last = np.stack(blocks[:-1]), blocks[-1]
+    rhs = np.stack(sides[:-1]) + sides[-1]
+    own = (inverses @ rhs[:, :, None].astype(np.float64))[:, :, 0]
+    unit = np.eye(len(of_last))
+    total = np.linalg.solve(unit + inverses.sum(axis=0) @ of_last, own.sum(axis=0))
+    return own - inverses @ (of_last @ total)
 
 
 def _weighted_gram(basis: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -7,75 +7,60 @@ from scipy.optimize import linear_sum_assignment
 
 from sss.errors import InputError
 from sss.spectral.clustering import best_kmeans
-from sss.spectral.components import sample_pixels
-from sss.spectral.names import GROUPINGS
+from sss.spectral.sampling import sample_lattice_pixels
+from sss.spectral.settings import DEFAULT_SETTINGS, LAYERS, Settings, check_layers
 from sss.threads import map_threads, slices
-
-LAYERS = 5
-"""Layers of the reference."""
-
-AUTO_LAYERS = (2, 8)
-"""Fewest and most layers that the automatic choice takes."""
-
-AUTO_SHARE = 0.35
-"""The automatic choice keeps apart what is further apart than this share of the distance at which
-the last two groups merge. Of 0.3 … 0.7 it gave the best covering on 30 photos of BSDS500 train."""
 
 COMPARED_PIXELS = 4000
 """Whose features tell how far apart components are."""
 
 ROWS = 256
-"""Of those pixels, compared at a time with themselves and those after them."""
+"""Of those pixels, compared at a time: their distances to all others take 4 MB."""
 
 GROUPING_RESTARTS = 200
 """k-means of two dozen points has many local optima: with this many draws, the best one found is
 the same from seed to seed."""
 
 LEAST_AREA = 1e-3
-"""Share of the photo that even a component without a pixel of its own counts for when distances
+"""Fraction of the photo that even a component without a pixel of its own counts for when distances
 are averaged."""
 
 
 def group_components(
     components: np.ndarray,
-    features: np.ndarray,
+    embedding: np.ndarray,
     layers: int | None = LAYERS,
-    grouping: str = "linkage",
-    seed: int = 0,
-    share: float = AUTO_SHARE,
+    settings: Settings = DEFAULT_SETTINGS,
 ) -> np.ndarray:
     """Add up components whose mean features are alike.
 
-    ``kmeans`` is the reference's way: k-means of the mean features, every component counting the
+    ``kmeans`` is the paper's way: k-means of the mean features, every component counting the
     same. ``linkage`` merges the two nearest groups again and again, the distance between groups
     being the mean of their components' distances weighted by area (average linkage): a scrap of
     texture no longer takes a layer from the rest of the photo.
 
     Args:
         components: (N, C), rows summing to one.
-        features: (H, W, D), N = H·W.
-        layers: Layers wanted; None chooses from 2 to 8: ``linkage`` stops where the next two
-            groups are further apart than ``share`` of the distance of the last two.
-        grouping: ``linkage`` or ``kmeans``; the latter wants a number of layers.
-        seed: Of k-means.
-        share: Of the automatic choice.
+        embedding: (H, W, D), N = H·W.
+        layers: Layers wanted; None chooses within ``auto_layers``: ``linkage`` stops where the next
+            two groups are further apart than ``auto_threshold`` of the distance of the last two.
+        settings: Of these ``grouping``, ``seed`` (of k-means), ``auto_threshold``, ``auto_layers``.
 
     Returns:
         (H, W, K) layers, largest first. K is smaller than ``layers`` when there are fewer
         components.
 
     Raises:
-        InputError: Unknown grouping, or ``kmeans`` without a number of layers.
+        InputError: Layers below 1, or ``kmeans`` without a number of layers.
     """
-    if grouping not in GROUPINGS:
-        raise InputError(f"unknown grouping '{grouping}'; expected {' or '.join(GROUPINGS)}")
-    if grouping == "kmeans":
-        if layers is None:
-            raise InputError("grouping 'kmeans' needs a number of layers; choose 'linkage'")
-        groups = _kmeans_groups(_means(components, components, features), layers, seed)
+    check_layers(layers)
+    if settings.grouping == "linkage":
+        groups = _linkage_groups(components, embedding, layers, settings)
+    elif layers is None:
+        raise InputError("grouping 'kmeans' needs a number of layers; choose 'linkage'")
     else:
-        groups = _linkage_groups(components, features, layers, share)
-    return _added_up(components, groups, features.shape[:2])
+        groups = kmeans_groups(_means(components, embedding), layers, settings.seed)
+    return _added_up(components, groups, embedding.shape[:2])
 
 
 def group_as(components: np.ndarray, layers: np.ndarray) -> np.ndarray:
@@ -111,29 +96,32 @@ def _added_up(components: np.ndarray, groups: np.ndarray, size: tuple[int, ...])
     return grouped[:, order].reshape(*size, -1)
 
 
-def _means(weights: np.ndarray, components: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """Mean feature of each component, (C, D), pixels counting by ``weights`` (N, C)."""
-    area = weights.sum(axis=0)
-    sums = weights.T @ features.reshape(len(components), -1)
+def _means(components: np.ndarray, embedding: np.ndarray) -> np.ndarray:
+    """Mean feature of each component, (C, D), pixels counting by alpha."""
+    area = components.sum(axis=0)
+    sums = components.T @ embedding.reshape(len(components), -1)
     return sums / np.where(np.abs(area) > 1e-9, area, 1.0)[:, None]
 
 
-def _kmeans_groups(means: np.ndarray, count: int, seed: int) -> np.ndarray:
+def kmeans_groups(
+    means: np.ndarray, count: int, seed: int, restarts: int = GROUPING_RESTARTS
+) -> np.ndarray:
+    """Group of each component, (C,), by k-means of the mean features (C, D)."""
     if len(means) <= count:
         return np.arange(len(means))
-    return best_kmeans(means, count, GROUPING_RESTARTS, seed).labels_
+    return best_kmeans(means, count, restarts, seed).labels_
 
 
 def _linkage_groups(
-    components: np.ndarray, features: np.ndarray, layers: int | None, share: float
+    components: np.ndarray, embedding: np.ndarray, layers: int | None, settings: Settings
 ) -> np.ndarray:
     """Group of each component, (C,)."""
-    distances = energy_distances(components, features)
+    distances = energy_distances(components, embedding)
     owned = np.bincount(components.argmax(axis=1), minlength=components.shape[1])
     merges, heights = average_linkage(distances, owned + LEAST_AREA * len(components))
     if layers is None:
-        fewest, most = AUTO_LAYERS
-        apart = 1 + int((heights > share * heights.max(initial=0.0)).sum())
+        fewest, most = settings.auto_layers
+        apart = 1 + int((heights > settings.auto_threshold * heights.max(initial=0.0)).sum())
         layers = min(max(apart, fewest), most)
     groups = np.arange(len(owned))
     for into, merged in merges[: max(0, len(owned) - layers)]:
@@ -141,7 +129,12 @@ def _linkage_groups(
     return groups
 
 
-def energy_distances(components: np.ndarray, features: np.ndarray) -> np.ndarray:
+def energy_distances(
+    components: np.ndarray,
+    embedding: np.ndarray,
+    sampled_pixels: int = COMPARED_PIXELS,
+    rows: int = ROWS,
+) -> np.ndarray:
     """How far apart the features of every two components are, (C, C).
 
     ``E‖X − Y‖ − (E‖X − X'‖ + E‖Y − Y'‖)/2`` for pixels X, X' of one and Y, Y' of the other, drawn
@@ -152,25 +145,27 @@ def energy_distances(components: np.ndarray, features: np.ndarray) -> np.ndarray
 
     Args:
         components: (N, C).
-        features: (H, W, D), N = H·W.
+        embedding: (H, W, D), N = H·W.
+        sampled_pixels: Pixels, spread evenly, that stand for all.
+        rows: Of these, compared at a time with themselves and those after them.
     """
-    pixels = sample_pixels(features.shape[:2], COMPARED_PIXELS)
-    points = features.reshape(len(components), -1)[pixels].astype(np.float32)
+    pixels = sample_lattice_pixels(embedding.shape[:2], sampled_pixels)
+    points = embedding.reshape(len(components), -1)[pixels].astype(np.float32)
     weights = np.clip(components[pixels], 0, 1)
     weights /= np.maximum(weights.sum(axis=0), 1e-9)
     squares = np.square(points).sum(axis=1)
 
-    def add_up(rows: slice) -> np.ndarray:
+    def add_up(part: slice) -> np.ndarray:
         """(C, C) sum over pairs of these pixels with themselves and, once, with those after."""
-        after = slice(rows.start, None)
-        apart = squares[rows, None] + squares[after] - 2 * points[rows] @ points[after].T
+        after = slice(part.start, None)
+        apart = squares[part, None] + squares[after] - 2 * points[part] @ points[after].T
         distances = np.sqrt(np.maximum(apart, 0))
-        own = slice(0, rows.stop - rows.start)
+        own = slice(0, part.stop - part.start)
         distances[:, own] /= 2  # both ways are in it
-        total: np.ndarray = weights[rows].T @ (distances @ weights[after])
+        total: np.ndarray = weights[part].T @ (distances @ weights[after])
         return total
 
-    half = np.sum(map_threads(add_up, slices(len(points), ROWS)), axis=0)
+    half = np.sum(map_threads(add_up, slices(len(points), rows)), axis=0)
     mean = half + half.T
     within = np.diagonal(mean) / 2
     return np.maximum(mean - within - within[:, None], 0)

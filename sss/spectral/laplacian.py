@@ -6,11 +6,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from sss.spectral.affinities import colour_affinity, semantic_affinity
+from sss.spectral.settings import DEFAULT_SETTINGS
 from sss.spectral.stencil import MATTING_EPSILON, matting_stencil, stencil_matrix
 from sss.spectral.superpixels import SuperpixelGraph
-
-SEMANTIC_WEIGHT = 0.01
-COLOUR_WEIGHT = 0.01
 
 
 def graph_laplacian(affinity: sp.csr_array) -> sp.csr_array:
@@ -28,16 +26,16 @@ def graph_laplacian(affinity: sp.csr_array) -> sp.csr_array:
 
 def superpixel_laplacian(
     photo: np.ndarray,
-    features: np.ndarray,
+    features3: np.ndarray,
     graph: SuperpixelGraph,
-    semantic_weight: float = SEMANTIC_WEIGHT,
-    colour_weight: float = COLOUR_WEIGHT,
+    semantic_weight: float = DEFAULT_SETTINGS.semantic_weight,
+    colour_weight: float = DEFAULT_SETTINGS.colour_weight,
 ) -> sp.csr_array:
     """Laplacian of the semantic and the non-local colour affinity.
 
     Args:
         photo: (H, W, 3) float in [0, 1].
-        features: (H, W, 3) float in [0, 1].
+        features3: (H, W, 3) float in [0, 1].
         graph: Superpixels of the photo.
         semantic_weight: Weight of the semantic affinity; 0 leaves it out.
         colour_weight: Weight of the non-local colour affinity; 0 leaves it out.
@@ -48,44 +46,44 @@ def superpixel_laplacian(
     Raises:
         ValueError: Photo, features and superpixels differ in size.
     """
-    if not photo.shape[:2] == features.shape[:2] == graph.labels.shape:
+    if not photo.shape[:2] == features3.shape[:2] == graph.labels.shape:
         raise ValueError(
-            f"photo {photo.shape[:2]}, features {features.shape[:2]} and superpixels "
+            f"photo {photo.shape[:2]}, features {features3.shape[:2]} and superpixels "
             f"{graph.labels.shape} must have one size"
         )
     affinity = sp.csr_array((graph.labels.size, graph.labels.size))
     if semantic_weight:
-        affinity = affinity + semantic_weight * semantic_affinity(graph, features)
+        affinity = affinity + semantic_weight * semantic_affinity(graph, features3)
     if colour_weight:
         affinity = affinity + colour_weight * colour_affinity(graph, photo)
     return graph_laplacian(affinity)
 
 
-def move_links(
-    links: sp.csr_array, size: tuple[int, int], smaller: tuple[int, int]
+def coarsen_laplacian(
+    laplacian: sp.csr_array, size: tuple[int, int], coarse: tuple[int, int]
 ) -> sp.csr_array:
-    """Links between the pixels of one grid as links between those of a smaller one.
+    """Laplacian of couplings between the cells of a coarse grid.
 
     Args:
-        links: Laplacian (H·W, H·W).
+        laplacian: (H·W, H·W), of couplings between pixels.
         size: (H, W).
-        smaller: (h, w).
+        coarse: (h, w), the same size or a smaller one.
 
     Returns:
-        Laplacian (h·w, h·w): each pixel's links go to the cell that it lies in, and those within
-        one cell are gone.
+        (h·w, h·w): each pixel's couplings go to the cell that it lies in, and those within one
+        cell are gone.
     """
-    if size == smaller:
-        return links
+    if size == coarse:
+        return laplacian
     rows, columns = (
-        (2 * np.arange(fine) + 1) * coarse // (2 * fine)
-        for fine, coarse in zip(size, smaller, strict=True)
+        (2 * np.arange(fine) + 1) * cells // (2 * fine)
+        for fine, cells in zip(size, coarse, strict=True)
     )
-    cell = (rows[:, None] * smaller[1] + columns).ravel().astype(np.int32)
-    entries = links.tocoo()
-    pixels = smaller[0] * smaller[1]
+    cell = (rows[:, None] * coarse[1] + columns).ravel().astype(np.int32)
+    entries = laplacian.tocoo()
+    count = coarse[0] * coarse[1]
     moved = sp.coo_array(
-        (entries.data, (cell[entries.row], cell[entries.col])), shape=(pixels, pixels)
+        (entries.data, (cell[entries.row], cell[entries.col])), shape=(count, count)
     ).tocsr()
     moved.eliminate_zeros()
     return moved
@@ -93,17 +91,17 @@ def move_links(
 
 def soft_segmentation_laplacian(
     photo: np.ndarray,
-    features: np.ndarray,
+    features3: np.ndarray,
     graph: SuperpixelGraph,
-    semantic_weight: float = SEMANTIC_WEIGHT,
-    colour_weight: float = COLOUR_WEIGHT,
+    semantic_weight: float = DEFAULT_SETTINGS.semantic_weight,
+    colour_weight: float = DEFAULT_SETTINGS.colour_weight,
 ) -> sp.csr_array:
     """Laplacian of matting + semantic + non-local colour affinity.
 
     Arguments and errors as of :func:`superpixel_laplacian`.
     """
-    links = superpixel_laplacian(photo, features, graph, semantic_weight, colour_weight)
-    return matting_laplacian(photo) + links
+    far = superpixel_laplacian(photo, features3, graph, semantic_weight, colour_weight)
+    return matting_laplacian(photo) + far
 
 
 def matting_laplacian(photo: np.ndarray, epsilon: float = MATTING_EPSILON) -> sp.csr_array:

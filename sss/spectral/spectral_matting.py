@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from sss.spectral.clustering import cluster_pixels
-from sss.spectral.components import constrained_components, sample_pixels
+from sss.spectral.components import constrained_components
 from sss.spectral.eigenvectors import smallest_eigenvectors
 from sss.spectral.laplacian import matting_laplacian
+from sss.spectral.sampling import sample_lattice_pixels
 
 EIGENVECTORS = 50
 COMPONENTS = 20
@@ -33,7 +34,7 @@ def spectral_matting_components(
         photo: (H, W, 3) float in [0, 1].
         components: Components the search starts from; some die out.
         eigenvectors: Eigenvectors of the matting Laplacian.
-        sampled_pixels: See :func:`sss.spectral.components.sample_pixels`.
+        sampled_pixels: See :func:`sss.spectral.sampling.sample_lattice_pixels`.
         seed: Of k-means and of the drawn pixels.
 
     Returns:
@@ -46,6 +47,6 @@ def spectral_matting_components(
     # Flat photos have more than one eigenvalue of zero, up to rounding.
     weighted = vectors[:, used] / np.sqrt(np.maximum(np.abs(values[used]), 1e-12))
     start = cluster_pixels(weighted, components, seed)
-    pixels = sample_pixels(photo.shape[:2], sampled_pixels, seed)
+    pixels = sample_lattice_pixels(photo.shape[:2], sampled_pixels, seed)
     found = constrained_components(values, vectors, start[pixels], pixels)
     return found.reshape(*photo.shape[:2], -1)

@@ -13,8 +13,10 @@ import numba
 import numpy as np
 import scipy.sparse as sp
 
-from sss.spectral.solvers.dissection import REACH
 from sss.threads import map_threads
+
+REACH = 2
+"""Pixels, along each side, that the couplings of a 3×3 window span."""
 
 MATTING_EPSILON = 1e-7
 """Regularisation of the colour covariance; divided by the window's 9 pixels."""
@@ -41,7 +43,7 @@ def framed(picture: np.ndarray) -> np.ndarray:
     return planes
 
 
-def framed_index(pixels: np.ndarray, width: int) -> np.ndarray:
+def frame_indices(pixels: np.ndarray, width: int) -> np.ndarray:
     """Flat indices in a photo of this width to those in a framed plane."""
     row, column = np.divmod(pixels, width)
     return (row + REACH) * (width + 2 * REACH) + column + REACH

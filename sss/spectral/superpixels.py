@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import slic
 
-SUPERPIXELS = 2500
-"""Number of superpixels asked for (released code)."""
+from sss.spectral.settings import DEFAULT_SETTINGS
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,9 @@ class SuperpixelGraph:
         return np.stack([np.bincount(flat, channel) / count for channel in channels], axis=1)
 
 
-def compute_superpixels(photo: np.ndarray, count: int = SUPERPIXELS) -> SuperpixelGraph:
+def compute_superpixels(
+    photo: np.ndarray, count: int = DEFAULT_SETTINGS.n_superpixels
+) -> SuperpixelGraph:
     """Split a photo into about ``count`` superpixels by SLIC (Achanta et al. 2012).
 
     The settings are those that stand in for MATLAB's ``superpixels`` in the reference run:

@@ -15,12 +15,13 @@ from sss.layers.overview import layer_palette, overview_picture
 from sss.models.reduction import (
     CLIP,
     DIMENSIONS,
-    check_features,
+    check_embedding,
     principal_components,
-    reduce_features,
+    reduce_embedding,
     stretch,
 )
 from sss.spectral.segmenter import SoftSegmenter
+from sss.spectral.settings import Settings
 
 LAYERS_SIDE = 128
 """Longer side of the photos that are split into layers, in pixels. A photo of 481×321 with 64-D
@@ -47,7 +48,7 @@ def feature_picture(photo: np.ndarray, features: np.ndarray, labels: np.ndarray)
     Raises:
         InputError: Features of another size than the photo, or not finite.
     """
-    check_features(features, photo.shape[:2])
+    check_embedding(features, photo.shape[:2])
     clipped = np.clip(features, -CLIP, CLIP).reshape(-1, features.shape[2])
     projected = principal_components(clipped, DIMENSIONS).reshape(photo.shape)
     colours = np.rint(255 * stretch(projected)).astype(np.uint8)
@@ -77,14 +78,14 @@ def layers_picture(
         RuntimeError: The eigenvectors were not found.
     """
     colours = photo.astype(np.float32) / 255
-    reduced = reduce_features(features, colours).astype(np.float32)
+    reduced = reduce_embedding(features, colours).astype(np.float32)
     scale = min(1.0, max_side / max(photo.shape[:2]))
     size = [max(3, round(side * scale)) for side in photo.shape[:2]]
     small, reduced = (
         cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA).clip(0, 1)
         for picture in (colours, reduced)
     )
-    layers = SoftSegmenter(seed=seed)(small, reduced)
+    layers = SoftSegmenter(Settings(seed=seed))(small, reduced)
     return overview_picture(small, reduced, layers.alpha)
 
 

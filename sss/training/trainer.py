@@ -22,9 +22,10 @@ from sss.errors import InputError
 from sss.files import remove_partial_files, whole_file
 from sss.git import record_git_state
 from sss.models.base import EmbeddingNetwork
-from sss.models.checkpoints import pick_device, save_checkpoint
-from sss.models.predictor import embed_photo
+from sss.models.checkpoints import save_checkpoint
+from sss.models.device import pick_device
 from sss.models.registry import build_network
+from sss.models.torch_predictor import embed_photo
 from sss.timer import Meter, hours_minutes
 from sss.training.average import WeightAverage
 from sss.training.batches import check_split, open_training, open_validation, steps_of_batches

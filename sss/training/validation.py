@@ -11,7 +11,7 @@ from sss.errors import InputError
 from sss.metrics.clustering import cluster_agreement
 from sss.metrics.means import mean_known
 from sss.metrics.pair_auc import pair_auc
-from sss.metrics.pixels import sample_pixels
+from sss.metrics.pixels import draw_labelled_pixels
 from sss.metrics.ranking import neighbour_order, ranking_scores
 
 METRICS = ("pair_auc", "precision_at_1", "r_precision", "ami")
@@ -51,7 +51,7 @@ def photo_scores(features: np.ndarray, labels: np.ndarray, seed: int = 0) -> dic
     """All metrics of one photo, each averaged over its annotators.
 
     ``pair_auc`` is of random pairs of pixels (:func:`sss.metrics.pair_auc.pair_auc`); the others
-    are of the pixels of :func:`sss.metrics.pixels.sample_pixels`.
+    are of the pixels of :func:`sss.metrics.pixels.draw_labelled_pixels`.
 
     Args:
         features: (H, W, D).
@@ -65,7 +65,7 @@ def photo_scores(features: np.ndarray, labels: np.ndarray, seed: int = 0) -> dic
         InputError: The sizes differ, or the features are not finite.
     """
     auc = pair_auc(features, labels, seed)
-    sample = sample_pixels(features, labels, seed)
+    sample = draw_labelled_pixels(features, labels, seed)
     order = neighbour_order(sample.points)
     rankings = [ranking_scores(order, annotator) for annotator in sample.annotators]
     precision, r_precision = (mean_known(values) for values in zip(*rankings, strict=True))

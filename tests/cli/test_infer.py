@@ -19,7 +19,8 @@ import sss.cli.photo_worker as worker
 from sss.cli.common import run_main
 from sss.cuda.backend import NUMPY
 from sss.errors import InputError
-from sss.models.checkpoints import file_sha256, save_checkpoint
+from sss.files import file_sha256
+from sss.models.checkpoints import save_checkpoint
 from sss.models.registry import ModelConfig, build_network
 from sss.spectral.segmenter import SoftLayers
 
@@ -192,12 +193,12 @@ def test_overview_is_a_picture(done: Path) -> None:
 
 
 def test_saved_features_are_the_network_s(done: Path, checkpoint: Path) -> None:
-    from sss.models.predictor import FeatureExtractor
+    from sss.models.predictor import open_predictor
 
     saved = np.load(done / "features.npy")
     assert saved.dtype == np.float16
     assert saved.shape == (24, 30, 8)
-    expected = FeatureExtractor(checkpoint, torch.device("cpu"))(scene())
+    expected = open_predictor(checkpoint, "cpu")(scene())
     np.testing.assert_allclose(saved, expected, rtol=2e-3, atol=1e-3)
 
 
@@ -448,8 +449,8 @@ def test_missing_photo_and_folder_without_photos(run: Infer, tmp_path: Path) -> 
 def test_bad_features(run: Infer, photo: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "f.npy", np.zeros((30, 24, 8)))
     error = run.refused(photo, "--features", tmp_path / "f.npy")
-    assert "features are 30×24×8, expected 24×30×D" in error
-    assert "no features at" in run.refused(photo, "--features", tmp_path / "none.npy")
+    assert "the embedding is 30×24×8, expected 24×30×D" in error
+    assert "no embedding at" in run.refused(photo, "--features", tmp_path / "none.npy")
     (tmp_path / "f.npy").write_text("0.1 0.2 0.3")
     assert "f.npy is not a NumPy file" in run.refused(photo, "--features", tmp_path / "f.npy")
 

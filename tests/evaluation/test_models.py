@@ -14,9 +14,10 @@ from sss.evaluation.choose_models import bundled_model, chosen_models, config_mo
 from sss.evaluation.models import ColourModel, file_model, network_model, unique_labels
 from sss.evaluation.options import parse_options
 from sss.evaluation.samples import Sample
+from sss.files import file_sha256
 from sss.models.base import ModelConfig
-from sss.models.checkpoints import DEFAULT_CHECKPOINT, file_sha256, save_checkpoint
-from sss.models.predictor import FeatureExtractor
+from sss.models.checkpoints import DEFAULT_CHECKPOINT, save_checkpoint
+from sss.models.predictor import open_predictor
 from sss.models.raw_encoder import RawEncoder
 from sss.models.registry import build_network
 
@@ -52,16 +53,16 @@ def test_a_checkpoint_is_called_like_its_file_or_its_run(tmp_path: Path) -> None
         model = network_model(given)
         assert model.label == "mine-2"
         assert model.settings("p") != alone.settings("p")
-    expected = FeatureExtractor(alone.path, torch.device("cpu"))(PHOTO)
+    expected = open_predictor(alone.path, "cpu")(PHOTO)
     np.testing.assert_array_equal(alone.open("cpu")(SAMPLE), expected)
 
 
 def test_features_of_a_large_photo_have_its_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sss.models.sizes.MAX_PIXELS", 900)
+    monkeypatch.setattr("sss.image.resize.MAX_PIXELS", 900)
     path = checkpoint(tmp_path / "small.safetensors")
-    small = FeatureExtractor(path, torch.device("cpu"))(PHOTO)
+    small = open_predictor(path, "cpu")(PHOTO)
     features = network_model(path).open("cpu")(SAMPLE)
     assert small.shape[:2] != PHOTO.shape[:2]
     assert features.shape[:2] == PHOTO.shape[:2]

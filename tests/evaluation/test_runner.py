@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sss.distributed import Share, own_share
+from sss.distributed import Rank, current_rank
 from sss.evaluation import parallel, work
 from sss.evaluation.cache import Cache
 from sss.evaluation.methods.base import Case, Segmentation
@@ -264,24 +264,24 @@ def test_results_that_another_machine_kept_to_itself_are_told(plan: Plan) -> Non
 
 def test_shares_are_disjoint_and_whole() -> None:
     items = list(range(11))
-    parts = [Share(rank, 3).of(items) for rank in range(3)]
+    parts = [Rank(rank, 3).part_of(items) for rank in range(3)]
     assert parts[1] == [1, 4, 7, 10]
     assert sorted(parts[0] + parts[1] + parts[2]) == items
-    assert Share().of(items) == items
-    assert Share().gather("x") == ["x"]
+    assert Rank().part_of(items) == items
+    assert Rank().gather("x") == ["x"]
 
 
 def test_torchrun_says_which_share(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert own_share() == Share(0, 1)
+    assert current_rank() == Rank(0, 1)
     monkeypatch.setenv("RANK", "2")
     monkeypatch.setenv("WORLD_SIZE", "4")
-    assert own_share() == Share(2, 4)
-    assert not own_share().first
+    assert current_rank() == Rank(2, 4)
+    assert not current_rank().is_first
     monkeypatch.setenv("RANK", "4")
     with pytest.raises(ValueError, match="RANK is '4' and WORLD_SIZE '4'; start this with"):
-        own_share()
+        current_rank()
 
 
 def test_the_time_left_is_that_of_what_is_not_made_yet(

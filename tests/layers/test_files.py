@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import sss.layers.files as export
 from sss.errors import InputError
+from sss.layers import files as export
 from sss.layers.files import alpha_levels, write_layers, write_report
 from sss.layers.foreground import foreground_colours
 from sss.threads import set_thread_count
@@ -50,7 +50,7 @@ def test_pictures_hold_straight_alpha_and_layer_colours(tmp_path, result):
     for k in range(3):
         rgba = png(tmp_path / f"layer_{k}.png") / 255
         np.testing.assert_allclose(rgba[..., 3], alpha[..., k], atol=1.01 / 255)
-        np.testing.assert_allclose(rgba[..., :3], colours[k], atol=0.51 / 255)
+        np.testing.assert_allclose(rgba[..., :3], colours[..., k, :], atol=0.51 / 255)
         total += rgba[..., 3:] * rgba[..., :3]
     np.testing.assert_allclose(total, photo, atol=2.5 / 255)
 
@@ -76,7 +76,7 @@ def test_writing_takes_little_memory_beside_its_arrays(tmp_path):
     height, width, count = 1000, 1000, 6
     photo = np.full((height, width, 3), 0.5, np.float32)
     alpha = np.full((height, width, count), 1 / count, np.float32)
-    colours = np.broadcast_to(photo, (count, *photo.shape))
+    colours = np.broadcast_to(photo[:, :, None], (*alpha.shape, 3))
     set_thread_count(2)
     tracemalloc.start()
     try:
@@ -124,7 +124,7 @@ def test_surplus_layers_of_an_earlier_run_go(tmp_path, result):
 @pytest.mark.parametrize("fails_at", ["layer_0.png", "layer_2.png"])
 def test_a_failing_write_leaves_the_old_result_whole(tmp_path, result, monkeypatch, fails_at):
     photo, alpha, colours = result
-    write_layers(tmp_path, photo, alpha[..., ::-1], colours[::-1])
+    write_layers(tmp_path, photo, alpha[..., ::-1], colours[..., ::-1, :])
     (tmp_path / "layer_3.png").write_text("old")
     before = contents(tmp_path)
     saved = []
@@ -181,10 +181,10 @@ def broken(array: np.ndarray, value: float) -> np.ndarray:
         (lambda p, a, f: (p, broken(a, -0.1), f), "alpha has values from -0.1"),
         (lambda p, a, f: (p, broken(a, 1.2), f), "alpha has values from 0 to 1.2"),
         (lambda p, a, f: (p, a * 0.999, f), "sum to one only within 0.001"),
-        (lambda p, a, f: (p, a, f[:2]), "foregrounds has shape"),
-        (lambda p, a, f: (p, a, f[:, ::2]), "foregrounds has shape"),
-        (lambda p, a, f: (p, a, broken(f, np.nan)), "foregrounds has values that are not finite"),
-        (lambda p, a, f: (p, a, f + 1), "foregrounds has values from"),
+        (lambda p, a, f: (p, a, f[..., :2, :]), "colours has shape"),
+        (lambda p, a, f: (p, a, f[::2]), "colours has shape"),
+        (lambda p, a, f: (p, a, broken(f, np.nan)), "colours has values that are not finite"),
+        (lambda p, a, f: (p, a, f + 1), "colours has values from"),
     ],
 )
 def test_wrong_arrays_are_named_and_nothing_is_written(tmp_path, result, change, message):

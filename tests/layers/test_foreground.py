@@ -5,13 +5,13 @@ from sss.layers.foreground import foreground_colours
 
 
 def recomposed(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    return np.einsum("khwc,hwk->hwc", colours, alpha)
+    return np.einsum("hwkc,hwk->hwc", colours, alpha)
 
 
 def test_shape_type_and_range(scene):
     photo, alpha = scene
     colours = foreground_colours(photo, alpha)
-    assert colours.shape == (3, *photo.shape)
+    assert colours.shape == (*alpha.shape, 3)
     assert colours.dtype == np.float32
     assert np.isfinite(colours).all()
     assert colours.min() >= 0
@@ -36,8 +36,8 @@ def test_the_correction_spares_absent_layers(scene):
     _, alpha = scene
     photo = np.random.default_rng(0).random(alpha.shape)
     rough = foreground_colours(photo, alpha, exact_sum=False)
-    change = np.abs(foreground_colours(photo, alpha) - rough).max(axis=3)  # (K, H, W)
-    absent = np.moveaxis(alpha, 2, 0) == 0
+    change = np.abs(foreground_colours(photo, alpha) - rough).max(axis=3)  # (H, W, K)
+    absent = alpha == 0
     assert change[~absent].max() > 0.01
     assert (change[absent] == 0).all()
 
@@ -56,7 +56,7 @@ def test_colours_are_freed_of_what_lies_behind(scene):
     for k in range(3):
         soft = (alpha[..., k] > 0.2) & (alpha[..., k] < 0.9)
         assert soft.any()
-        estimated = np.abs(colours[k][soft] - true[k]).mean()
+        estimated = np.abs(colours[..., k, :][soft] - true[k]).mean()
         as_seen = np.abs(photo[soft] - true[k]).mean()
         assert estimated < 0.35 * as_seen
 
@@ -65,7 +65,7 @@ def test_an_opaque_pixel_keeps_its_colour(scene):
     photo, alpha = scene
     colours = foreground_colours(photo, alpha)
     opaque = alpha[..., 0] == 1
-    np.testing.assert_allclose(colours[0][opaque], photo[opaque], atol=1e-4)
+    np.testing.assert_allclose(colours[..., 0, :][opaque], photo[opaque], atol=1e-4)
 
 
 def test_empty_and_full_layers_are_finite():
@@ -74,9 +74,9 @@ def test_empty_and_full_layers_are_finite():
     alpha[..., 0] = 1
     colours = foreground_colours(photo, alpha)
     assert np.isfinite(colours).all()
-    np.testing.assert_allclose(colours[0], photo, atol=1e-4)
+    np.testing.assert_allclose(colours[..., 0, :], photo, atol=1e-4)
     single = foreground_colours(photo, alpha[..., :1])
-    np.testing.assert_allclose(single[0], photo, atol=1e-4)
+    np.testing.assert_allclose(single[..., 0, :], photo, atol=1e-4)
 
 
 def test_inputs_are_left_alone_and_may_be_strided(scene):

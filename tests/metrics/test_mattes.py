@@ -1,21 +1,20 @@
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
 from sss.errors import InputError
-from sss.evaluation.methods.base import Segmentation
-from sss.evaluation.records import METRICS
-from sss.evaluation.samples import Matte
+from sss.metrics.catalogue import METRICS, WeightedSum
 from sss.metrics.mattes import (
     TrueMatte,
     connectivity_differences,
     gradient_magnitude,
     score_mattes,
 )
+from sss.metrics.samples import Matte
 
 NAMES = {name for name, metric in METRICS.items() if metric.group == "mattes"}
 SIZE = (18, 23)
@@ -34,10 +33,10 @@ def matte_of(alpha: np.ndarray) -> Matte:
     return Matte(alpha, trimap_of(alpha))
 
 
-def pair(alpha: np.ndarray) -> Segmentation:
-    """The layers: alpha and the rest."""
+def score(mattes: Sequence[Matte], alpha: np.ndarray) -> dict[str, WeightedSum]:
+    """Of the layers alpha and the rest."""
     layers = np.stack([alpha, 1.0 - alpha], axis=-1).astype(np.float32)
-    return Segmentation(layers.argmax(axis=-1), layers, 0.0)
+    return score_mattes([TrueMatte(matte) for matte in mattes], layers.argmax(axis=-1), layers)
 
 
 def slow_gradient(alpha: np.ndarray) -> np.ndarray:
@@ -98,10 +97,10 @@ def slow_connectivity(alpha: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 def test_the_truth_has_no_errors() -> None:
     alpha = smooth_matte(0)
-    figures = score_mattes((matte_of(alpha),), [pair(alpha)])
-    assert set(figures) == NAMES
-    for name, values in figures.items():
-        assert values == [(1.0 if "soft_iou" in name else pytest.approx(0.0, abs=1e-9), 1)]
+    sums = score([matte_of(alpha)], alpha)
+    assert set(sums) == NAMES
+    for name, found in sums.items():
+        assert found == (1.0 if "soft_iou" in name else pytest.approx(0.0, abs=1e-9), 1)
 
 
 def test_the_inverse_of_a_hard_matte_has_all_errors_but_that_of_the_gradient() -> None:
@@ -209,52 +208,25 @@ def test_nearly_opaque_sums_of_layers_are_opaque() -> None:
     assert connectivity_differences(truth * 0.9999, truth).sum() == 0.0
 
 
-def test_figures_add_up_the_mattes_of_a_photo_for_each_segmentation() -> None:
-    mattes = tuple(matte_of(smooth_matte(seed)) for seed in range(3))
-    whole = Matte(mattes[0].alpha, np.zeros(SIZE, np.uint8))  # has no unknown band
-    segmentations = [pair(smooth_matte(seed)) for seed in (10, 11)]
-    figures = score_mattes((*mattes, whole), segmentations)
-    for column, segmentation in enumerate(segmentations):
-        single = [score_mattes((matte,), [segmentation]) for matte in (*mattes, whole)]
-        assert set(single[0]) == NAMES
-        assert set(single[3]) == {name for name in NAMES if not name.endswith("_unknown")}
-        for name in NAMES:
-            total = sum(one[name][0][0] for one in single if name in one)
-            count = 3 if name.endswith("_unknown") else 4
-            assert figures[name][column] == (pytest.approx(total), count)
-
-
-def test_segmentations_are_gone_through_once_and_not_kept() -> None:
-    alive = 0
-
-    class Watched(Segmentation):
-        def __del__(self) -> None:
-            nonlocal alive
-            alive -= 1
-
-    def stream() -> Iterator[Segmentation]:
-        nonlocal alive
-        for seed in range(4):
-            layers = pair(smooth_matte(seed))
-            alive += 1
-            yield Watched(layers.labels, layers.alpha, 0.0)
-            assert alive <= 2
-
-    figures = score_mattes((matte_of(smooth_matte(9)),), stream())
-    assert {len(values) for values in figures.values()} == {4}
-
-
-def test_without_mattes_there_are_no_figures() -> None:
-    assert score_mattes((), [pair(smooth_matte(0))]) == {}
+def test_the_mattes_of_a_photo_add_up() -> None:
+    mattes = [matte_of(smooth_matte(seed)) for seed in range(3)]
+    mattes.append(Matte(mattes[0].alpha, np.zeros(SIZE, np.uint8)))  # has no unknown band
+    alpha = smooth_matte(10)
+    single = [score([matte], alpha) for matte in mattes]
+    assert set(single[0]) == NAMES
+    assert set(single[3]) == {name for name in NAMES if not name.endswith("_unknown")}
+    for name, found in score(mattes, alpha).items():
+        total = sum(one[name][0] for one in single if name in one)
+        assert found == (pytest.approx(total), 3 if name.endswith("_unknown") else 4)
 
 
 def test_hard_regions_are_scored_as_they_are() -> None:
     truth = smooth_matte(2)
     labels = (truth > 0.5).astype(int)
-    figures = score_mattes((matte_of(truth),), [Segmentation(labels, None, 0.0)])
-    assert figures["matte_sad"][0][0] == pytest.approx(abs(labels - truth).sum() / 1000, rel=1e-5)
+    sums = score_mattes([TrueMatte(matte_of(truth))], labels)
+    assert sums["matte_sad"][0] == pytest.approx(abs(labels - truth).sum() / 1000, rel=1e-5)
 
 
 def test_another_size_is_refused() -> None:
     with pytest.raises(InputError, match="segment the photo in its own size"):
-        score_mattes((matte_of(smooth_matte(0)),), [pair(smooth_matte(0, (18, 24)))])
+        score([matte_of(smooth_matte(0))], smooth_matte(0, (18, 24)))

@@ -6,12 +6,12 @@ import pytest
 from scipy.stats import chisquare
 
 from sss.errors import InputError
-from sss.evaluation.records import DISTANCE_BANDS
+from sss.metrics.catalogue import DISTANCE_BANDS
 from sss.metrics.pixels import (
     SAMPLED_PIXELS,
     Pairs,
+    draw_labelled_pixels,
     pairs_in_band,
-    sample_pixels,
     scored_pairs,
     uniform_pairs,
 )
@@ -75,7 +75,9 @@ def test_pairs_are_seeded() -> None:
 def test_sampled_pixels_within_a_band_are_those_found_by_loops(band: tuple[float, float]) -> None:
     shape = (6, 11)
     features = np.arange(66.0).reshape(6, 11, 1)
-    sample = sample_pixels(features, np.zeros((1, 6, 11), int), seed=0)  # all pixels, shuffled
+    sample = draw_labelled_pixels(
+        features, np.zeros((1, 6, 11), int), seed=0
+    )  # all pixels, shuffled
     pixel = sample.points[:, 0].astype(int)
     found = {(int(pixel[a]), int(pixel[b])) for a, b in np.argwhere(sample.pairs_within(band))}
     assert found == every_pair(shape, band)
@@ -85,7 +87,9 @@ def test_sample_holds_labelled_pixels_with_their_features_and_places() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(-1, 3, (2, 50, 60))
     rows, columns = np.mgrid[:50, :60]
-    sample = sample_pixels(np.stack([rows, columns], axis=-1).astype(np.uint8), labels, seed=5)
+    sample = draw_labelled_pixels(
+        np.stack([rows, columns], axis=-1).astype(np.uint8), labels, seed=5
+    )
     assert sample.points.shape == (SAMPLED_PIXELS, 2)
     assert sample.points.dtype == np.float32
     np.testing.assert_array_equal(sample.points, sample.positions)
@@ -108,4 +112,4 @@ def test_scored_pairs_by_hand() -> None:
 
 def test_other_size_is_refused() -> None:
     with pytest.raises(InputError, match=r"\(12, 21\).*\(12, 20\)"):
-        sample_pixels(np.zeros((12, 21, 3)), np.zeros((1, 12, 20), int), seed=0)
+        draw_labelled_pixels(np.zeros((12, 21, 3)), np.zeros((1, 12, 20), int), seed=0)

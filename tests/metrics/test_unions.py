@@ -5,7 +5,6 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from sss.errors import InputError
-from sss.evaluation.methods.base import Segmentation
 from sss.metrics.unions import best_subsets, best_unions, search_subset
 
 
@@ -21,8 +20,8 @@ def smooth_matte(seed: int, size: tuple[int, int] = (14, 17)) -> np.ndarray:
     return np.clip(0.5 + 6.0 * noise, 0.0, 1.0).astype(np.float32)
 
 
-def soft(alpha: np.ndarray) -> Segmentation:
-    return Segmentation(alpha.argmax(axis=-1), alpha, 0.0)
+def unions_of_layers(alpha: np.ndarray, truths: list[np.ndarray]) -> list[np.ndarray]:
+    return list(best_unions(alpha.argmax(axis=-1), alpha, truths))
 
 
 def errors_of_all_unions(alpha: np.ndarray, truth: np.ndarray) -> dict[tuple[int, ...], float]:
@@ -38,7 +37,7 @@ def errors_of_all_unions(alpha: np.ndarray, truth: np.ndarray) -> dict[tuple[int
 def test_the_best_of_few_soft_layers_is_the_best_of_all_unions(seed: int) -> None:
     alpha = soft_layers(seed, 6)
     truths = [smooth_matte(seed + 100), smooth_matte(seed + 200), alpha[..., [1, 4]].sum(axis=-1)]
-    for truth, union in zip(truths, best_unions(soft(alpha), truths), strict=True):
+    for truth, union in zip(truths, unions_of_layers(alpha, truths), strict=True):
         assert union.dtype == np.float32
         least = min(errors_of_all_unions(alpha, truth).values())
         assert np.mean((union.astype(float) - truth) ** 2) == pytest.approx(least, abs=1e-7)
@@ -49,7 +48,7 @@ def test_the_best_of_hard_regions_is_the_best_of_all_unions(seed: int) -> None:
     labels = soft_layers(seed, 9).argmax(axis=-1)
     labels[labels == 3] = 4  # a number that no pixel has
     truth = smooth_matte(seed + 100)
-    (union,) = best_unions(Segmentation(labels, None, 0.0), [truth])
+    (union,) = best_unions(labels, None, [truth])
     regions = (labels[..., None] == np.arange(9)).astype(np.float32)
     least = min(errors_of_all_unions(regions, truth).values())
     assert set(np.unique(union)) <= {0.0, 1.0}
@@ -59,9 +58,9 @@ def test_the_best_of_hard_regions_is_the_best_of_all_unions(seed: int) -> None:
 def test_hard_regions_as_soft_layers_give_the_same_union() -> None:
     labels = soft_layers(3, 20).argmax(axis=-1)
     truth = smooth_matte(4)
-    (hard,) = best_unions(Segmentation(labels, None, 0.0), [truth])
+    (hard,) = best_unions(labels, None, [truth])
     regions = (labels[..., None] == np.arange(20)).astype(np.float32)
-    (searched,) = best_unions(Segmentation(labels, regions, 0.0), [truth])
+    (searched,) = best_unions(labels, regions, [truth])
     np.testing.assert_array_equal(searched, hard)
 
 
@@ -69,8 +68,7 @@ def test_nothing_is_the_best_union_where_no_layer_helps() -> None:
     truth = np.zeros((6, 8), np.float32)
     truth[0, 0] = 1.0
     for alpha in (None, np.full((6, 8, 1), 1.0, np.float32)):
-        segmentation = Segmentation(np.zeros((6, 8), int), alpha, 0.0)
-        (union,) = best_unions(segmentation, [truth])
+        (union,) = best_unions(np.zeros((6, 8), int), alpha, [truth])
         assert (union == 0.0).all()
 
 
@@ -112,7 +110,7 @@ def test_few_soft_layers_are_not_left_to_the_search() -> None:
     (best,) = best_subsets(gram, overlap[:, None])
     assert (search_subset(gram, overlap, 2.0 * overlap > layers.sum(axis=0)) != best).any()
     alpha = (layers / 8).reshape(5, 8, 8)
-    (union,) = best_unions(soft(alpha), [(truth / 8).reshape(5, 8)])
+    (union,) = unions_of_layers(alpha, [(truth / 8).reshape(5, 8)])
     np.testing.assert_allclose(union, alpha[..., best].sum(axis=-1), atol=1e-6)
 
 
@@ -120,11 +118,10 @@ def test_many_soft_layers_are_searched() -> None:
     alpha = soft_layers(0, 30)
     members = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29]
     truth = alpha[..., members].sum(axis=-1)
-    (union,) = best_unions(soft(alpha), [truth])
+    (union,) = unions_of_layers(alpha, [truth])
     np.testing.assert_allclose(union, truth, atol=1e-6)
 
 
 def test_sizes_must_agree() -> None:
-    segmentation = Segmentation(np.zeros((4, 5), int), None, 0.0)
     with pytest.raises(InputError, match=r"has 4 × 5 pixels, but the true matte 4 × 6"):
-        list(best_unions(segmentation, [np.zeros((4, 6), np.float32)]))
+        list(best_unions(np.zeros((4, 5), int), None, [np.zeros((4, 6), np.float32)]))

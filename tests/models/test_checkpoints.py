@@ -1,4 +1,3 @@
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +13,7 @@ from sss.errors import InputError
 from sss.models.base import EmbeddingNetwork, ModelConfig, config_as_dict
 from sss.models.checkpoints import (
     checkpoint_file,
-    file_sha256,
     load_checkpoint,
-    pick_device,
     save_checkpoint,
 )
 from sss.models.registry import build_network
@@ -206,22 +203,3 @@ def test_failed_write_leaves_the_old_checkpoint(
         save_checkpoint(path, network, tiny_model, {"step": 2})
     assert load_checkpoint(path)[2] == {"step": 1}
     assert len(list(tmp_path.iterdir())) == 2
-
-
-def test_sha256(tmp_path: Path) -> None:
-    content = bytes(range(256)) * 5000
-    (tmp_path / "file").write_bytes(content)
-    assert file_sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
-
-
-def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert pick_device("cpu").type == "cpu"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert pick_device("auto").type == "cpu"
-    with pytest.raises(InputError, match="--device cpu"):
-        pick_device("cuda")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert pick_device("auto").type == "cuda"
-    assert pick_device("cuda").type == "cuda"
-    with pytest.raises(InputError, match="unknown device 'tpu'"):
-        pick_device("tpu")

@@ -6,10 +6,9 @@ from PIL import Image
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
-import sss.models.sizes as sizes
 from sss.errors import InputError
-from sss.models.feature_files import as_graph_features, graph_inputs, read_features
-from sss.models.reduction import reduce_features
+from sss.models.feature_files import read_embedding
+from sss.models.reduction import prepare_embedding
 
 
 @pytest.fixture
@@ -20,7 +19,7 @@ def features() -> np.ndarray:
 def refused(path: Path) -> str:
     """The one line with which a file is refused."""
     with pytest.raises(InputError) as error:
-        read_features(path)
+        read_embedding(path)
     text = str(error.value)
     assert str(path) in text
     assert "\n" not in text
@@ -42,7 +41,7 @@ def test_arrays_come_back(tmp_path: Path, features: np.ndarray, suffix: str, dty
     else:
         with path.open("wb") as file:
             np.save(file, given)
-    result = read_features(path)
+    result = read_embedding(path)
     assert result.dtype == np.float32
     np.testing.assert_array_equal(result, given.astype(np.float32))
 
@@ -55,13 +54,13 @@ def test_embedmap_is_taken_from_several(tmp_path: Path, features: np.ndarray, su
         savemat(path, arrays)
     else:
         np.savez_compressed(path, **arrays)
-    np.testing.assert_array_equal(read_features(path), features)
+    np.testing.assert_array_equal(read_embedding(path), features)
 
 
 def test_other_entries_do_not_matter(tmp_path: Path, features: np.ndarray) -> None:
     path = tmp_path / "f.npz"
     np.savez(path, embedmap=features, notes=np.array([{"any": "object"}], dtype=object))
-    np.testing.assert_array_equal(read_features(path), features)
+    np.testing.assert_array_equal(read_embedding(path), features)
 
 
 def test_content_decides_between_npy_and_npz(tmp_path: Path, features: np.ndarray) -> None:
@@ -69,15 +68,15 @@ def test_content_decides_between_npy_and_npz(tmp_path: Path, features: np.ndarra
         np.savez(file, features)
     with (tmp_path / "f.npz").open("wb") as file:
         np.save(file, features)
-    np.testing.assert_array_equal(read_features(tmp_path / "f.npy"), features)
-    np.testing.assert_array_equal(read_features(tmp_path / "f.npz"), features)
+    np.testing.assert_array_equal(read_embedding(tmp_path / "f.npy"), features)
+    np.testing.assert_array_equal(read_embedding(tmp_path / "f.npz"), features)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool])
 def test_whole_numbers_and_one_channel(tmp_path: Path, dtype: type) -> None:
     labels = (np.arange(360).reshape(18, 20) % 7).astype(dtype)
     np.save(tmp_path / "labels.npy", labels)
-    result = read_features(tmp_path / "labels.npy")
+    result = read_embedding(tmp_path / "labels.npy")
     assert result.shape == (18, 20, 1)
     np.testing.assert_array_equal(result[..., 0], labels)
 
@@ -85,7 +84,7 @@ def test_whole_numbers_and_one_channel(tmp_path: Path, dtype: type) -> None:
 def test_images_are_features_in_the_unit_range(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (18, 20, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "f.png")
-    np.testing.assert_allclose(read_features(tmp_path / "f.png"), pixels / 255, atol=1e-6)
+    np.testing.assert_allclose(read_embedding(tmp_path / "f.png"), pixels / 255, atol=1e-6)
 
 
 # --- what is refused ------------------------------------------------------------------------------
@@ -129,7 +128,7 @@ def test_files_cut_off(tmp_path: Path, features: np.ndarray, suffix: str) -> Non
     else:
         np.save(path, features)
     path.write_bytes(path.read_bytes()[:900])
-    assert "cannot read features from" in refused(path)
+    assert "cannot read an embedding from" in refused(path)
 
 
 def test_pickled_objects_are_not_run(tmp_path: Path, features: np.ndarray) -> None:
@@ -178,8 +177,8 @@ def test_new_matlab_format_is_named(tmp_path: Path) -> None:
 
 
 def test_missing_folders_and_unknown_kinds(tmp_path: Path) -> None:
-    assert "no features at" in refused(tmp_path / "none.npy")
-    assert "no features at" in refused(tmp_path)
+    assert "no embedding at" in refused(tmp_path / "none.npy")
+    assert "no embedding at" in refused(tmp_path)
     (tmp_path / "f.csv").write_text("1,2,3\n")
     assert "give a .npy, .npz, .mat or image file" in refused(tmp_path / "f.csv")
 
@@ -187,85 +186,4 @@ def test_missing_folders_and_unknown_kinds(tmp_path: Path) -> None:
 def test_numbers_beyond_single_precision_are_refused_later(tmp_path: Path) -> None:
     np.save(tmp_path / "f.npy", np.full((18, 20, 4), 1e200))
     with pytest.raises(InputError, match="infinite"):
-        as_graph_features(read_features(tmp_path / "f.npy"), np.zeros((18, 20, 3)))
-
-
-# --- features for the graph -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dim", [1, 2, 3])
-def test_few_channels_in_the_unit_range_stay_as_they_are(dim: int) -> None:
-    given = np.random.default_rng(0).random((18, 20, dim), dtype=np.float32) * 0.5 + 0.2
-    ready = as_graph_features(given, np.zeros((18, 20, 3)))
-    assert ready.shape == (18, 20, 3)
-    assert ready.dtype == np.float64
-    np.testing.assert_array_equal(ready[..., :dim], given)
-    assert (ready[..., dim:] == 0).all()
-
-
-@pytest.mark.parametrize("dim", [1, 2, 3])
-@pytest.mark.parametrize(("low", "high"), [(-1, 0.5), (0, 255)])
-def test_few_channels_beyond_it_are_stretched(dim: int, low: float, high: float) -> None:
-    given = np.random.default_rng(0).uniform(low, high, (18, 20, dim))
-    ready = as_graph_features(given, np.zeros((18, 20, 3)))
-    assert (ready[..., :dim].min(axis=(0, 1)) == 0).all()
-    assert (ready[..., :dim].max(axis=(0, 1)) == 1).all()
-    assert (ready[..., dim:] == 0).all()
-    order = np.argsort(given[..., 0], axis=None)
-    np.testing.assert_array_equal(np.argsort(ready[..., 0], axis=None), order)
-
-
-def test_more_channels_are_reduced_as_the_network_s(features: np.ndarray) -> None:
-    photo = np.random.default_rng(1).random((18, 20, 3))
-    np.testing.assert_array_equal(
-        as_graph_features(features, photo), reduce_features(features, photo)
-    )
-
-
-@pytest.mark.parametrize("dim", [1, 3, 6])
-def test_what_does_not_fit_the_photo_is_refused(dim: int) -> None:
-    with pytest.raises(InputError, match=f"features are 18×20×{dim}, expected 18×21×D"):
-        as_graph_features(np.zeros((18, 20, dim)), np.zeros((18, 21, 3)))
-    with pytest.raises(InputError, match="NaN"):
-        as_graph_features(np.full((18, 20, dim), np.nan), np.zeros((18, 20, 3)))
-
-
-# --- large photos ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def photo() -> np.ndarray:
-    return np.random.default_rng(1).random((18, 20, 3))
-
-
-def test_inputs_of_a_photo_that_fits_are_as_before(features: np.ndarray, photo: np.ndarray) -> None:
-    reduced, embedding = graph_inputs(features, photo)
-    np.testing.assert_array_equal(reduced, as_graph_features(features, photo))
-    assert embedding is features
-
-
-def test_features_of_a_large_photo_are_shrunk(
-    features: np.ndarray, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sizes, "MAX_PIXELS", 9 * 10)
-    reduced, embedding = graph_inputs(features, photo)
-    np.testing.assert_allclose(
-        embedding, features.reshape(9, 2, 10, 2, 6).mean(axis=(1, 3)), atol=1e-6
-    )
-    small = photo.reshape(9, 2, 10, 2, 3).mean(axis=(1, 3))
-    np.testing.assert_allclose(reduced, reduce_features(embedding, small), atol=1e-4)
-    # Those of the network come at that size already.
-    again, same = graph_inputs(embedding, photo)
-    assert same is embedding
-    np.testing.assert_array_equal(again, reduced)
-
-
-def test_features_of_another_size_than_a_large_photo(
-    features: np.ndarray, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sizes, "MAX_PIXELS", 9 * 10)
-    with pytest.raises(InputError, match="features are 17×20×6, expected 18×20×D"):
-        graph_inputs(features[1:], photo)
-    features[3, 4] = np.inf
-    with pytest.raises(InputError, match="NaN or infinite"):
-        graph_inputs(features, photo)
+        prepare_embedding(read_embedding(tmp_path / "f.npy"), np.zeros((18, 20, 3)))

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-import sss.models.predictor as extractor_module
-import sss.models.sizes as sizes
+import sss.image.resize as resize
+import sss.models.torch_predictor as extractor_module
+from sss.image.resize import shrink_to_fit
 from sss.models.base import EmbeddingNetwork, ModelConfig
 from sss.models.checkpoints import save_checkpoint
-from sss.models.predictor import FeatureExtractor, embed_photo
 from sss.models.registry import build_network
-from sss.models.sizes import shrink
+from sss.models.torch_predictor import TorchPredictor, embed_photo
 from sss.threads import set_thread_count
 
 CPU = torch.device("cpu")
@@ -35,7 +35,7 @@ def photo() -> np.ndarray:
 
 
 def test_embeds_a_photo(checkpoint: Path, photo: np.ndarray) -> None:
-    extractor = FeatureExtractor(checkpoint, CPU)
+    extractor = TorchPredictor(checkpoint, CPU)
     features = extractor(photo)
     assert features.shape == (35, 47, 8)
     assert features.dtype == np.float32
@@ -47,26 +47,26 @@ def test_embeds_a_photo(checkpoint: Path, photo: np.ndarray) -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_uint8_and_float_photos_are_alike(checkpoint: Path, photo: np.ndarray, dtype: type) -> None:
     assert len(np.unique(photo)) == 256
-    extractor = FeatureExtractor(checkpoint, CPU)
+    extractor = TorchPredictor(checkpoint, CPU)
     np.testing.assert_array_equal(extractor(photo), extractor((photo / 255).astype(dtype)))
 
 
 def test_deterministic_also_from_the_run_folder(checkpoint: Path, photo: np.ndarray) -> None:
-    extractor = FeatureExtractor(checkpoint, CPU)
+    extractor = TorchPredictor(checkpoint, CPU)
     first = extractor(photo)
     np.testing.assert_array_equal(first, extractor(photo))
-    np.testing.assert_array_equal(first, FeatureExtractor(checkpoint.parent, CPU)(photo))
+    np.testing.assert_array_equal(first, TorchPredictor(checkpoint.parent, CPU)(photo))
 
 
 def test_layout_in_memory_does_not_matter(checkpoint: Path, photo: np.ndarray) -> None:
-    extractor = FeatureExtractor(checkpoint, CPU)
+    extractor = TorchPredictor(checkpoint, CPU)
     turned = np.ascontiguousarray(photo[::-1])[::-1]  # equal values, negative strides
     turned.flags.writeable = False
     np.testing.assert_array_equal(extractor(photo), extractor(turned))
 
 
 def test_channels_are_red_green_blue_in_this_order(checkpoint: Path, photo: np.ndarray) -> None:
-    network = FeatureExtractor(checkpoint, CPU).network
+    network = TorchPredictor(checkpoint, CPU).network
     seen: list[torch.Tensor] = []
     network.register_forward_pre_hook(lambda _module, given: seen.append(given[0]))
     embed_photo(network, photo, CPU)
@@ -84,7 +84,7 @@ def test_it_gives_what_the_network_gives(
     network = build_network(config).eval()
     network.calibrate(torch.rand(1, 3, 64, 64))
     save_checkpoint(tmp_path / "network.safetensors", network, config, {})
-    found = FeatureExtractor(tmp_path / "network.safetensors", CPU)(photo)
+    found = TorchPredictor(tmp_path / "network.safetensors", CPU)(photo)
     expected = embed_photo(network, photo, CPU)
     assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
 
@@ -101,7 +101,7 @@ def _threads_restored() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_threads_restored")
 def test_threads_do_not_show(checkpoint: Path, photo: np.ndarray) -> None:
-    extractor = FeatureExtractor(checkpoint, CPU)
+    extractor = TorchPredictor(checkpoint, CPU)
     results = []
     for threads in (1, 3):
         set_thread_count(threads)
@@ -126,16 +126,16 @@ class Narrow(nn.Module):
 
 
 @pytest.fixture
-def narrow(checkpoint: Path) -> FeatureExtractor:
+def narrow(checkpoint: Path) -> TorchPredictor:
     torch.manual_seed(0)
-    extractor = FeatureExtractor(checkpoint, CPU)
+    extractor = TorchPredictor(checkpoint, CPU)
     extractor.network = EmbeddingNetwork(Narrow(), nn.Identity(), dim=5, stride=4).eval()
     return extractor
 
 
 @pytest.mark.parametrize("scales", [[1.0], [0.7, 1.0, 1.25]])
 def test_tiles_are_as_the_whole_inside_their_border(
-    narrow: FeatureExtractor,
+    narrow: TorchPredictor,
     photo: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
     scales: list[float],
@@ -167,7 +167,7 @@ def test_tiles_of_a_hypercolumn_know_their_place(
         weights.data.zero_()  # place alone is seen
     path = tmp_path / "network.safetensors"
     save_checkpoint(path, network, config, {})
-    extractor = FeatureExtractor(path, CPU)
+    extractor = TorchPredictor(path, CPU)
     large = np.tile(photo, (4, 3, 1))
     whole = extractor(large)
     monkeypatch.setattr(extractor_module, "BORDER", 8)
@@ -178,7 +178,7 @@ def test_tiles_of_a_hypercolumn_know_their_place(
 
 
 def test_tiles_fill_a_half_precision_memory_map(
-    narrow: FeatureExtractor, photo: np.ndarray, tmp_path: Path
+    narrow: TorchPredictor, photo: np.ndarray, tmp_path: Path
 ) -> None:
     narrow.network.backbone.coarse.bias.data[2] = 1e6  # beyond float16
     whole = narrow(photo)
@@ -191,11 +191,11 @@ def test_tiles_fill_a_half_precision_memory_map(
 
 
 def test_larger_photos_are_shrunk_first(
-    narrow: FeatureExtractor, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    narrow: TorchPredictor, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large = np.tile(photo, (2, 2, 1))
-    monkeypatch.setattr(sizes, "MAX_PIXELS", 35 * 47)
+    monkeypatch.setattr(resize, "MAX_PIXELS", 35 * 47)
     found = narrow(large)
     assert found.shape == (35, 47, 5)
-    small = shrink(large / 255)
+    small = shrink_to_fit(large / 255)
     np.testing.assert_allclose(found, embed_photo(narrow.network, small, CPU), atol=1e-5)

@@ -12,7 +12,7 @@ from sss.models.reduction import (
     FILTER_WINDOW,
     guided_filter,
     principal_components,
-    reduce_features,
+    reduce_embedding,
     stretch,
 )
 from sss.threads import set_thread_count
@@ -208,7 +208,7 @@ def test_varying_channels_raise_no_warning(
 def test_reduced_features_fill_the_unit_range(rng: np.random.Generator, dim: int) -> None:
     photo, features = two_halves(rng, dim)
     given = features.copy()
-    reduced = reduce_features(features, photo)
+    reduced = reduce_embedding(features, photo)
     assert reduced.shape == (24, 32, 3)
     assert reduced.dtype == np.float64
     assert (reduced.min(axis=(0, 1)) == 0).all()
@@ -220,10 +220,10 @@ def test_reduced_features_fill_the_unit_range(rng: np.random.Generator, dim: int
 
 def test_layout_in_memory_and_precision_hardly_matter(rng: np.random.Generator) -> None:
     photo, features = two_halves(rng, 8)
-    expected = reduce_features(features.astype(np.float32), photo)
+    expected = reduce_embedding(features.astype(np.float32), photo)
     turned = np.ascontiguousarray(features.transpose(2, 0, 1)).transpose(1, 2, 0)
-    np.testing.assert_array_equal(reduce_features(turned, np.asfortranarray(photo)), expected)
-    half = reduce_features(features.astype(np.float16), photo)
+    np.testing.assert_array_equal(reduce_embedding(turned, np.asfortranarray(photo)), expected)
+    half = reduce_embedding(features.astype(np.float16), photo)
     assert np.abs(half - expected).mean() < 0.01
 
 
@@ -234,7 +234,7 @@ def test_threads_do_not_show(rng: np.random.Generator, monkeypatch: pytest.Monke
     try:
         for threads in (1, 2, 5):
             set_thread_count(threads)
-            results.append(reduce_features(features, photo))
+            results.append(reduce_embedding(features, photo))
     finally:
         set_thread_count(None)
     np.testing.assert_array_equal(results[0], results[1])
@@ -248,10 +248,10 @@ def test_memory_is_at_most_twice_that_of_the_features(
     photo = rng.random((150, 200, 3), dtype=np.float32)
     features = rng.normal(size=(150, 200, 96)).astype(np.float32)
     set_thread_count(1)
-    reduce_features(features, photo)
+    reduce_embedding(features, photo)
     tracemalloc.start()
     try:
-        reduce_features(features, photo)
+        reduce_embedding(features, photo)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -264,16 +264,16 @@ def test_one_outlier_does_not_flatten_the_rest(rng: np.random.Generator) -> None
     features[3, 4] = 1e6
     at_limit = features.copy()
     at_limit[3, 4] = 5
-    reduced = reduce_features(features, photo)
-    np.testing.assert_array_equal(reduced, reduce_features(at_limit, photo))
+    reduced = reduce_embedding(features, photo)
+    np.testing.assert_array_equal(reduced, reduce_embedding(at_limit, photo))
     at_limit[3, 4] = 4
-    assert not np.array_equal(reduced, reduce_features(at_limit, photo))
+    assert not np.array_equal(reduced, reduce_embedding(at_limit, photo))
 
 
 def test_constant_features_leave_it_to_colour(
     rng: np.random.Generator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reduced = reduce_features(np.full((20, 20, 16), 1.3), rng.random((20, 20, 3)))
+    reduced = reduce_embedding(np.full((20, 20, 16), 1.3), rng.random((20, 20, 3)))
     np.testing.assert_array_equal(reduced, np.zeros((20, 20, 3)))
     assert "3 of 3 channels" in caplog.text
     assert "the layers follow colour alone" in caplog.text
@@ -284,7 +284,7 @@ def test_features_of_one_direction_fill_one_channel(
 ) -> None:
     photo, _ = two_halves(rng, 1)
     features = photo[..., :1] * np.ones(5)
-    reduced = reduce_features(features, photo)
+    reduced = reduce_embedding(features, photo)
     assert (reduced[..., 1:] == 0).all()
     assert reduced[..., 0].max() == 1
     assert "2 of 3 channels" in caplog.text
@@ -294,13 +294,13 @@ def test_features_of_one_direction_fill_one_channel(
 def test_values_that_are_not_finite_are_refused(rng: np.random.Generator, bad: float) -> None:
     photo, features = two_halves(rng, 5)
     features[2, 3, 1] = bad
-    with pytest.raises(InputError, match="NaN or infinite values; compute them again"):
-        reduce_features(features, photo)
+    with pytest.raises(InputError, match="NaN or infinite values; compute it again"):
+        reduce_embedding(features, photo)
 
 
 @pytest.mark.parametrize("shape", [(24, 31, 5), (32, 24, 5), (24, 32)])
 def test_another_size_is_refused(rng: np.random.Generator, shape: tuple[int, ...]) -> None:
     photo, _ = two_halves(rng, 1)
     shown = "×".join(map(str, shape))
-    with pytest.raises(InputError, match=f"features are {shown}, expected 24×32×D"):
-        reduce_features(rng.random(shape), photo)
+    with pytest.raises(InputError, match=f"the embedding is {shown}, expected 24×32×D"):
+        reduce_embedding(rng.random(shape), photo)

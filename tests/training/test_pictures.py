@@ -83,7 +83,7 @@ def test_features_of_any_dimension(dimensions: int) -> None:
 )
 def test_features_that_do_not_fit_are_refused(draw) -> None:
     photo = np.zeros((8, 9, 3), np.uint8)
-    with pytest.raises(InputError, match="features are 8×10×4, expected 8×9×D"):
+    with pytest.raises(InputError, match="the embedding is 8×10×4, expected 8×9×D"):
         draw(photo, np.zeros((8, 10, 4)))
     with pytest.raises(InputError, match="NaN"):
         draw(photo, np.full((8, 9, 4), np.nan))

@@ -17,8 +17,8 @@ from sss.data.sources import SOURCES
 from sss.errors import InputError
 from sss.models.base import ModelConfig
 from sss.models.checkpoints import load_checkpoint
-from sss.models.predictor import embed_photo
 from sss.models.registry import build_network
+from sss.models.torch_predictor import embed_photo
 from sss.training.config import SourceConfig, TrainConfig
 from sss.training.metrics_file import COLUMNS, MetricsFile
 from sss.training.step import DivergedError, StepResult, TrainingStep

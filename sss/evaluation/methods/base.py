@@ -9,8 +9,11 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from sss.evaluation.samples import Matte
-from sss.models.reduction import reduce_features
+from sss.errors import InputError
+from sss.image.resize import resize_linearly
+from sss.metrics.samples import Matte
+from sss.spectral.settings import Settings
+from sss.splitter import Scene
 
 LAYER_COUNTS = tuple(range(2, 13))
 """The scale of methods that are told how many layers or clusters to make."""
@@ -22,24 +25,29 @@ class Case:
 
     Attributes:
         photo: (H, W, 3) float64 in [0, 1].
-        features: (H, W, D) float32 of a network; None for methods that need none.
+        embedding: (H, W, D) float32, or (h, w, D) of the photo shrunk to a megapixel, as
+            :class:`sss.Scene` holds it; None for methods that need none.
         mattes: True mattes with trimaps, for the methods that are given the truth's trimap.
         seed: Of all random choices.
-        memo: What methods on the same photo and features share, by key of their own; each entry
-            holds the seconds it took, so that every method counts them.
+        scenes: What variants of our own method share, by the settings that led to it.
     """
 
     photo: np.ndarray
-    features: np.ndarray | None = None
+    embedding: np.ndarray | None = None
     mattes: tuple[Matte, ...] = ()
     seed: int = 0
-    memo: dict[Any, Any] = field(default_factory=dict)
+    scenes: dict[Settings, Scene] = field(default_factory=dict)
 
     @cached_property
-    def reduced(self) -> np.ndarray:
-        """(H, W, 3) float64 in [0, 1]: the features as the graph uses them."""
-        assert self.features is not None
-        return reduce_features(self.features, self.photo)
+    def pixel_embedding(self) -> np.ndarray:
+        """(H, W, D) float32: the embedding of every pixel, interpolated where the photo is larger.
+
+        Raises:
+            InputError: The photo has no embedding.
+        """
+        if self.embedding is None:
+            raise InputError("the photo has no embedding; give a model to make one")
+        return resize_linearly(self.embedding, self.photo.shape[:2])
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class Segmentation:
     Attributes:
         labels: (H, W) integers 0 … R−1: the region, or the strongest layer.
         alpha: (H, W, K) float32 in [0, 1] for soft layers; None for hard regions.
-        seconds: Wall seconds from photo and features to this result, what other scales and methods
+        seconds: Wall seconds from photo and embedding to this result, what other scales and methods
             share included.
     """
 
@@ -72,8 +80,8 @@ class Method(Protocol):
         ...
 
     @property
-    def needs(self) -> Literal["photo", "features", "trimap"]:
-        """``photo`` alone, ``features`` of a network, or the true ``trimap``."""
+    def needs(self) -> Literal["photo", "embedding", "trimap"]:
+        """``photo`` alone, an ``embedding`` of it, or the true ``trimap``."""
         ...
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from sss.evaluation.methods.base import LAYER_COUNTS, Case, Segmentation
-from sss.spectral.grids import resize_linearly, size_within
+from sss.image.resize import resize_linearly, size_within
 from sss.spectral.laplacian import matting_laplacian
 from sss.spectral.refinement import valid_alpha
 from sss.spectral.spectral_matting import (

@@ -8,18 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-import numpy as np
-
 from sss.evaluation.methods.base import LAYER_COUNTS, Case, Segmentation
-from sss.spectral.components import COMPONENTS
-from sss.spectral.eigenvectors import EIGENVECTORS
-from sss.spectral.grids import COARSE_PIXELS, GRAPH_PIXELS, REFINED_PIXELS
-from sss.spectral.grouping import COMPARED_PIXELS
-from sss.spectral.refinement import REWEIGHTING_FLOOR
-from sss.spectral.segmenter import SAMPLED_PIXELS, Components, SoftSegmenter
+from sss.spectral.settings import Settings
+from sss.splitter import Scene, Splitter
 
-AUTO_SHARES = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8)
+AUTO_THRESHOLDS = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8)
 """What the automatic number of layers goes through in place of the numbers."""
+
+_AFTER_COMPONENTS = ("grouping", "refine", "auto_threshold")
+"""Settings of steps that come after the components."""
 
 
 @dataclass(frozen=True)
@@ -32,80 +29,52 @@ class SoftSegmentation:
     Attributes:
         name: On the command line.
         title: For people.
-        segmenter: All settings but the one that is the scale.
-        scales: Numbers of layers, or shares of the automatic choice.
-        scale_name: ``layers``, or ``share`` for a segmenter without a number of layers.
+        core: All settings but the one that is the scale.
+        scales: Numbers of layers, or thresholds of the automatic number.
+        scale_name: ``layers``, or ``threshold`` where the number is automatic.
     """
 
     name: str
     title: str
-    segmenter: SoftSegmenter = field(default_factory=SoftSegmenter)
+    core: Settings = field(default_factory=Settings)
     scales: tuple[float, ...] = LAYER_COUNTS
-    scale_name: str = "layers"
-    needs: ClassVar[Literal["features"]] = "features"
+    scale_name: Literal["layers", "threshold"] = "layers"
+    needs: ClassVar[Literal["embedding"]] = "embedding"
 
     def settings(self) -> dict[str, Any]:
-        """All fields of method and segmenter and the constants of the steps before grouping."""
-        return {
-            "name": self.name,
-            "segmenter": {
-                field.name: getattr(self.segmenter, field.name)
-                for field in dataclasses.fields(self.segmenter)
-                if field.name != "backend"
-            },
-            "sampled_pixels": SAMPLED_PIXELS[self.segmenter.solver],
-            "scales": list(self.scales),
-            "scale_name": self.scale_name,
-            "coarse_pixels": COARSE_PIXELS,
-            "graph_pixels": GRAPH_PIXELS,
-            "refined_pixels": REFINED_PIXELS,
-            "grouped_by_pixels": COMPARED_PIXELS,
-            "eigenvectors": EIGENVECTORS,
-            "components": COMPONENTS,
-            "alpha_floor": REWEIGHTING_FLOOR,
-        }
+        """All fields, those of the core among them; the seed is the run's."""
+        return {**dataclasses.asdict(self), "scales": list(self.scales)}
 
     def segment(self, case: Case) -> Iterator[Segmentation]:
         """Layers at each of ``scales``; the strongest one labels the pixel."""
-        parts = self._parts(case)
-        groupings: dict[bytes, tuple[np.ndarray, float]] = {}
+        scene = self._scene(case)
+        shared = sum(scene.seconds.values())
         for scale in self.scales:
-            segmenter = self._at(scale, case.seed)
             started = time.perf_counter()
-            grouped = segmenter.group(parts)
-            key = grouped.tobytes()
-            if key not in groupings:  # the same layers come out of neighbouring scales
-                alpha = segmenter.refine(parts, grouped).alpha
-                groupings = {key: (alpha, time.perf_counter() - started)}
-            alpha, seconds = groupings[key]
-            shared = sum(parts.seconds.values())
+            if self.scale_name == "layers":
+                layers = scene.layers(int(scale))
+            else:
+                layers = scene.with_settings(auto_threshold=scale).layers("auto")
+            alpha = layers.alpha
+            seconds = time.perf_counter() - started
             yield Segmentation(alpha.argmax(axis=2), alpha, shared + seconds)
 
-    def _at(self, scale: float, seed: int) -> SoftSegmenter:
-        if self.scale_name == "layers":
-            return dataclasses.replace(self.segmenter, layers=int(scale), seed=seed)
-        return dataclasses.replace(self.segmenter, layers=None, auto_share=scale, seed=seed)
-
-    def _parts(self, case: Case) -> Components:
-        """Components of the photo, from the memo if another variant left them there."""
-        ours = self.segmenter
-        key = ("components", ours.solver, ours.semantic_weight, ours.colour_weight)
-        if key not in case.memo:
-            assert case.features is not None
-            segmenter = dataclasses.replace(ours, seed=case.seed)
-            started = time.perf_counter()
-            features = case.reduced
-            reduced = time.perf_counter() - started
-            parts = segmenter.decompose(case.photo, features, case.features)
-            parts.seconds["reduce"] = reduced
-            case.memo[key] = parts
-        parts = case.memo[key]
-        assert isinstance(parts, Components)
-        return parts
+    def _scene(self, case: Case) -> Scene:
+        """The photo's scene, with components of another variant if they are the same."""
+        core = dataclasses.replace(self.core, seed=case.seed)
+        later = {name: getattr(core, name) for name in _AFTER_COMPONENTS}
+        usual = Settings()
+        shared = dataclasses.replace(
+            core, **{name: getattr(usual, name) for name in _AFTER_COMPONENTS}
+        )
+        if shared not in case.scenes:
+            splitter = Splitter(device="cpu", settings=shared)
+            case.scenes[shared] = splitter.prepare(case.photo, case.embedding)
+        return case.scenes[shared].with_settings(**later)
 
 
 def _variant(name: str, title: str, **changes: Any) -> SoftSegmentation:
-    return SoftSegmentation(name, title, SoftSegmenter(**changes))
+    return SoftSegmentation(name, title, Settings(**changes))
 
 
 PIPELINES = (
@@ -113,13 +82,17 @@ PIPELINES = (
     SoftSegmentation(
         "sss-auto",
         "SSS with the number of layers chosen per photo",
-        SoftSegmenter(layers=None),
-        AUTO_SHARES,
-        "share",
+        scales=AUTO_THRESHOLDS,
+        scale_name="threshold",
     ),
     _variant("sss-kmeans", "SSS with the reference's grouping", grouping="kmeans"),
     _variant("sss-no-semantic", "SSS without the semantic term", semantic_weight=0.0),
     _variant("sss-no-colour", "SSS without the non-local colour term", colour_weight=0.0),
-    _variant("sss-no-relaxed", "SSS without the relaxed step", relaxed=False),
-    _variant("sss-exact", "SSS with every step on all pixels (slow)", solver="exact", guided=False),
+    _variant("sss-no-relaxed", "SSS without the relaxed step", refine=False),
+    _variant(
+        "sss-exact",
+        "SSS with every step on all pixels (slow)",
+        solver="exact",
+        match_coarse_grouping=False,
+    ),
 )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from sss.evaluation.methods.base import Method
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from sss.evaluation.methods.base import LAYER_COUNTS, Method
 from sss.evaluation.methods.clusters import FeatureKMeans, LabKMeans, MeanShift
 from sss.evaluation.methods.graphs import Felzenszwalb, NormalisedCuts
 from sss.evaluation.methods.matting_components import SpectralMatting
 from sss.evaluation.methods.pipeline import PIPELINES
 from sss.evaluation.methods.trimap import TrimapMatting
+from sss.training.names import check_name
 
 _ALL: tuple[Method, ...] = (
     *PIPELINES,
@@ -24,3 +29,26 @@ _ALL: tuple[Method, ...] = (
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}
 
 DEFAULT_METHODS = ("sss",)
+
+
+def chosen_methods(names: Sequence[str], counts: tuple[int, ...] | None) -> list[Method]:
+    """The methods of ``--method``, each once, by default :data:`DEFAULT_METHODS`.
+
+    Args:
+        names: Keys of :data:`METHODS`.
+        counts: Of layers or clusters, for the methods that are told how many to make.
+
+    Raises:
+        InputError: There is no such method.
+    """
+    for name in names:
+        check_name("--method", name, METHODS)
+    methods = [METHODS[name] for name in dict.fromkeys(names or DEFAULT_METHODS)]
+    return [method if counts is None else _with_counts(method, counts) for method in methods]
+
+
+def _with_counts(method: Any, counts: tuple[int, ...]) -> Method:
+    """The method at ``counts`` layers if it is told how many to make, else as it is."""
+    if tuple(method.scales) != LAYER_COUNTS:
+        return method
+    return dataclasses.replace(method, scales=counts)

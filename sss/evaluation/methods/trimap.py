@@ -48,7 +48,7 @@ class TrimapMatting:
         name: ``closed-form`` or ``knn``.
     """
 
-    needs: Literal["photo", "features", "trimap"] = "trimap"
+    needs: Literal["photo", "embedding", "trimap"] = "trimap"
     scale_name = "none"
     scales: Sequence[float] = (0,)
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sss.evaluation.records import METRICS
-from sss.evaluation.report.display import metric_decimals, number, scale_text
 from sss.evaluation.report.style import EntryStyle
+from sss.evaluation.report.tables import metric_decimals, number, scale_text
 from sss.evaluation.summary import GroupSummary
+from sss.metrics.catalogue import METRICS
 
 BUDGET = 10_000_000
 """Bytes that all galleries of a page may take together, about; plots and tables add up to 5 MB."""
@@ -25,7 +25,7 @@ BUDGET = 10_000_000
 _BASE64 = 4 / 3
 _WEBP_QUALITY = 82
 
-_logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -230,6 +230,6 @@ def _picture(path: Path, place: int = 0, places: int = 1) -> tuple[str, tuple[in
                 cut.save(buffer, "WEBP", quality=_WEBP_QUALITY, method=3)
                 content = buffer.getvalue()
     except OSError:
-        _logger.warning("%s is no picture; the gallery goes without it", path)
+        log.warning("%s is no picture; the gallery goes without it", path)
         return "", (0, 0)
     return f"data:image/webp;base64,{base64.b64encode(content).decode()}", (width, height)

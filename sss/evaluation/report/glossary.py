@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sss.evaluation.records import DISTANCE_BANDS, METRICS, Group
+from sss.metrics.catalogue import DISTANCE_BANDS, METRICS, Group
 
 GROUP_TITLES: dict[Group, str] = {
     "features": "Features",

@@ -9,8 +9,6 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from sss.evaluation.report.context import ReportContext
-from sss.evaluation.report.display import describe_photos, paired_table, score_table
 from sss.evaluation.report.gallery import Gallery
 from sss.evaluation.report.glossary import (
     GROUP_TEXTS,
@@ -21,6 +19,8 @@ from sss.evaluation.report.glossary import (
     explain_bands,
 )
 from sss.evaluation.report.style import EntryStyle, Plot
+from sss.evaluation.report.tables import describe_photos, paired_table, score_table
+from sss.evaluation.run_info import RunInfo
 from sss.evaluation.summary import GroupSummary
 from sss.files import whole_file
 
@@ -30,7 +30,7 @@ _TEMPLATES = Path(__file__).parent
 def write_page(
     path: Path,
     summaries: Sequence[GroupSummary],
-    context: ReportContext,
+    run: RunInfo,
     styles: Mapping[str, EntryStyle],
     plots: Mapping[str, Sequence[tuple[Plot, str]]],
     galleries: Mapping[str, Gallery | None],
@@ -40,7 +40,7 @@ def write_page(
     Args:
         path: Of the HTML.
         summaries: Of every group.
-        context: What is said of the run.
+        run: What is said of it.
         styles: Of every entry.
         plots: Group → its plots, each with its SVG for the page.
         galleries: Group → its gallery, or None.
@@ -56,9 +56,9 @@ def write_page(
         lstrip_blocks=True,
     )
     text = environment.get_template("page.html").render(
-        context=context,
+        run=run,
         groups=[
-            _group(summary, context, plots[summary.group], galleries[summary.group])
+            _group(summary, run, plots[summary.group], galleries[summary.group])
             for summary in summaries
         ],
         styles=styles,
@@ -75,7 +75,7 @@ def write_page(
 
 def _group(
     summary: GroupSummary,
-    context: ReportContext,
+    run: RunInfo,
     plots: Sequence[tuple[Plot, str]],
     gallery: Gallery | None,
 ) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _group(
         "name": summary.group,
         "title": GROUP_TITLES[summary.group],
         "text": GROUP_TEXTS[summary.group],
-        "photos": describe_photos(summary, context.photos),
+        "photos": describe_photos(summary, run.photos),
         "table": score_table(summary, summary.headlines or summary.metrics),
         "further": score_table(summary, rest, ("ODS",)) if rest else None,
         "tests": [(name, table) for name, table in tests if table.rows and table.columns],

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sss.evaluation.records import DISTANCE_BANDS, METRICS
-from sss.evaluation.report.display import median_seconds
 from sss.evaluation.report.labels import place_labels
 from sss.evaluation.report.style import (
     INK,
@@ -22,8 +20,10 @@ from sss.evaluation.report.style import (
     entry_styles,
     save_plot,
 )
-from sss.evaluation.scores import EntryFigures
+from sss.evaluation.report.tables import median_seconds
+from sss.evaluation.scores import EntryResults
 from sss.evaluation.summary import GroupSummary
+from sss.metrics.catalogue import DISTANCE_BANDS, METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +109,7 @@ def _title(name: str) -> str:
 
 
 def _legend(
-    figure: Figure, panels: int, entries: Sequence[EntryFigures], styles: Mapping[str, EntryStyle]
+    figure: Figure, panels: int, entries: Sequence[EntryResults], styles: Mapping[str, EntryStyle]
 ) -> None:
     """Into the last row's empty place of a grid of two columns, or below everything."""
     from matplotlib.lines import Line2D
@@ -165,7 +165,7 @@ def _draw_scales(summary: GroupSummary, styles: Mapping[str, EntryStyle]) -> Fig
     return figure
 
 
-def _scale_axis(entries: Sequence[EntryFigures]) -> tuple[dict[str, np.ndarray], str]:
+def _scale_axis(entries: Sequence[EntryResults]) -> tuple[dict[str, np.ndarray], str]:
     """Where each entry's scales stand: as they are if all have the same, else by what they give."""
     if len({entry.scales for entry in entries}) > 1:
         found = {entry.entry: np.nanmean(entry.layers, axis=0) for entry in entries if _told(entry)}
@@ -174,7 +174,7 @@ def _scale_axis(entries: Sequence[EntryFigures]) -> tuple[dict[str, np.ndarray],
     return {entry.entry: np.array(entry.scales) for entry in entries}, "scale"
 
 
-def _told(entry: EntryFigures) -> bool:
+def _told(entry: EntryResults) -> bool:
     """Whether every scale has a number of layers that a logarithmic axis can show."""
     return bool((np.nan_to_num(entry.layers) > 0).any(axis=0).all())
 
@@ -216,7 +216,7 @@ def _draw_scores(summary: GroupSummary, styles: Mapping[str, EntryStyle]) -> Fig
     return figure
 
 
-def _entry_axis(axes: Axes, entries: Sequence[EntryFigures], first: bool) -> None:
+def _entry_axis(axes: Axes, entries: Sequence[EntryResults], first: bool) -> None:
     """Entries from top to bottom; names on the first panel of a row only."""
     names = [entry.entry for entry in entries] if first else []
     axes.set_yticks(range(len(names)), names)

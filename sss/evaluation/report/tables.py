@@ -1,288 +1,286 @@
-"""The figures as files: ``results.csv``, ``results.json``, ``table.md``, and rows for a tracker."""
+"""The tables for people, before they become HTML or text."""
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sss.evaluation.bootstrap import ratio
-from sss.evaluation.records import METRICS, Record
-from sss.evaluation.report.context import ReportContext
-from sss.evaluation.report.display import (
-    Cell,
-    Row,
-    Table,
-    describe_photos,
-    median_seconds,
-    paired_table,
-    score_table,
-)
-from sss.evaluation.report.glossary import GROUP_TITLES, ODS_OIS, PAIRED
-from sss.evaluation.scores import EntryFigures, Estimate, Score, collect
-from sss.evaluation.summary import GroupSummary, summarise
-from sss.files import whole_file
+from sss.evaluation.scores import Comparison, Estimate, Score
+from sss.evaluation.summary import GroupSummary
+from sss.metrics.catalogue import METRICS
 
-CSV_COLUMNS = (
-    "photo",
-    "entry",
-    "kind",
-    "model",
-    "method",
-    "scale",
-    "layers",
-    "seconds",
-    "metric",
-    "total",
-    "weight",
-    "value",
-)
-"""One row per photo, entry, scale and metric. ``value`` is ``total`` / ``weight``, and a metric's
-value over photos Σ ``total`` / Σ ``weight``; of an F-measure only the ``value`` is told, its parts
-have rows of their own. ``layers`` and ``seconds`` are those of the scale. Unknown is empty."""
+MISSING = "–"
 
 
-def tables(
-    records: Iterable[Record], order: Sequence[str] = (), seed: int = 0
-) -> dict[str, list[dict[str, Any]]]:
-    """Plain rows for a tracker.
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers.
 
-    Returns:
-        For each group that was measured, under its name, a row per entry with all metrics and
-        their intervals; under ``GROUP_tests`` a row per ordered pair of entries and headline
-        metric. Rows of a table have the same keys in the same order; unknown is None.
+    Attributes:
+        title: Of the metric, for people.
+        part: ``ODS`` or the like below the title; empty if the metric has one column only.
+        higher: Whether more is better; None where neither is.
     """
-    found: dict[str, list[dict[str, Any]]] = {}
-    for summary in summarise(records, order, seed):
-        found[summary.group] = [_entry_row(summary, entry) for entry in summary.entries]
-        tests = _comparison_rows(summary)
-        if tests:
-            found[f"{summary.group}_tests"] = tests
-    return found
+
+    title: str
+    part: str = ""
+    higher: bool | None = None
+
+    @property
+    def arrow(self) -> str:
+        """Which way is better, as a sign."""
+        return {True: "↑", False: "↓", None: ""}[self.higher]
 
 
-def write_csv(path: Path, records: Iterable[Record]) -> None:
-    """Write all figures, a row each; see ``CSV_COLUMNS``.
+@dataclass(frozen=True)
+class Cell:
+    """A number as shown, with its interval below; ``value`` None where there is none."""
 
-    Raises:
-        InputError: The file cannot be written, or two records of an entry differ in their scales.
+    text: str = MISSING
+    interval: str = ""
+    value: float | None = None
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """An entry and a cell for every column."""
+
+    entry: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Entries by columns."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+    def spans(self) -> list[tuple[Column, int]]:
+        """The upper row of headings: neighbours of the same title share one."""
+        spans: list[tuple[Column, int]] = []
+        for column in self.columns:
+            if column.part and spans and spans[-1][0].title == column.title:
+                spans[-1] = (spans[-1][0], spans[-1][1] + 1)
+            else:
+                spans.append((column, 1))
+        return spans
+
+
+def score_table(
+    summary: GroupSummary, metrics: Sequence[str], parts: Sequence[str] = ("ODS", "OIS")
+) -> Table:
+    """One row per entry, per metric the value at the data set's and at each photo's best scale.
+
+    Without any entry that has several scales there is one column per metric. The main table, the
+    one that begins with the main metric's ODS, ends with scale, layers and seconds there.
     """
-    kept = list(records)
-    origin = {record.entry: (record.model or "", record.method or "") for record in kept}
-    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(CSV_COLUMNS)
-        for entry in collect(kept):
-            writer.writerows(_csv_rows(entry, *origin[entry.entry]))
+    several = any(len(entry.scales) > 1 for entry in summary.entries)
+    columns: list[Column] = []
+    cells: list[list[Cell]] = []  # by column
+    for name in metrics:
+        scores = [summary.scores.get((name, entry.entry)) for entry in summary.entries]
+        digits = decimals(score.ods.value for score in scores if score is not None)
+        for part in parts if several else parts[:1]:
+            columns.append(Column(METRICS[name].title, part if several else "", _higher(name)))
+            estimates = [_estimate(score, part) for score in scores]
+            cells.append(_with_best([_cell(e, digits) for e in estimates], _higher(name)))
+    if metrics and metrics[0] == summary.main and "ODS" in parts:
+        for column, values in _extras(summary):
+            columns.append(column)
+            cells.append(values)
+    rows = [
+        Row(entry.entry, tuple(column[index] for column in cells))
+        for index, entry in enumerate(summary.entries)
+    ]
+    return Table(tuple(columns), tuple(rows))
 
 
-def write_json(path: Path, summaries: Sequence[GroupSummary], context: ReportContext) -> None:
-    """Write scores, intervals, tests and the photos' values at the best scales.
+def paired_table(summary: GroupSummary, reference: str) -> Table:
+    """Every other entry against ``reference`` by the headline metrics: difference and p."""
+    found = {(c.metric, c.entry): c for c in summary.comparisons if c.reference == reference}
+    names = [name for name in summary.headlines if any(name == metric for metric, _ in found)]
+    others = [entry.entry for entry in summary.entries if entry.entry != reference]
+    columns: list[Column] = []
+    for name in names:
+        title = METRICS[name].title
+        columns += [Column(title, "difference", _higher(name)), Column(title, "p", False)]
+    rows = []
+    for entry in others:
+        cells: list[Cell] = []
+        for name in names:
+            cells += _test_cells(found.get((name, entry)), metric_decimals(summary, name))
+        rows.append(Row(entry, tuple(cells)))
+    return Table(tuple(columns), tuple(rows))
 
-    Raises:
-        InputError: The file cannot be written.
-    """
-    content = {
-        "context": context.as_dict(),
-        "groups": [_group_json(summary) for summary in summaries],
-    }
-    with whole_file(path) as partial:
-        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=str)
-        partial.write_text(text + "\n", encoding="utf-8")
+
+def metric_decimals(summary: GroupSummary, metric: str) -> int:
+    """Decimals that show the group's values of a metric with three figures or so."""
+    return decimals(
+        score.ods.value for (name, _), score in summary.scores.items() if name == metric
+    )
 
 
-def write_markdown(path: Path, summaries: Sequence[GroupSummary], context: ReportContext) -> None:
-    """Write the tables for people as Markdown.
+def decimals(values: Iterable[float]) -> int:
+    """Decimals for a column of numbers, by the largest of them."""
+    known = [abs(value) for value in values if math.isfinite(value)]
+    largest = max(known, default=0.0)
+    for bound, digits in ((0.002, 6), (0.02, 5), (0.1, 4), (10, 3), (100, 2), (1000, 1)):
+        if largest < bound:
+            return digits if largest else 3
+    return 0
 
-    Raises:
-        InputError: The file cannot be written.
-    """
-    lines = [f"# Evaluation on {_markdown(context.data)}, {_markdown(context.split)}", ""]
+
+def number(value: float, digits: int, signed: bool = False) -> str:
+    """A number with a true minus sign; the sign of missing if it is not finite."""
+    if not math.isfinite(value):
+        return MISSING
+    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    if not float(text):
+        text = text.lstrip("+-")  # no signed zero
+    return text.replace("-", "−")
+
+
+def interval_text(estimate: Estimate, digits: int, signed: bool = False) -> str:
+    """``0.48 – 0.53``; empty if unknown."""
+    if not (math.isfinite(estimate.low) and math.isfinite(estimate.high)):
+        return ""
+    low, high = (number(end, digits, signed) for end in (estimate.low, estimate.high))
+    return f"{low} … {high}" if signed else f"{low}–{high}"
+
+
+def p_text(p: float) -> str:
+    """Three decimals, or less than a thousandth."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def scale_text(value: float) -> str:
+    """A scale without needless zeros."""
+    return f"{value:.4g}".replace("-", "−")
+
+
+def results_text(summaries: Iterable[GroupSummary]) -> str:
+    """For a terminal, a table per group of metrics: entries by headline metrics, ODS and OIS."""
+    blocks = []
     for summary in summaries:
-        lines += _group_markdown(summary, context)
-    lines += ["## Run", ""]
-    lines += [f"* {name}: {_markdown(text)}" for name, text in context.lines()]
-    with whole_file(path) as partial:
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        title = f"{summary.group}, {len(summary.photos)} photos"
+        blocks.append("\n".join([title, *_aligned(score_table(summary, summary.headlines))]))
+    return "\n\n".join(blocks)
 
 
-def _entry_row(summary: GroupSummary, entry: EntryFigures) -> dict[str, Any]:
-    place = summary.shown_scale(entry.entry)
-    row: dict[str, Any] = {
-        "entry": entry.entry,
-        "photos": len(summary.photos),
-        "scale": entry.scales[place],
-        "seconds": _known(median_seconds(entry.seconds[:, place])),
-    }
-    several = any(len(one.scales) > 1 for one in summary.entries)
-    for name in summary.metrics:
-        score = summary.scores.get((name, entry.entry))
-        for part in ("ods", "ois") if several else ("ods",):
-            key = f"{name}_{part}" if several else name
-            estimate = None if score is None else getattr(score, part) or score.ods
-            row |= {f"{key}{end}": value for end, value in _ends(estimate).items()}
-    return row
-
-
-def _ends(estimate: Estimate | None) -> dict[str, float | None]:
-    value, low, high = estimate or (math.nan,) * 3
-    return {"": _known(value), "_low": _known(low), "_high": _known(high)}
-
-
-def _comparison_rows(summary: GroupSummary) -> list[dict[str, Any]]:
+def _aligned(table: Table) -> list[str]:
+    """The lines of a table: headings, then a line per entry; values of a metric share a column."""
+    heads, places = [""], []
+    place = 0
+    for column, count in table.spans():
+        parts = "/".join(one.part for one in table.columns[place : place + count] if one.part)
+        heads.append(f"{column.title} {parts}".strip() + column.arrow)
+        places.append(slice(place, place + count))
+        place += count
+    rows = [heads]
+    for row in table.rows:
+        texts = [cell.text for cell in row.cells]
+        rows.append([row.entry, *("/".join(texts[span]) for span in places)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        {
-            "metric": one.metric,
-            "reference": one.reference,
-            "entry": one.entry,
-            "difference": _known(one.difference.value),
-            "low": _known(one.difference.low),
-            "high": _known(one.difference.high),
-            "p": one.p,
-            "p_holm": one.p_holm,
-            "photos": one.photos,
-            "better": one.better,
-            "worse": one.worse,
-        }
-        for one in summary.comparisons
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        for row in rows
     ]
 
 
-def _csv_rows(entry: EntryFigures, model: str, method: str) -> Iterator[tuple[str, ...]]:
-    layers = [[_csv_number(v) for v in row] for row in entry.layers.tolist()]
-    seconds = [[_csv_number(v) for v in row] for row in entry.seconds.tolist()]
-    scales = [_csv_number(scale) for scale in entry.scales]
-    for metric in METRICS:
-        if metric not in entry.sums:
-            continue
-        sums = entry.sums[metric]  # (P, S, C)
-        values = ratio(sums).tolist()
-        plain = sums.shape[-1] == 2
-        pairs = sums.tolist()
-        for p, photo in enumerate(entry.photos):
-            head = (photo, entry.entry, entry.kind, model, method)
-            for s, scale in enumerate(scales):
-                value = values[p][s]
-                if math.isnan(value):
-                    continue
-                total, weight = pairs[p][s][:2] if plain else (math.nan, math.nan)
-                yield (
-                    *head,
-                    *(scale, layers[p][s], seconds[p][s], metric),
-                    *(_csv_number(total), _csv_number(weight), _csv_number(value)),
-                )
+def _higher(name: str) -> bool:
+    return METRICS[name].higher
 
 
-def _csv_number(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.9g}"
+def _estimate(score: Score | None, part: str) -> Estimate | None:
+    if score is None:
+        return None
+    # With a single scale the data set's best is each photo's best.
+    return score.ods if part == "ODS" or score.ois is None else score.ois
 
 
-def _known(value: float) -> float | None:
-    """None for what JSON and trackers cannot hold."""
-    return float(value) if math.isfinite(value) else None
+def _cell(estimate: Estimate | None, digits: int) -> Cell:
+    if estimate is None or not math.isfinite(estimate.value):
+        return Cell()
+    value = estimate.value
+    return Cell(number(value, digits), interval_text(estimate, digits), value)
 
 
-def _group_json(summary: GroupSummary) -> dict[str, Any]:
-    return {
-        "group": summary.group,
-        "main_metric": summary.main,
-        "photos": len(summary.photos),
-        "photos_of_entries": summary.available,
-        "left_out": list(summary.left_out),
-        "entries": [_entry_json(summary, entry) for entry in summary.entries],
-        "tests": _comparison_rows(summary),
-    }
+def _with_best(cells: list[Cell], higher: bool) -> list[Cell]:
+    """Mark what reads as the best, ties too, where there is something to choose from."""
+    known = [cell for cell in cells if cell.value is not None]
+    if len(known) < 2:
+        return cells
+    pick: Callable[..., Cell] = max if higher else min
+    best = pick(known, key=lambda cell: cell.value).text
+    return [replace(cell, best=cell.text == best) for cell in cells]
 
 
-def _entry_json(summary: GroupSummary, entry: EntryFigures) -> dict[str, Any]:
-    place = summary.shown_scale(entry.entry)
-    layers = entry.layers[:, place]
-    return {
-        "entry": entry.entry,
-        "kind": entry.kind,
-        "scales": list(entry.scales),
-        "median_seconds": _known(median_seconds(entry.seconds[:, place])),
-        "mean_layers": _known(float(np.mean(layers))) if len(layers) else None,
-        "metrics": {
-            name: _score_json(entry, summary.scores[name, entry.entry])
-            for name in summary.metrics
-            if (name, entry.entry) in summary.scores
-        },
-    }
+def _extras(summary: GroupSummary) -> list[tuple[Column, list[Cell]]]:
+    """Scale, layers and median seconds at the main metric's best scale; what is not known, not."""
+    scales, layers, seconds = [], [], []
+    for entry in summary.entries:
+        place = summary.shown_scale(entry.entry)
+        single = len(entry.scales) < 2
+        scales.append(Cell() if single else _plain(entry.scales[place], scale_text))
+        layers.append(_plain(_known_mean(entry.layers[:, place]), lambda v: number(v, 1)))
+        seconds.append(_plain(median_seconds(entry.seconds[:, place]), seconds_text))
+    extras = [(Column("scale"), scales), (Column("layers"), layers)]
+    if summary.group == "features":
+        extras = []
+    extras.append((Column("seconds", higher=False), seconds))
+    return [(c, cells) for c, cells in extras if any(cell.value is not None for cell in cells)]
 
 
-def _score_json(entry: EntryFigures, score: Score) -> dict[str, Any]:
-    return {
-        "photos": score.photos,
-        "ods": _estimate_json(score.ods) | {"scale": entry.scales[score.scale]},
-        "ois": None if score.ois is None else _estimate_json(score.ois),
-        "by_scale": [_known(value) for value in score.curve],
-        "by_photo": {
-            photo: _known(value)
-            for photo, value in zip(entry.photos, score.per_photo.tolist(), strict=True)
-        },
-    }
+def seconds_text(value: float) -> str:
+    """Two or three figures."""
+    return number(value, 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.1 else 3)
 
 
-def _estimate_json(estimate: Estimate) -> dict[str, Any]:
-    return {name: _known(value) for name, value in estimate._asdict().items()}
+def median_seconds(seconds: np.ndarray) -> float:
+    """Median of those that are known; NaN if none is."""
+    known = seconds[np.isfinite(seconds)]
+    return float(np.median(known)) if len(known) else float("nan")
 
 
-def _group_markdown(summary: GroupSummary, context: ReportContext) -> list[str]:
-    lines = [f"## {GROUP_TITLES[summary.group]}", ""]
-    lines += [f"Of {_markdown(describe_photos(summary, context.photos))}.", ""]
-    several = any(len(entry.scales) > 1 for entry in summary.entries)
-    if several:
-        lines += [ODS_OIS, ""]
-    for part in ("ODS", "OIS") if several else ("ODS",):
-        lines += _markdown_table(score_table(summary, summary.headlines, (part,)))
-    reference = summary.entries[0].entry
-    tests = paired_table(summary, reference)
-    if tests.rows and tests.columns:
-        lines += [f"### Against {_markdown(reference)}", "", PAIRED, ""]
-        lines += _markdown_table(_folded(tests))
-    rest = [name for name in summary.metrics if name not in summary.headlines]
-    if rest:
-        lines += ["### Further metrics", ""]
-        for start in range(0, len(rest), 6):
-            lines += _markdown_table(score_table(summary, rest[start : start + 6], ("ODS",)))
-    return lines
+def _known_mean(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
-def _folded(tests: Table) -> Table:
-    """Difference and p in one column, for Markdown tables cannot be scrolled."""
-    rows = []
-    for row in tests.rows:
-        cells = []
-        for difference, p in zip(row.cells[::2], row.cells[1::2], strict=True):
-            told = "" if p.value is None else f"p {p.text if '<' in p.text else '= ' + p.text}"
-            inside = "; ".join(filter(None, (difference.interval, told)))
-            cells.append(replace(difference, interval=inside))
-        rows.append(Row(row.entry, tuple(cells)))
-    return Table(tests.columns[::2], tuple(rows))
+def _plain(value: float, text: Callable[[float], str]) -> Cell:
+    return Cell(text(value), "", float(value)) if math.isfinite(value) else Cell()
 
 
-def _markdown_table(table: Table) -> list[str]:
-    heads = ["entry"]
-    heads += [" ".join(filter(None, (c.title, c.part, c.arrow))) for c in table.columns]
-    rows = [[_markdown(row.entry), *map(_markdown_cell, row.cells)] for row in table.rows]
-    rule = ["---", *("---:" for _ in table.columns)]
-    return [f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows)] + [""]
+def _test_cells(comparison: Comparison | None, digits: int) -> list[Cell]:
+    if comparison is None:
+        return [Cell(), Cell()]
+    estimate = comparison.difference
+    shown = number(estimate.value, digits, signed=True)
+    difference = Cell(
+        shown,
+        interval_text(estimate, digits, signed=True),
+        estimate.value,
+        best=comparison.p_holm < 0.05,
+    )
+    return [difference, Cell(p_text(comparison.p_holm), "", comparison.p_holm)]
 
 
-def _markdown_cell(cell: Cell) -> str:
-    text = f"**{cell.text}**" if cell.best else cell.text
-    return f"{text} ({cell.interval})" if cell.interval else text
-
-
-def _markdown(text: str) -> str:
-    """Names may hold what Markdown or HTML would take for markup."""
-    for sign in "\\`*_[]|":
-        text = text.replace(sign, f"\\{sign}")
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ")
+def describe_photos(summary: GroupSummary, planned: int) -> str:
+    """How many photos the figures are of, and which entries have more or fewer."""
+    count = len(summary.photos)
+    text = f"{count} photo{'' if count == 1 else 's'}"
+    if len(summary.available) > 1:
+        text += f" that {'both' if len(summary.entries) == 2 else 'all'} entries have"
+    uneven = {name: n for name, n in summary.available.items() if n != count}
+    if count != planned:
+        text += f", of {planned} planned"
+    if uneven:
+        text += "; " + ", ".join(f"{name} has {n}" for name, n in uneven.items())
+    if summary.left_out:
+        text += f"; left out, for they share no photo: {', '.join(summary.left_out)}"
+    return text

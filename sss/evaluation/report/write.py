@@ -2,47 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from sss.errors import InputError
-from sss.evaluation.records import Record
-from sss.evaluation.report.context import ReportContext
-from sss.evaluation.report.gallery import BUDGET, Gallery, build_gallery
+from sss.evaluation.report.files import write_csv, write_json
+from sss.evaluation.report.gallery import BUDGET, build_gallery
 from sss.evaluation.report.page import write_page
 from sss.evaluation.report.plots import all_styles, write_plots
-from sss.evaluation.report.tables import write_csv, write_json, write_markdown
-from sss.evaluation.summary import summarise
+from sss.evaluation.run_info import RunInfo
+from sss.evaluation.scores import EntryResults
+from sss.evaluation.summary import GroupSummary
 
 
-def write_report(folder: Path, records: list[Record], cache: Path, context: ReportContext) -> None:
-    """Write ``index.html``, ``results.csv``, ``results.json``, ``table.md`` and ``plots/``.
+def write_report(
+    folder: Path,
+    entries: Sequence[EntryResults],
+    summaries: Sequence[GroupSummary],
+    cache: Path,
+    run: RunInfo,
+) -> None:
+    """Write ``index.html``, ``results.csv``, ``results.json`` and ``plots/``.
 
     Args:
         folder: Made if need be; files of an earlier report in it are replaced.
-        records: All that there are. Entries may lack photos: tables, tests and plots are of those
-            photos that all entries of a group of metrics have, and say how many; ``results.csv``
-            holds everything.
+        entries: All results, for ``results.csv``.
+        summaries: Of the same, for everything else; entries may lack photos: tables, tests and
+            plots are of those photos that all entries of a group of metrics have, and say how many.
         cache: Folder of the thumbnails: ``KEY.webp`` of each record, ``photo-NAME.webp`` and
             ``truth-NAME.webp`` of each photo. Missing ones are left out of the gallery.
-        context: What the report says of the run.
+        run: What the report says of the run.
 
     Raises:
-        InputError: There is nothing to report, two records of an entry differ in their scales, or
-            a file cannot be written.
+        InputError: A file cannot be written.
     """
-    summaries = summarise(records, context.order, context.seed)
-    if not summaries:
-        raise InputError(
-            f"the {len(records)} results hold no figures to report; check that the data set has "
-            "labels for what was measured"
-        )
     styles = all_styles(summaries)
-    write_csv(folder / "results.csv", records)
-    write_json(folder / "results.json", summaries, context)
-    write_markdown(folder / "table.md", summaries, context)
+    write_csv(folder / "results.csv", entries)
+    write_json(folder / "results.json", summaries, run)
     plots = write_plots(folder / "plots", summaries, styles)
-    share = BUDGET / max(1, sum(summary.group != "features" for summary in summaries))
-    galleries: dict[str, Gallery | None] = {
-        summary.group: build_gallery(summary, cache, styles, share) for summary in summaries
+    budget = BUDGET / max(1, sum(summary.group != "features" for summary in summaries))
+    galleries = {
+        summary.group: build_gallery(summary, cache, styles, budget) for summary in summaries
     }
-    write_page(folder / "index.html", summaries, context, styles, plots, galleries)
+    write_page(folder / "index.html", summaries, run, styles, plots, galleries)

@@ -1,0 +1,158 @@
+"""evaluate.py from the command line to the report."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sss.cli.common import check_writable, run_main
+from sss.cli.evaluate_options import parse_options
+from sss.console import CLEAR_LINE, hide_library_warnings
+from sss.distributed import current_rank
+from sss.errors import InputError
+from sss.threads import set_thread_count, threads_each
+from sss.timer import hours_minutes
+
+if TYPE_CHECKING:
+    from sss.evaluation.options import EvaluationOptions
+    from sss.evaluation.plan import Plan
+    from sss.evaluation.work import PhotoResult
+
+log = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 30.0
+"""Between two lines of progress where there is no screen."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Evaluate, write the report and show the main scores.
+
+    Args:
+        arguments: Of the command line, by default those of the program.
+
+    Returns:
+        The exit code: 0 if all went well; 2 if something given could not be used, told in one
+        line, or a photo could not be done: the report tells of the others.
+    """
+    return run_main(lambda: _evaluate(parse_options(arguments)))
+
+
+def _evaluate(options: EvaluationOptions) -> int:
+    from sss.evaluation.options import make_plan
+    from sss.evaluation.runner import run_photos
+
+    started = time.monotonic()
+    rank = current_rank()
+    if rank.local_size > 1:  # all processes of a machine divide its cores
+        set_thread_count(threads_each(rank.local_size))
+    check_writable(options.out)
+    check_writable(options.cache, "--cache")
+    with warnings.catch_warnings():
+        hide_library_warnings()
+        plan, names = make_plan(options)
+        own = rank.part_of(list(enumerate(names)))
+        progress = EvaluationProgress(len(own))
+        results = run_photos(plan, own, options.jobs, progress.add)
+        progress.clear()
+        log.info(
+            "%d photos, %d results, %d of them made now",
+            *(len(own), sum(len(one.records) for one in results), sum(one.made for one in results)),
+        )
+        parts = rank.gather(results)
+        if not rank.is_first:
+            return 0  # else torchrun would end the first one before its report is written
+        results = [one for part in parts for one in part]
+        failures = [line for one in results for line in one.failures]
+        for line in failures:
+            print(f"error: {line}", file=sys.stderr)
+        _report(options, plan, names, results, time.monotonic() - started)
+    return 2 if failures else 0
+
+
+def _report(
+    options: EvaluationOptions,
+    plan: Plan,
+    names: Sequence[str],
+    results: Sequence[PhotoResult],
+    seconds: float,
+) -> None:
+    """Write the report, show the main scores, hand it to Weights & Biases.
+
+    Raises:
+        InputError: There is nothing to report.
+    """
+    from sss.evaluation.report import write
+    from sss.evaluation.report.tables import results_text
+    from sss.evaluation.run_info import describe_run
+    from sss.evaluation.scores import collect_entries
+    from sss.evaluation.summary import summarise_groups
+    from sss.evaluation.wandb_tables import track
+
+    records = [record for one in results for record in one.records]
+    if not records:
+        raise InputError("no photo could be done, so there is nothing to report")
+    place = {name: number for number, name in enumerate(names)}
+    records.sort(key=lambda record: place[record.photo])  # several processes had every n-th
+    entries = collect_entries(records, plan.entries())
+    summaries = summarise_groups(entries, options.seed)
+    if not summaries:
+        raise InputError(
+            f"the {len(records)} results hold no scores to report; check that the data set has "
+            "labels for what was measured"
+        )
+    command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+    run = describe_run(options, plan, len(names), command, seconds)
+    write.write_report(options.out, entries, summaries, plan.cache, run)
+    print(results_text(summaries))
+    print(options.out / "index.html")
+    track(options.wandb, options.project, options.out, run, summaries)
+
+
+class EvaluationProgress:
+    """Photos done and time left, on one changing line, or line by line without a screen.
+
+    The time left supposes that no result of the photos to come is kept from an earlier run.
+
+    Args:
+        photos: Number of all photos.
+    """
+
+    def __init__(self, photos: int) -> None:
+        self.photos = photos
+        self.done = 0
+        self._worked = 0
+        self._started = self._shown = time.monotonic()
+        self._live = sys.stderr.isatty()
+
+    def add(self, result: PhotoResult) -> None:
+        """One photo more is done; shows it now and then."""
+        self.done += 1
+        self._worked += result.made > 0
+        now = time.monotonic()
+        if self._live:
+            print(f"{CLEAR_LINE}{self._line(now)}", end="", file=sys.stderr, flush=True)
+        elif now - self._shown >= PROGRESS_SECONDS:
+            print(self._line(now), file=sys.stderr, flush=True)
+            self._shown = now
+
+    def clear(self) -> None:
+        """Leave an empty line for what comes next."""
+        if self._live:
+            print(CLEAR_LINE, end="", file=sys.stderr, flush=True)
+
+    def _line(self, now: float) -> str:
+        line = f"evaluating: {self.done} of {self.photos} photos"
+        if self._worked and self.done < self.photos:
+            left = (now - self._started) / self._worked * (self.photos - self.done)
+            line += f", {hours_minutes(left)} left"
+        return line
+
+
+if __name__ == "__main__":
+    sys.exit(main())

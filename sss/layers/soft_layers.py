@@ -1,0 +1,212 @@
+"""A photo's soft layers: what people get, look at, merge, cut out and save."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sss.errors import InputError
+from sss.layers.checks import check_alpha, check_photo
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Soft layers of one photo (Aksoy et al. 2018, Sec. 3).
+
+    Every operation gives new layers and leaves these as they are.
+
+    Attributes:
+        photo: (H, W, 3) float32 in [0, 1], sRGB.
+        alpha: (H, W, K) float32 in [0, 1], summing to one per pixel. As they come from a
+            :class:`sss.Scene` the largest layer is the first.
+        names: K names, for people and for files that can hold them.
+        features3: (h, w, 3) in [0, 1], the embedding reduced to three dimensions, shown as a
+            picture in the overview; None leaves it out.
+        seconds: Wall seconds of each stage that led here.
+        details: What else the report says: settings, checkpoint, versions. JSON types.
+
+    Raises:
+        ValueError: Photo and alphas do not fit each other, or leave their ranges.
+
+    Examples:
+        >>> import numpy as np
+        >>> from sss import Layers
+        >>> photo = np.full((2, 2, 3), 0.5, np.float32)
+        >>> alpha = np.full((2, 2, 4), 0.25, np.float32)
+        >>> layers = Layers(photo, alpha).merge([0, 2])
+        >>> len(layers), float(layers.alpha[0, 0, 0])
+        (3, 0.5)
+    """
+
+    photo: np.ndarray
+    alpha: np.ndarray
+    names: tuple[str, ...] = ()
+    features3: np.ndarray | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_photo(self.photo)
+        check_alpha(self.photo, self.alpha)
+        if not self.names:
+            object.__setattr__(self, "names", tuple(f"layer {k}" for k in range(len(self))))
+        if len(self.names) != len(self):
+            raise ValueError(f"{len(self.names)} names for {len(self)} layers; give one for each")
+
+    def __len__(self) -> int:
+        """How many layers there are."""
+        return int(self.alpha.shape[2])
+
+    def __repr__(self) -> str:
+        height, width, count = self.alpha.shape
+        return f"Layers({count} of {height}×{width} pixels)"
+
+    @cached_property
+    def colors(self) -> np.ndarray:
+        """(H, W, K, 3) float32 in [0, 1]: each layer's own colours, freed of what lies behind.
+
+        ``Σₖ alphaₖ · colorsₖ`` is the photo. Estimated at first use, see
+        :func:`sss.layers.foreground.foreground_colours`. Where a layer is absent its colours
+        continue the surroundings and mean nothing.
+        """
+        from sss.layers.foreground import foreground_colours  # compiled code, slow to import
+
+        return foreground_colours(self.photo, self.alpha)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(H, W) integers 0 … K−1: the strongest layer of each pixel."""
+        return self.alpha.argmax(axis=2)
+
+    def merge(self, layers: Sequence[int], name: str | None = None) -> Layers:
+        """Make one layer of several.
+
+        Args:
+            layers: Numbers of the layers to merge, one or more; the order does not matter.
+            name: Of the union; by default the parts' names joined by ``+``.
+
+        Returns:
+            Layers whose first one is the union; the others follow in their order.
+
+        Raises:
+            InputError: No number is given, or there is no such layer.
+
+        Examples:
+            >>> from sss import Splitter
+            >>> layers = Splitter().prepare("docs/examples/coffee.png").layers(4)
+            >>> layers.merge([1, 3]).names
+            ('layer 1+layer 3', 'layer 0', 'layer 2')
+        """
+        chosen = sorted({self._checked(layer) for layer in layers})
+        if not chosen:
+            raise InputError("no layers to merge were given; give their numbers, such as [0, 2]")
+        others = [k for k in range(len(self)) if k not in chosen]
+        union = self.alpha[..., chosen].sum(axis=2, keepdims=True).clip(0, 1)
+        joined = name or "+".join(self.names[k] for k in chosen)
+        return replace(
+            self,
+            alpha=np.concatenate([union, self.alpha[..., others]], axis=2),
+            names=(joined, *(self.names[k] for k in others)),
+        )
+
+    def cutout(self, layer: int = 0) -> Image.Image:
+        """One layer as a picture with transparency.
+
+        Args:
+            layer: Its number; after :meth:`merge`, 0 is the union.
+
+        Returns:
+            RGBA picture of 8 bits, straight alpha, at the photo's size.
+
+        Raises:
+            InputError: There is no such layer.
+
+        Examples:
+            >>> from sss import Splitter
+            >>> scene = Splitter().prepare("docs/examples/coffee.png")
+            >>> scene.layers(3).cutout(1).mode
+            'RGBA'
+        """
+        from PIL import Image
+
+        from sss.layers.files import alpha_levels, rgba_picture
+
+        number = self._checked(layer)
+        levels = alpha_levels(self.alpha)[..., number]
+        return Image.fromarray(rgba_picture(self.colors[..., number, :], levels))
+
+    def save(
+        self,
+        folder: str | Path,
+        report: Mapping[str, Any] | None = None,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> dict[str, Any]:
+        """Write all that ``infer.py`` writes.
+
+        ``layers.npz`` (``alpha``, float32 (H, W, K)), ``layer_0.png … layer_{K-1}.png`` (RGBA,
+        straight alpha), ``overview.png`` and, last, ``report.json``. Each file appears whole or
+        not at all.
+
+        Args:
+            folder: Made if missing.
+            report: More entries of the report, such as the photo's path.
+            progress: Called with a stage's name and its finished fraction as the stages go on.
+
+        Returns:
+            The report.
+
+        Raises:
+            InputError: The files cannot be written.
+
+        Examples:
+            >>> import tempfile
+            >>> from pathlib import Path
+            >>> import sss
+            >>> folder = Path(tempfile.mkdtemp())
+            >>> report = sss.split("docs/examples/coffee.png").save(folder)
+            >>> report["layers"], (folder / "layer_0.png").is_file()
+            (5, True)
+        """
+        from sss.clock import StageClock
+        from sss.layers.files import REPORT, remove_report, write_layers, write_report
+        from sss.layers.overview import write_overview
+
+        folder = Path(folder)
+        clock = StageClock(progress)
+        remove_report(folder)  # without it a result counts as unfinished
+        with clock.stage("foreground"):
+            colors = self.colors
+        with clock.stage("write"):
+            write_layers(folder, self.photo, self.alpha, colors)
+        with clock.stage("overview"):
+            write_overview(folder / "overview.png", self.photo, self.features3, self.alpha)
+        height, width, count = self.alpha.shape
+        seconds = {**self.seconds, **clock.seconds}
+        entries = {
+            **(report or {}),
+            "height": height,
+            "width": width,
+            "layers": count,
+            "names": list(self.names),
+            **self.details,
+            "seconds": seconds,
+            "total_seconds": round(sum(seconds.values()), 3),
+        }
+        write_report(folder / REPORT, entries)
+        return entries
+
+    def _checked(self, layer: int) -> int:
+        """``layer`` if there is one of this number."""
+        if not 0 <= layer < len(self):
+            raise InputError(
+                f"there is no layer {layer}; expected 0 to {len(self) - 1} (there are {len(self)})"
+            )
+        return int(layer)

@@ -1,0 +1,408 @@
+"""From photo to layers: the only wiring of network, reduction, spectral core and colours.
+
+The slow part, :meth:`Splitter.prepare`, does not depend on the number of layers; it gives a
+:class:`Scene`, from which :meth:`Scene.layers` makes any number of them cheaply.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from sss.clock import Progress, StageClock
+from sss.errors import InputError
+from sss.files import whole_file
+from sss.image.reading import Photo, as_photo
+from sss.image.resize import resize_linearly
+from sss.layers.soft_layers import Layers
+from sss.spectral.settings import LAYERS, Settings
+
+if TYPE_CHECKING:
+    from sss.models.predictor import Predictor
+    from sss.spectral.segmenter import SoftComponents, SoftSegmenter
+
+log = logging.getLogger(__name__)
+
+MOST_LAYERS = 40
+"""More layers than components to group make no sense."""
+
+PACKAGES = ("numpy", "scipy", "scikit-image", "scikit-learn", "numba")
+"""Their versions can change the layers, so reports name them."""
+
+_AFTER_COMPONENTS = {"grouping", "refine", "match_coarse_grouping", "auto_threshold"}
+"""Settings that components do not depend on."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A photo with all that its layers are made of, whatever their number.
+
+    Made by :meth:`Splitter.prepare`.
+
+    Examples:
+        >>> import sss
+        >>> scene = sss.Splitter().prepare("docs/examples/coffee.png")
+        >>> scene.photo.shape[:2] == scene.embedding.shape[:2], scene.components.n_components > 1
+        (True, True)
+
+    Attributes:
+        photo: (H, W, 3) float32 in [0, 1], sRGB.
+        embedding: (h, w, D) float32: the network's, of the photo's size or, for photos of more
+            than a megapixel, that of the photo shrunk to it.
+        features3: (h, w, 3) in [0, 1]: the embedding reduced to three dimensions (Sec. 3.3).
+        components: The soft components, about 40, on the solver's grid (Sec. 3.5).
+        settings: That led here.
+        seconds: Wall seconds of each stage.
+        details: For the report: checkpoint, device, versions. JSON types.
+    """
+
+    photo: np.ndarray
+    embedding: np.ndarray
+    features3: np.ndarray
+    components: SoftComponents
+    settings: Settings
+    seconds: Mapping[str, float]
+    details: Mapping[str, Any]
+    _segmenter: SoftSegmenter = field(repr=False)
+
+    def layers(self, k: int | Literal["auto"] = LAYERS, progress: Progress | None = None) -> Layers:
+        """Group the components into layers and refine these at the photo's size.
+
+        Args:
+            k: Number of layers, 1 to 40, or ``"auto"``: 2 to 8, as many as the photo needs, see
+                ``auto_threshold`` of :class:`Settings`. A photo with fewer components gets fewer.
+            progress: Called with a stage's name and its finished fraction as the stages go on.
+
+        Returns:
+            The layers, largest first.
+
+        Raises:
+            InputError: Another number of layers, or ``"auto"`` with ``grouping="kmeans"``.
+
+        Examples:
+            >>> from sss import Splitter
+            >>> scene = Splitter().prepare("docs/examples/coffee.png")
+            >>> [len(scene.layers(k)) for k in (2, 3)]
+            [2, 3]
+        """
+        count = layer_count(k)
+        clock = StageClock(progress)
+        with threadpool_limits(1):
+            with clock.stage("grouping"):
+                grouped = self._segmenter.group(self.components, count)
+            refined = self._segmenter.refine(self.components, grouped, progress)
+        seconds = {**self.seconds, **clock.seconds, **refined.seconds}
+        details = {**self.details, "components": self.components.n_components}
+        return Layers(
+            self.photo, refined.alpha, features3=self.features3, seconds=seconds, details=details
+        )
+
+    def with_settings(self, **changes: Any) -> Scene:
+        """The same components under other settings of grouping and refinement.
+
+        Args:
+            **changes: Of :class:`Settings`: ``grouping``, ``refine``, ``match_coarse_grouping``
+                (only to False), ``auto_threshold``.
+
+        Raises:
+            InputError: A setting that the components depend on; prepare the photo anew for that.
+
+        Examples:
+            >>> from sss import Splitter
+            >>> scene = Splitter().prepare("docs/examples/coffee.png")
+            >>> len(scene.with_settings(grouping="kmeans").layers(3))
+            3
+        """
+        for name in changes:
+            if name not in _AFTER_COMPONENTS:
+                raise InputError(
+                    f"the components depend on '{name}', so a scene cannot change it; expected "
+                    f"{', '.join(sorted(_AFTER_COMPONENTS))}, or a new Splitter"
+                )
+        settings = dataclasses.replace(self.settings, **changes)
+        segmenter = dataclasses.replace(self._segmenter, settings=settings)
+        details = {**self.details, **_described(settings)}
+        return dataclasses.replace(self, settings=settings, details=details, _segmenter=segmenter)
+
+
+class Splitter:
+    """Splits photos into soft layers; the network is loaded once, when it is needed first.
+
+    Args:
+        checkpoint: A ``.safetensors`` file or a run folder of ``train.py``; None takes the model
+            that ships with the package.
+        device: Of network and spectral core: ``cpu``, ``cuda`` or ``cuda:NUMBER``; ``auto`` takes
+            a GPU if there is one.
+        settings: Of the spectral core.
+
+    Raises:
+        InputError: An unknown device. A checkpoint that cannot be used is found at first use.
+
+    Examples:
+        >>> import sss
+        >>> splitter = sss.Splitter()
+        >>> scene = splitter.prepare(sss.read_image("docs/examples/coffee.png"))
+        >>> scene.layers(3).alpha.shape[2]
+        3
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | Path | None = None,
+        device: str = "auto",
+        settings: Settings | None = None,
+    ) -> None:
+        self.checkpoint = None if checkpoint is None else Path(checkpoint)
+        self.device = device
+        self.settings = settings or Settings()
+
+    @classmethod
+    def from_pretrained(cls, repo_or_path: str | Path, **options: Any) -> Splitter:
+        """A splitter with a model from a folder, a file or the Hugging Face Hub.
+
+        Args:
+            repo_or_path: A ``.safetensors`` file or a folder that holds one, or a repository of
+                the hub, ``OWNER/NAME``, which is fetched and kept in the hub's cache.
+            **options: Of :class:`Splitter`: ``device``, ``settings``.
+
+        Raises:
+            InputError: There is no such folder or repository, the hub is out of reach, or it is
+                not clear which file is meant.
+
+        Examples:
+            >>> import sss
+            >>> sss.Splitter.from_pretrained("checkpoints").checkpoint.suffix
+            '.safetensors'
+        """
+        path = Path(repo_or_path).expanduser()
+        if not path.exists():
+            path = _fetch(str(repo_or_path))
+        return cls(checkpoint=_only_checkpoint(path), **options)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The network as a function from photo to embedding.
+
+        Raises:
+            InputError: The checkpoint or the device cannot be used.
+        """
+        from sss.models.predictor import open_predictor
+
+        return open_predictor(self.checkpoint, self.device)
+
+    def prepare(
+        self,
+        photo: Photo,
+        embedding: np.ndarray | None = None,
+        progress: Progress | None = None,
+    ) -> Scene:
+        """The slow part: network, eigenvectors, components.
+
+        Args:
+            photo: A path, a PIL picture, or an array: (H, W, 3), (H, W, 4) or (H, W) of uint8,
+                uint16 or floats in [0, 1].
+            embedding: (H, W, D) of the photo's pixels, or as a scene holds it; takes the place of
+                the network's, which is not loaded then.
+            progress: Called with a stage's name and its finished fraction as the stages go on.
+
+        Returns:
+            What :meth:`Scene.layers` makes layers of.
+
+        Raises:
+            InputError: The photo, the embedding, the checkpoint or the device cannot be used.
+
+        Examples:
+            >>> import sss
+            >>> sss.Splitter().prepare("docs/examples/coffee.png").features3.shape[2]
+            3
+        """
+        from sss.models.reduction import prepare_embedding
+
+        clock = StageClock(progress)
+        with clock.stage("read"):
+            pixels = as_photo(photo)
+        # The order in which threads add up numbers shows in the last bits, which eigenvectors
+        # amplify: so libraries have one thread, and ours share out whole pieces of work.
+        with threadpool_limits(1):
+            with clock.stage("features"):
+                found = self.predictor(pixels) if embedding is None else embedding
+            with clock.stage("reduce"):
+                features3, found = prepare_embedding(found, pixels)
+            components = self._segmenter.decompose(pixels, features3, found, progress)
+        return Scene(
+            pixels,
+            found,
+            features3,
+            components,
+            self.settings,
+            {**clock.seconds, **components.seconds},
+            self._details(embedding is None),
+            self._segmenter,
+        )
+
+    def save_embedding(self, scene: Scene, path: str | Path) -> None:
+        """Write the embedding of every pixel as ``.npy``, float16 (H, W, D).
+
+        Args:
+            scene: Of this splitter.
+            path: Ends in ``.npy``.
+
+        Raises:
+            InputError: The file cannot be written.
+
+        Examples:
+            >>> import tempfile
+            >>> import numpy as np
+            >>> from sss import Splitter
+            >>> splitter, path = Splitter(), tempfile.mkdtemp() + "/embedding.npy"
+            >>> splitter.save_embedding(splitter.prepare("docs/examples/coffee.png"), path)
+            >>> np.load(path).dtype.name
+            'float16'
+        """
+        limit = float(np.finfo(np.float16).max)
+        height, width, _ = scene.photo.shape
+        with whole_file(Path(path)) as unfinished:
+            if scene.embedding.shape[:2] == (height, width):
+                np.save(unfinished, np.clip(scene.embedding, -limit, limit).astype(np.float16))
+                return
+            shape = (height, width, scene.embedding.shape[2])
+            out = np.lib.format.open_memmap(unfinished, "w+", np.float16, shape)
+            if scene.details["checkpoint"] is None:
+                out[:] = np.clip(resize_linearly(scene.embedding, shape[:2]), -limit, limit)
+            else:
+                self.predictor.full_size(scene.photo, out)
+            out.flush()
+
+    @cached_property
+    def _segmenter(self) -> SoftSegmenter:
+        from sss.cuda import choose_backend
+        from sss.spectral.segmenter import SoftSegmenter
+
+        return SoftSegmenter(self.settings, choose_backend(self._core_device()))
+
+    def _core_device(self) -> str:
+        """Where the spectral core runs: where the network is, if one was loaded.
+
+        Without a network ``auto`` is the processor: to ask for a GPU would load torch.
+        """
+        if "predictor" in self.__dict__:
+            return str(self.predictor.device)
+        return "cpu" if self.device == "auto" else self.device
+
+    def _details(self, used_network: bool) -> dict[str, Any]:
+        """For the report."""
+        predictor = self.predictor if used_network else None
+        runtime = {predictor.runtime: version(predictor.runtime)} if predictor else {}
+        return {
+            **_described(self.settings),
+            "device": self._core_device(),
+            "checkpoint": str(predictor.path) if predictor else None,
+            "checkpoint_sha256": predictor.sha256 if predictor else None,
+            "versions": {
+                "sss": _own_version(),
+                **{package: version(package) for package in PACKAGES},
+                **runtime,
+            },
+        }
+
+
+def split(
+    photo: Photo,
+    layers: int | Literal["auto"] = LAYERS,
+    *,
+    checkpoint: str | Path | None = None,
+    device: str = "auto",
+    settings: Settings | None = None,
+) -> Layers:
+    """Split one photo into soft layers (Aksoy et al., *Semantic Soft Segmentation*, 2018).
+
+    For several photos, or several numbers of layers, make a :class:`Splitter` once.
+
+    Args:
+        photo: A path, a PIL picture, or an array: (H, W, 3), (H, W, 4) or (H, W) of uint8, uint16
+            or floats in [0, 1].
+        layers: How many, 1 to 40, or ``"auto"``: 2 to 8, as many as the photo needs.
+        checkpoint: See :class:`Splitter`.
+        device: Likewise.
+        settings: Likewise.
+
+    Returns:
+        The layers, largest first.
+
+    Raises:
+        InputError: Something given cannot be used; the message is one line.
+
+    Examples:
+        >>> import sss
+        >>> layers = sss.split("docs/examples/coffee.png", layers=3)
+        >>> layers.alpha.dtype.name, len(layers)
+        ('float32', 3)
+    """
+    layer_count(layers)  # rather now than after the network
+    return Splitter(checkpoint, device, settings).prepare(photo).layers(layers)
+
+
+def layer_count(k: int | str) -> int | None:
+    """The number of layers that ``k`` asks for; None for ``"auto"``.
+
+    Args:
+        k: 1 to 40, ``"auto"``, or such a number as text.
+
+    Raises:
+        InputError: Anything else.
+    """
+    if k == "auto":
+        return None
+    if str(k).isdecimal() and 1 <= int(k) <= MOST_LAYERS:
+        return int(k)
+    raise InputError(f"layers is '{k}', expected 1 to {MOST_LAYERS}, or 'auto'")
+
+
+def _described(settings: Settings) -> dict[str, Any]:
+    """Settings for the report: solver and seed by themselves, all others in one entry."""
+    values = dataclasses.asdict(settings)
+    return {"solver": values.pop("solver"), "seed": values.pop("seed"), "settings": values}
+
+
+def _own_version() -> str:
+    from sss import __version__
+
+    return __version__
+
+
+def _fetch(repository: str) -> Path:
+    """The folder of a repository of the Hugging Face Hub, in the hub's cache."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(
+            snapshot_download(repository, allow_patterns=["*.safetensors", "*.onnx", "*.json"])
+        )
+    except Exception as error:  # the hub's library, HTTP and sockets have many kinds
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise InputError(
+            f"'{repository}' is no folder here, and the Hugging Face Hub did not give it "
+            f"({reason}); check the name and the connection, or give a folder"
+        ) from error
+
+
+def _only_checkpoint(path: Path) -> Path:
+    """The checkpoint that a file, a run folder or a folder with one model means."""
+    if path.is_file() or (path / "best.safetensors").is_file():
+        return path
+    found = sorted(path.glob("*.safetensors"))
+    if len(found) == 1:
+        return found[0]
+    names = f" ({', '.join(file.name for file in found)})" if found else ""
+    raise InputError(
+        f"{path} holds {len(found)} .safetensors files{names}, expected one; give the file itself"
+    )

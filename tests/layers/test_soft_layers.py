@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from sss import Layers
+from sss.errors import InputError
+
+
+@pytest.fixture
+def layers(scene: tuple[np.ndarray, np.ndarray]) -> Layers:
+    photo, alpha = scene
+    return Layers(photo.astype(np.float32), alpha.astype(np.float32))
+
+
+def test_merge_puts_the_union_first(layers: Layers) -> None:
+    merged = layers.merge([2, 0])
+    assert merged.names == ("layer 0+layer 2", "layer 1")
+    np.testing.assert_allclose(
+        merged.alpha[..., 0], layers.alpha[..., 0] + layers.alpha[..., 2], atol=1e-6
+    )
+    np.testing.assert_array_equal(merged.alpha[..., 1], layers.alpha[..., 1])
+    np.testing.assert_allclose(merged.alpha.sum(axis=2), 1, atol=1e-5)
+    assert len(layers) == 3  # as it was
+    assert layers.merge([1, 1], name="one").names == ("one", "layer 0", "layer 2")
+    assert len(layers.merge([0, 1, 2])) == 1
+
+
+def test_a_cutout_shows_the_layer_alone(layers: Layers) -> None:
+    for k in range(3):
+        rgba = np.asarray(layers.cutout(k)) / 255
+        np.testing.assert_allclose(rgba[..., 3], layers.alpha[..., k], atol=1.01 / 255)
+        inside = layers.alpha[..., k] > 0.99
+        np.testing.assert_allclose(rgba[inside][:, :3], layers.photo[inside], atol=0.02)
+    whole = np.asarray(layers.merge([0, 1, 2]).cutout())
+    assert (whole[..., 3] == 255).all()
+    np.testing.assert_allclose(whole[..., :3] / 255, layers.photo, atol=0.51 / 255)
+
+
+def test_labels_are_the_strongest_layers(layers: Layers) -> None:
+    rows, columns = np.indices(layers.labels.shape)
+    assert (layers.alpha[rows, columns, layers.labels] == layers.alpha.max(axis=2)).all()
+
+
+@pytest.mark.parametrize("chosen", [[3], [-1], [0, 7]])
+def test_layers_that_are_not_there(layers: Layers, chosen: list[int]) -> None:
+    with pytest.raises(InputError, match=r"there is no layer -?\d; expected 0 to 2"):
+        layers.merge(chosen)
+    with pytest.raises(InputError, match="there is no layer"):
+        layers.cutout(chosen[-1])
+
+
+def test_nothing_to_merge(layers: Layers) -> None:
+    with pytest.raises(InputError, match="no layers to merge"):
+        layers.merge([])
+
+
+def test_alphas_that_are_none(layers: Layers) -> None:
+    with pytest.raises(ValueError, match="sum to one"):
+        Layers(layers.photo, layers.alpha * 0.5)
+    with pytest.raises(ValueError, match="2 names for 3 layers"):
+        Layers(layers.photo, layers.alpha, names=("a", "b"))
+
+
+def test_an_overview_without_features(tmp_path, layers: Layers) -> None:
+    report = layers.save(tmp_path)
+    assert report["layers"] == 3
+    assert (tmp_path / "overview.png").stat().st_size > 1000

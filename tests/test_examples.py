@@ -1,0 +1,81 @@
+"""The examples of public docstrings and of the quick start run as they stand."""
+
+import doctest
+import inspect
+import pkgutil
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import sss
+import sss.image
+import sss.layers
+
+REPOSITORY = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/quickstart.md", "docs/faq.md")
+
+
+def _modules() -> list[str]:
+    rooms = [
+        module.name
+        for room in (sss.image, sss.layers)
+        for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")
+    ]
+    return ["sss", "sss.errors", "sss.splitter", "sss.spectral.settings", *rooms]
+
+
+def _examples() -> list[doctest.DocTest]:
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    return [test for name in _modules() for test in finder.find(import_module(name), name)]
+
+
+@pytest.fixture
+def example_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder that looks like the repository, with small copies of its photos."""
+    examples = tmp_path / "docs" / "examples"
+    examples.mkdir(parents=True)
+    for photo in (REPOSITORY / "docs" / "examples").glob("*.png"):
+        Image.open(photo).resize((204, 136), Image.Resampling.BOX).save(examples / photo.name)
+    (tmp_path / "checkpoints").symlink_to(REPOSITORY / "checkpoints")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("example_folder")
+@pytest.mark.parametrize("example", [pytest.param(e, id=e.name) for e in _examples()])
+def test_docstring(example: doctest.DocTest) -> None:
+    said: list[str] = []
+    result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=said.append)
+    assert result.failed == 0, "".join(said)
+
+
+@pytest.mark.usefixtures("example_folder")
+@pytest.mark.parametrize("page", PAGES)
+def test_page(page: str) -> None:
+    """The Python blocks of a page, one after the other, as a reader would enter them."""
+    text = (REPOSITORY / page).read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert blocks
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, page, "exec"), names)
+
+
+def test_every_public_name_has_an_example() -> None:
+    missing = []
+    for name in set(sss.__all__) - {"__version__"}:
+        thing = getattr(sss, name)
+        if ">>>" not in (inspect.getdoc(thing) or ""):
+            missing.append(name)
+        if inspect.isclass(thing):
+            missing += [
+                f"{name}.{key}"
+                for key, member in vars(thing).items()
+                if not key.startswith("_")
+                and callable(getattr(thing, key, None))
+                and ">>>" not in (inspect.getdoc(member) or "")
+            ]
+    assert not missing
