@@ -6,6 +6,8 @@ from sss.splitter import Splitter
 
 dependencies = [
     "cv2",
+    "huggingface_hub",
+    "imagecodecs",
     "numba",
     "numpy",
     "onnxruntime",

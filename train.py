@@ -14,24 +14,7 @@ from __future__ import annotations
 
 import sys
 
-from sss.cli.common import run_main
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line and train; returns the exit code."""
-    from sss.training.command import parse_command
-    from sss.training.dry_run import dry_run
-    from sss.training.trainer import Trainer
-
-    command = parse_command(arguments)
-    trainer = Trainer(command.config, command.run_dir, command.resume)
-    if command.dry_run:
-        if shown := dry_run(trainer):  # nothing on processes other than the main one
-            print(shown)
-    else:
-        trainer.run()
-    return 0
-
+from sss.cli.train import main
 
 if __name__ == "__main__":
-    sys.exit(run_main(main))
+    sys.exit(main())

@@ -16,13 +16,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from sss.data.base import RegionDataset, spread_evenly
 from sss.data.sources import data_root, open_source
+from sss.metrics.means import mean_known
+from sss.metrics.pair_auc import pair_auc
 from sss.models.checkpoints import DEFAULT_CHECKPOINT
 from sss.models.colour import lab_embedding, with_position
 from sss.models.predictor import open_predictor
 from sss.models.raw_encoder import RawEncoder
 from sss.models.reduction import reduce_embedding
-from sss.training.validation import mean_pair_auc
 
 Embed = Callable[[np.ndarray], np.ndarray]
 
@@ -30,6 +32,15 @@ Embed = Callable[[np.ndarray], np.ndarray]
 def placed(embed: Embed) -> Embed:
     """Features and the pixel's place."""
     return lambda photo: with_position(embed(photo))
+
+
+def mean_pair_auc(embed: Embed, dataset: RegionDataset, photos: int) -> float:
+    """Mean over photos spread evenly over the data set."""
+    scores = []
+    for index in spread_evenly(len(dataset), photos):
+        photo, labels = dataset[index]
+        scores.append(pair_auc(embed(photo), labels, seed=index))
+    return mean_known(scores)
 
 
 def main() -> None:

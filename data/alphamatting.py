@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from sss.data.base import MissingDataError, names_in, some_names
-from sss.data.photos import read_photo
+from sss.data.photos import load_rgb8
 from sss.errors import InputError, one_line
 
 _LAYOUTS = (
@@ -70,7 +70,7 @@ class AlphaMatting:
 
         The trimap is 0 for background, 255 for the object and 128 where unknown.
         """
-        photo = read_photo(self.photos[index])
+        photo = load_rgb8(self.photos[index])
         alpha = _read_grey(self.alphas[index], "true matte")
         trimap = _read_grey(self.trimaps[index], "trimap")
         for values, path in ((alpha, self.alphas[index]), (trimap, self.trimaps[index])):

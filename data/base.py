@@ -56,6 +56,11 @@ def some_names(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
+def spread_evenly(length: int, count: int) -> list[int]:
+    """At most ``count`` of the indices below ``length``, the first and the last among them."""
+    return np.unique(np.linspace(0, length - 1, min(count, length)).astype(int)).tolist()
+
+
 def check_fit(photo: np.ndarray, labels: np.ndarray, where: Path) -> None:
     """Refuse labels of another size than their photo's.
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.io import loadmat
 
 from sss.data.base import MissingDataError, check_fit, names_in, some_names
-from sss.data.photos import read_photo
+from sss.data.photos import load_rgb8
 from sss.errors import InputError
 
 
@@ -53,7 +53,7 @@ class Bsds500:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo (H, W, 3) uint8 and segmentations (A, H, W) int32, labels from 1."""
-        photo = read_photo(self.photos[index])
+        photo = load_rgb8(self.photos[index])
         truth = self.truths[index]
         try:
             annotators = loadmat(truth)["groundTruth"][0]

@@ -14,7 +14,7 @@ from pycocotools import mask as rle
 
 from sss.data.base import UNLABELLED, MissingDataError, names_in, some_names
 from sss.data.coco_json import read_instances
-from sss.data.photos import read_photo
+from sss.data.photos import load_rgb8
 from sss.errors import InputError
 
 HOLD_OUT = 10
@@ -79,7 +79,7 @@ class CocoInstances:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo (H, W, 3) uint8 and instance map (1, H, W) int32, instances from 1."""
-        photo = read_photo(self.photos[index])
+        photo = load_rgb8(self.photos[index])
         annotations = self.annotations.of(self.numbers[index])
         return photo, instance_map(annotations, photo.shape[:2], self.photos[index])[None]
 

@@ -13,7 +13,7 @@ import numpy as np
 from sss.data.base import UNLABELLED, MissingDataError, check_fit, names_in, some_names
 from sss.data.coco_json import Segment, read_panoptic
 from sss.data.label_maps import read_ids
-from sss.data.photos import read_photo
+from sss.data.photos import load_rgb8
 from sss.errors import InputError
 
 
@@ -67,7 +67,7 @@ class CocoPanoptic:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo (H, W, 3) uint8 and segments (1, H, W) int32, from 1 in the file's order."""
-        photo = read_photo(self.photo_folder / self.annotations.photos[index].file_name)
+        photo = load_rgb8(self.photo_folder / self.annotations.photos[index].file_name)
         path = self.map_folder / self.annotations.label_maps[index]
         ids = read_ids(path)
         check_fit(photo, ids, path)

@@ -15,7 +15,7 @@ from sss.data.base import UNLABELLED, MissingDataError, check_fit, names_in, som
 from sss.data.coco_instances import crowd_mask, instance_map
 from sss.data.coco_json import read_instances
 from sss.data.label_maps import read_label_map
-from sss.data.photos import read_photo
+from sss.data.photos import load_rgb8
 from sss.errors import InputError
 
 LABEL_MODES = ("category", "instance", "instance_regions")
@@ -71,7 +71,7 @@ class CocoStuff:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo (H, W, 3) uint8 and classes (1, H, W) int32, category - 1."""
-        photo = read_photo(self.photo_folder / f"{self.stems[index]}.jpg")
+        photo = load_rgb8(self.photo_folder / f"{self.stems[index]}.jpg")
         path = self.map_folder / f"{self.stems[index]}.png"
         labels = read_label_map(path)
         check_fit(photo, labels, path)

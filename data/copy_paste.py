@@ -21,8 +21,8 @@ MAX_INSTANCES = 3
 EDGE_SIGMA = 1.5
 """Standard deviation in pixels of the Gaussian that softens the edges of what is pasted."""
 
-MIN_SHARE, MAX_SHARE = 0.002, 0.5
-"""Share of the crop that one instance must have at least and that all may have at most."""
+MIN_AREA, MAX_AREA = 0.002, 0.5
+"""Fraction of the crop that one instance must have at least and that all may have at most."""
 
 DONOR_TRIES = 4
 """Crops that are drawn until one shows an instance to paste."""
@@ -55,8 +55,8 @@ class CopyPaste:
                 "data.copy_paste to 0"
             )
         self.donors = [source for source, _ in donors]
-        self.shares = np.array([weight for _, weight in donors], float)
-        self.shares /= self.shares.sum()
+        self.probabilities = np.array([weight for _, weight in donors], float)
+        self.probabilities /= self.probabilities.sum()
         self.geometry = geometry
 
     def __call__(
@@ -72,7 +72,7 @@ class CopyPaste:
         Returns:
             New photo and labels. The crop as it came if ``DONOR_TRIES`` donors show no instance.
         """
-        donor = self.donors[rng.choice(len(self.donors), p=self.shares)]
+        donor = self.donors[rng.choice(len(self.donors), p=self.probabilities)]
         for _ in range(DONOR_TRIES):
             index = int(rng.integers(len(donor)))
             things = donor.things(index)
@@ -92,7 +92,7 @@ def pick_instances(
     """Masks of one to ``MAX_INSTANCES`` random instances of a crop.
 
     Instances that are hardly visible are passed over, and so are those that would leave less than
-    ``1 - MAX_SHARE`` of the photo below.
+    ``1 - MAX_AREA`` of the photo below.
 
     Args:
         labels: (H, W) integer labels.
@@ -103,10 +103,10 @@ def pick_instances(
         (H, W) bool masks that do not overlap; an empty list if no instance is fit.
     """
     found, areas = np.unique(labels, return_counts=True)
-    fit = np.isin(found, things) & (areas >= MIN_SHARE * labels.size)
+    fit = np.isin(found, things) & (areas >= MIN_AREA * labels.size)
     wanted = int(rng.integers(1, MAX_INSTANCES + 1))
     masks: list[np.ndarray] = []
-    room = MAX_SHARE * labels.size
+    room = MAX_AREA * labels.size
     for position in rng.permutation(np.flatnonzero(fit)):
         if areas[position] <= room and len(masks) < wanted:
             masks.append(labels == found[position])

@@ -8,7 +8,7 @@ import numpy as np
 
 from sss.data.base import MissingDataError, check_fit, names_in, some_names
 from sss.data.label_maps import read_label_map
-from sss.data.photos import read_photo
+from sss.data.photos import load_rgb8
 from sss.errors import InputError
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -55,7 +55,7 @@ class FolderDataset:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo (H, W, 3) uint8 and labels (1, H, W) int32."""
-        photo = read_photo(self.photos[index])
+        photo = load_rgb8(self.photos[index])
         labels = read_label_map(self.maps[index])
         check_fit(photo, labels, self.maps[index])
         return photo, labels[None]

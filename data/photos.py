@@ -10,7 +10,7 @@ from PIL import Image
 from sss.errors import InputError, one_line
 
 
-def read_photo(path: Path) -> np.ndarray:
+def load_rgb8(path: Path) -> np.ndarray:
     """Read a photo as (H, W, 3) uint8, grey ones with three equal channels.
 
     Pixels come as they are stored, since label maps belong to them: a camera's note on how to

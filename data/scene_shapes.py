@@ -181,7 +181,7 @@ _DISTANCES: dict[
     "rectangle": _rectangle,
     "ribbon": _ribbon,
 }
-_SHARES = {"blob": 0.2, "fur": 0.2}  # the other shapes share what is left equally
+_PROBABILITIES = {"blob": 0.2, "fur": 0.2}  # the other shapes share what is left equally
 
 
 def _edge_width(rng: np.random.Generator, size: tuple[int, int]) -> float:
@@ -317,8 +317,8 @@ def draw_shape(rng: np.random.Generator, size: tuple[int, int], scale: float = 1
         Alpha (H, W) float32 in [0, 1]; a part of the shape may lie outside the picture.
     """
     names = [*_DISTANCES, "fur"]
-    rest = (1.0 - sum(_SHARES.values())) / (len(names) - len(_SHARES))
-    name = names[int(rng.choice(len(names), p=[_SHARES.get(n, rest) for n in names]))]
+    rest = (1.0 - sum(_PROBABILITIES.values())) / (len(names) - len(_PROBABILITIES))
+    name = names[int(rng.choice(len(names), p=[_PROBABILITIES.get(n, rest) for n in names]))]
     alpha = _fur(rng, size, scale) if name == "fur" else _distance_shape(rng, size, scale, name)
     if rng.random() < _GLASS_SHARE:
         alpha *= np.float32(rng.uniform(*_GLASS_ALPHAS))

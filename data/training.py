@@ -36,65 +36,46 @@ class Augmentation(Protocol):
         ...
 
 
-class PixelSample(Protocol):
-    """Pixels of a crop that enter the loss; see :class:`TrainingSample`."""
+@dataclass(frozen=True)
+class PixelSample:
+    """The pixels of one photo that enter the loss, and the vectors they are averaged into.
+
+    Attributes:
+        pixels: (N,) int64 flat indices ``row·W + column``, no pixel twice.
+        groups: (N,) int64, ascending: the vector 0 … M−1 that each pixel is averaged into. Every
+            vector has a pixel.
+        labels: (M,) int64 label of each vector, which all of its pixels have; never negative.
+    """
+
+    pixels: Tensor
+    groups: Tensor
+    labels: Tensor
 
     @property
-    def pixels(self) -> np.ndarray:
-        """(N,) flat indices."""
-        ...
+    def has_pairs(self) -> bool:
+        """Whether there are two labels: a single one makes no pair of different labels."""
+        return bool(len(self.labels)) and bool((self.labels != self.labels[0]).any())
 
-    @property
-    def groups(self) -> np.ndarray:
-        """(N,) sample to which each pixel belongs."""
-        ...
-
-    @property
-    def labels(self) -> np.ndarray:
-        """(M,) label of each sample."""
-        ...
+    def each(self, move: Callable[[Tensor], Tensor]) -> PixelSample:
+        """The sample with ``move`` applied to its tensors."""
+        return PixelSample(move(self.pixels), move(self.groups), move(self.labels))
 
 
 Sampler = Callable[[np.ndarray, np.ndarray, np.random.Generator], PixelSample]
-"""Maps a photo (H, W, 3) uint8, its labels (H, W) int32 and a generator to pixels."""
-
-
-@dataclass(frozen=True)
-class TrainingSample:
-    """One augmented crop.
-
-    Attributes:
-        photo: (3, crop, crop) uint8.
-        labels: (crop, crop) int64, -1 unlabelled.
-        pixels: (N,) int64, flat indices ``row · crop + column`` of the pixels in the loss.
-        groups: (N,) int64, to which of the M samples of the loss each pixel belongs.
-        sample_labels: (M,) int64, the label of each sample.
-    """
-
-    photo: Tensor
-    labels: Tensor
-    pixels: Tensor
-    groups: Tensor
-    sample_labels: Tensor
+"""Photo (H, W, 3) uint8, labels (H, W) integers and a source of randomness give a sample."""
 
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """Several crops; what differs in length between them is in lists of B tensors.
+    """Several augmented crops.
 
     Attributes:
         photos: (B, 3, crop, crop) uint8.
-        labels: (B, crop, crop) int64, -1 unlabelled.
-        pixels: B of (N,) int64, see :class:`TrainingSample`.
-        groups: B of (N,) int64.
-        sample_labels: B of (M,) int64.
+        samples: The B crops' pixels in the loss.
     """
 
     photos: Tensor
-    labels: Tensor
-    pixels: list[Tensor]
-    groups: list[Tensor]
-    sample_labels: list[Tensor]
+    samples: list[PixelSample]
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -108,24 +89,17 @@ class TrainingBatch:
         return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def _each(self, move: Callable[[Tensor], Tensor]) -> TrainingBatch:
-        return TrainingBatch(
-            photos=move(self.photos),
-            labels=move(self.labels),
-            pixels=[move(tensor) for tensor in self.pixels],
-            groups=[move(tensor) for tensor in self.groups],
-            sample_labels=[move(tensor) for tensor in self.sample_labels],
-        )
+        return TrainingBatch(move(self.photos), [sample.each(move) for sample in self.samples])
+
+
+TrainingSample = tuple[Tensor, PixelSample]
+"""An augmented crop, (3, crop, crop) uint8, and its pixels in the loss."""
 
 
 def collate(samples: Sequence[TrainingSample]) -> TrainingBatch:
     """Make a batch, for the ``collate_fn`` of a loader."""
-    return TrainingBatch(
-        photos=torch.stack([sample.photo for sample in samples]),
-        labels=torch.stack([sample.labels for sample in samples]),
-        pixels=[sample.pixels for sample in samples],
-        groups=[sample.groups for sample in samples],
-        sample_labels=[sample.sample_labels for sample in samples],
-    )
+    photos, pixels = zip(*samples, strict=True)
+    return TrainingBatch(torch.stack(photos), list(pixels))
 
 
 class VisitDataset(Dataset[TrainingSample]):
@@ -145,7 +119,7 @@ class VisitDataset(Dataset[TrainingSample]):
         sampler: Picks the pixels of a crop that enter the loss.
         visits: Number of samples in the whole training.
         seed: Of the run.
-        copy_paste: Share of crops into which instances of another photo are pasted.
+        copy_paste: Fraction of crops into which instances of another photo are pasted.
 
     Raises:
         InputError: Instances shall be pasted, but no source has any.
@@ -162,9 +136,9 @@ class VisitDataset(Dataset[TrainingSample]):
         copy_paste: float = 0.0,
     ) -> None:
         if not 0 <= copy_paste <= 1:
-            raise InputError(f"data.copy_paste is {copy_paste}, expected a share from 0 to 1")
+            raise InputError(f"data.copy_paste is {copy_paste}, expected 0 to 1")
         self.sources = sources
-        self.shares = np.asarray(weights, float) / np.sum(weights)
+        self.probabilities = np.asarray(weights, float) / np.sum(weights)
         self.transform = transform
         self.sampler = sampler
         self.visits = visits
@@ -184,19 +158,13 @@ class VisitDataset(Dataset[TrainingSample]):
         if not 0 <= visit < self.visits:
             raise IndexError(visit)
         rng = np.random.default_rng([self.seed, visit])
-        source = self.sources[rng.choice(len(self.sources), p=self.shares)]
+        source = self.sources[rng.choice(len(self.sources), p=self.probabilities)]
         photo, labels = self._draw_crop(source, rng)
         if self.paste and rng.random() < self.copy_paste:
             photo, labels = self.paste(photo, labels, rng)
         photo = self.transform.appearance(photo, draw_seed(rng))
         sample = self.sampler(photo, labels, rng)
-        return TrainingSample(
-            photo=torch.from_numpy(np.ascontiguousarray(photo.transpose(2, 0, 1))),
-            labels=torch.from_numpy(labels.astype(np.int64)),
-            pixels=torch.from_numpy(sample.pixels.astype(np.int64)),
-            groups=torch.from_numpy(sample.groups.astype(np.int64)),
-            sample_labels=torch.from_numpy(sample.labels.astype(np.int64)),
-        )
+        return torch.from_numpy(np.ascontiguousarray(photo.transpose(2, 0, 1))), sample
 
     def _draw_crop(
         self, source: RegionDataset, rng: np.random.Generator

@@ -20,11 +20,11 @@ import cv2
 SCALE_RANGE = (0.5, 1.5)
 """Random scale of training photos (the paper's released training code)."""
 
-COLOUR_SHARE = 0.8
-"""Share of crops whose colours are changed, if any are."""
+COLOUR_PROBABILITY = 0.8
+"""Fraction of crops whose colours are changed, if any are."""
 
-GREY_SHARE = 0.03
-"""Share of crops that lose their colours, if any are changed."""
+GREY_PROBABILITY = 0.03
+"""Fraction of crops that lose their colours, if any are changed."""
 
 JPEG_QUALITY = (40, 90)
 
@@ -43,8 +43,8 @@ class TrainingTransform:
         scale: Lowest and highest random scale.
         colour: Strength of brightness, contrast and saturation jitter (0 switches it off); hue
             moves a quarter as much.
-        blur: Share of crops that are blurred.
-        jpeg: Share of crops that are compressed.
+        blur: Fraction of crops that are blurred.
+        jpeg: Fraction of crops that are compressed.
 
     Raises:
         InputError: ``scale`` is no range of positive numbers.
@@ -86,9 +86,9 @@ class TrainingTransform:
                     contrast=jitter,
                     saturation=jitter,
                     hue=(-colour / 4, colour / 4),
-                    p=COLOUR_SHARE if colour else 0,
+                    p=COLOUR_PROBABILITY if colour else 0,
                 ),
-                A.ToGray(p=GREY_SHARE if colour else 0),
+                A.ToGray(p=GREY_PROBABILITY if colour else 0),
                 A.GaussianBlur(blur_limit=(3, 5), p=blur),
                 A.ImageCompression(quality_range=JPEG_QUALITY, p=jpeg),
             ]

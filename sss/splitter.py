@@ -183,10 +183,9 @@ class Splitter:
             >>> sss.Splitter.from_pretrained("checkpoints").checkpoint.suffix
             '.safetensors'
         """
-        path = Path(repo_or_path).expanduser()
-        if not path.exists():
-            path = _fetch(str(repo_or_path))
-        return cls(checkpoint=_only_checkpoint(path), **options)
+        from sss.models.hub import find_checkpoint
+
+        return cls(checkpoint=find_checkpoint(repo_or_path), **options)
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -377,32 +376,3 @@ def _own_version() -> str:
     from sss import __version__
 
     return __version__
-
-
-def _fetch(repository: str) -> Path:
-    """The folder of a repository of the Hugging Face Hub, in the hub's cache."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(
-            snapshot_download(repository, allow_patterns=["*.safetensors", "*.onnx", "*.json"])
-        )
-    except Exception as error:  # the hub's library, HTTP and sockets have many kinds
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
-        raise InputError(
-            f"'{repository}' is no folder here, and the Hugging Face Hub did not give it "
-            f"({reason}); check the name and the connection, or give a folder"
-        ) from error
-
-
-def _only_checkpoint(path: Path) -> Path:
-    """The checkpoint that a file, a run folder or a folder with one model means."""
-    if path.is_file() or (path / "best.safetensors").is_file():
-        return path
-    found = sorted(path.glob("*.safetensors"))
-    if len(found) == 1:
-        return found[0]
-    names = f" ({', '.join(file.name for file in found)})" if found else ""
-    raise InputError(
-        f"{path} holds {len(found)} .safetensors files{names}, expected one; give the file itself"
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 
-class Meter:
+class StepTimer:
     """Where the time between two rows of metrics.csv went; validations are not counted."""
 
     def __init__(self) -> None:

@@ -10,11 +10,23 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import torch
 
+import sss
 from sss.resources import shipped_folder
+from sss.splitter import Splitter
 
 REPOSITORY = Path(__file__).parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+
+FOUND_AT_RUN_TIME = {"pypardiso"}
+"""Optional libraries, used where somebody installed them."""
+
+BY_OTHERS = {
+    "imagecodecs",  # tifffile's decoders
+    "onnxscript",  # torch.onnx's translator
+}
+"""Distributions that are declared because a library that is imported needs them for our use."""
 
 
 def _distribution(requirement: str) -> str:
@@ -40,18 +52,22 @@ def test_requirements_are_those_of_pyproject() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_every_import_is_declared() -> None:
-    groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
-    declared = {_distribution(requirement) for group in groups for requirement in group}
-    installed = packages_distributions()
-    undeclared = {
-        f"{file.relative_to(REPOSITORY)}: {package}"
-        for folder in ("sss", "data")
-        for file in (REPOSITORY / folder).rglob("*.py")
-        for package in _imported(file) - sys.stdlib_module_names - {"sss"}
-        if not {_distribution(name) for name in installed.get(package, [package])} & declared
+def test_imports_and_dependencies_are_the_same() -> None:
+    groups = {"": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
+    declared = {
+        _distribution(requirement)
+        for group, requirements in groups.items()
+        for requirement in requirements
+        if group != "dev" and not requirement.startswith(PROJECT["name"])
     }
-    assert not undeclared
+    files = [file for folder in ("sss", "data") for file in (REPOSITORY / folder).rglob("*.py")]
+    packages = set().union(*map(_imported, files)) - sys.stdlib_module_names
+    installed = packages_distributions()
+    needed = {
+        _distribution(installed.get(package, [package])[0])
+        for package in packages - {"sss"} - FOUND_AT_RUN_TIME
+    }
+    assert needed | BY_OTHERS == declared
 
 
 @pytest.mark.parametrize("command", PROJECT["scripts"])
@@ -70,3 +86,22 @@ def test_command_can_be_called(command: str) -> None:
 )
 def test_files_that_ship_are_found(folder: str, file: str) -> None:
     assert (shipped_folder(folder) / file).is_file()
+
+
+def test_torch_hub_opens_a_splitter() -> None:
+    splitter = torch.hub.load(str(REPOSITORY), "splitter", source="local", device="cpu")
+    assert isinstance(splitter, Splitter)
+    assert splitter.device == "cpu"
+
+
+def test_torch_hub_asks_for_what_the_core_needs() -> None:
+    import hubconf
+
+    installed = packages_distributions()
+    asked = {_distribution(installed[package][0]) for package in hubconf.dependencies}
+    assert asked == {_distribution(requirement) for requirement in PROJECT["dependencies"]}
+
+
+def test_papers_name_the_version() -> None:
+    assert f"\n## [{sss.__version__}]" in (REPOSITORY / "CHANGELOG.md").read_text()
+    assert f"\nversion: {sss.__version__}\n" in (REPOSITORY / "CITATION.cff").read_text()

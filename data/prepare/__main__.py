@@ -18,16 +18,16 @@ from pathlib import Path
 
 from sss.cli.common import run_main
 from sss.data.prepare.archives import DATASETS, DataSet
-from sss.data.prepare.download import Patience
+from sss.data.prepare.download import Retry
 from sss.data.prepare.progress import gigabytes
-from sss.data.prepare.steps import Options, prepare, verify
+from sss.data.prepare.steps import PrepareOptions, prepare, verify
 from sss.errors import InputError
 
 
 def main(
     arguments: list[str] | None = None,
     datasets: Mapping[str, DataSet] = DATASETS,
-    patience: Patience | None = None,
+    retry: Retry | None = None,
 ) -> int:
     """Parse the command line and prepare the data sets; returns the exit code."""
     try:
@@ -46,7 +46,7 @@ def main(
             f"--mirror is '{chosen.mirror}', expected an address that begins with http:// or "
             "https://; archives on a disk can be put into ROOT/archives instead"
         )
-    options = Options(chosen.mirror, chosen.keep_archives, patience or Patience())
+    options = PrepareOptions(chosen.mirror, chosen.keep_archives, retry or Retry())
     for name in dict.fromkeys(chosen.datasets):
         if chosen.verify:
             verify(datasets[name], root)

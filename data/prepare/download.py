@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sss.data.prepare.archives import Archive
-from sss.data.prepare.progress import Progress, gigabytes, say
+from sss.data.prepare.progress import ProgressBar, gigabytes, say
 from sss.errors import InputError
 from sss.files import whole_file
 
@@ -25,8 +25,8 @@ _ENOUGH = 1 << 20  # bytes; a try that brings this many is not counted against t
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long to bear with a server.
+class Retry:
+    """How often and how long a server is tried.
 
     Attributes:
         tries: Tries in a row that bring next to nothing before giving up.
@@ -43,7 +43,7 @@ class _StartAnewError(Exception):
     """What is on the disk cannot be continued."""
 
 
-def fetch(archive: Archive, url: str, folder: Path, patience: Patience) -> Path:
+def fetch(archive: Archive, url: str, folder: Path, retry: Retry) -> Path:
     """Bring an archive into ``folder`` and check it; one that is there already is only checked.
 
     While it is incomplete it is called ``NAME.part``, with ``NAME.part.json`` telling which
@@ -69,7 +69,7 @@ def fetch(archive: Archive, url: str, folder: Path, patience: Patience) -> Path:
         return path
     folder.mkdir(parents=True, exist_ok=True)
     say(f"fetching {url}")
-    _download(archive, url, part, patience)
+    _download(archive, url, part, retry)
     if wrong := _what_is_wrong(archive, part):
         part.unlink()
         raise InputError(
@@ -100,13 +100,13 @@ def forget(path: Path) -> None:
     _hash_note(path).unlink(missing_ok=True)
 
 
-def _download(archive: Archive, url: str, part: Path, patience: Patience) -> None:
+def _download(archive: Archive, url: str, part: Path, retry: Retry) -> None:
     """Fill ``part`` up, over as many connections as it takes."""
     failures = 0
     while True:
         before = _size(part)
         try:
-            _continue(archive, url, part, patience.timeout)
+            _continue(archive, url, part, retry.timeout)
             return
         except _StartAnewError as reason:
             say(f"{archive.name}: {reason}; starting anew")
@@ -125,13 +125,13 @@ def _download(archive: Archive, url: str, part: Path, patience: Patience) -> Non
             error = broken
         failures = 0 if _size(part) - before >= _ENOUGH else failures + 1
         reason_text = str(getattr(error, "reason", "") or error or type(error).__name__)
-        if failures >= patience.tries:
+        if failures >= retry.tries:
             raise InputError(
                 f"cannot fetch {url} ({reason_text}); {gigabytes(_size(part))} of "
                 f"{gigabytes(archive.bytes)} are kept, run the same command to continue, or name "
                 "another source with --mirror"
             ) from None
-        pause = min(60.0, patience.pause * 2 ** max(0, failures - 1))
+        pause = min(60.0, retry.pause * 2 ** max(0, failures - 1))
         say(f"{archive.name}: {reason_text}; trying again in {pause:g} s")
         time.sleep(pause)
 
@@ -214,7 +214,7 @@ def _append(response: HTTPResponse, part: Path, start: int, total: int | None) -
         file = part.open("r+b" if start else "wb")
     except OSError as error:
         raise InputError(f"cannot write {part}: {error.strerror}") from error
-    with file, Progress(title, total, start) as progress:
+    with file, ProgressBar(title, total, start) as progress:
         file.seek(start)
         while chunk := response.read1(_CHUNK):
             try:
@@ -250,7 +250,7 @@ def _what_is_wrong(archive: Archive, path: Path) -> str | None:
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file, Progress(f"checking {path.name}", _size(path)) as progress:
+    with path.open("rb") as file, ProgressBar(f"checking {path.name}", _size(path)) as progress:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             progress.advance(len(chunk))

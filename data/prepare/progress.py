@@ -11,7 +11,7 @@ from tqdm import tqdm
 SECONDS_BETWEEN_LINES = 30.0
 
 
-class Progress:
+class ProgressBar:
     """Counts the bytes or files of one step; use as a context manager.
 
     Args:
@@ -30,7 +30,7 @@ class Progress:
                 desc=title, total=total, initial=done, unit=unit, unit_scale=True, leave=False
             )
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(

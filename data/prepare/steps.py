@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sss.data.prepare.archives import Archive, DataSet
-from sss.data.prepare.download import Patience, fetch, forget, remember_hash
+from sss.data.prepare.download import Retry, fetch, forget, remember_hash
 from sss.data.prepare.progress import gigabytes, say
 from sss.data.prepare.space import require_space
 from sss.data.prepare.unpack import DamagedArchiveError, unpack
@@ -21,21 +21,21 @@ ARCHIVES = "archives"
 
 
 @dataclass(frozen=True)
-class Options:
+class PrepareOptions:
     """How a data set is prepared.
 
     Attributes:
         mirror: Address of a folder with the archives, in place of the official ones.
         keep_archives: Leave archives there once they are unpacked.
-        patience: With the server.
+        retry: How often and how long the server is tried.
     """
 
     mirror: str | None = None
     keep_archives: bool = False
-    patience: Patience = field(default_factory=Patience)
+    retry: Retry = field(default_factory=Retry)
 
 
-def prepare(dataset: DataSet, root: Path, options: Options) -> None:
+def prepare(dataset: DataSet, root: Path, options: PrepareOptions) -> None:
     """Fetch and unpack what is missing of ``dataset`` below ``root``, then verify it.
 
     Raises:
@@ -71,11 +71,11 @@ def verify(dataset: DataSet, root: Path) -> None:
     _report(dataset, home, problems, f"; to fetch that: {_command(dataset, root)}")
 
 
-def _bring(archive: Archive, home: Path, archives: Path, options: Options) -> None:
+def _bring(archive: Archive, home: Path, archives: Path, options: PrepareOptions) -> None:
     url = archive.url
     if options.mirror is not None:
         url = f"{options.mirror.rstrip('/')}/{archive.name}"
-    path = fetch(archive, url, archives, options.patience)
+    path = fetch(archive, url, archives, options.retry)
     try:
         sizes = unpack(archive, path, home)
     except DamagedArchiveError as damage:

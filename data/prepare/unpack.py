@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from sss.data.prepare.archives import Archive, Part
-from sss.data.prepare.progress import Progress, say
+from sss.data.prepare.progress import ProgressBar, say
 from sss.data.prepare.space import require_space
 from sss.errors import InputError
 from sss.files import remove_partial_files, whole_file
@@ -86,7 +86,7 @@ def _unpack_parts(parts: list[Part], path: Path, home: Path) -> dict[str, int]:
             remove_partial_files(home / part.folder)
         require_space(home, sum(m.size for m in missing.values()), f"unpacking {path.name}")
         say(f"unpacking {path.name}: {len(missing)} of {len(wanted)} files")
-        with Progress(f"unpacking {path.name}", len(missing), unit="files") as progress:
+        with ProgressBar(f"unpacking {path.name}", len(missing), unit="files") as progress:
             for name, member in missing.items():
                 _write(member, home / name)
                 progress.advance(1)

@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _evaluate(options: EvaluationOptions) -> int:
-    from sss.evaluation.options import make_plan
+    from sss.evaluation.choose import make_plan
     from sss.evaluation.runner import run_photos
 
     started = time.monotonic()

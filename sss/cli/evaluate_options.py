@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from sss.cli.common import (
     Parser,
@@ -15,10 +15,7 @@ from sss.cli.common import (
     check_values,
 )
 from sss.errors import InputError
-from sss.splitter import MOST_LAYERS
-
-if TYPE_CHECKING:
-    from sss.evaluation.options import EvaluationOptions
+from sss.evaluation.options import EvaluationOptions
 
 CACHE = Path("runs") / "cache"
 
@@ -57,8 +54,6 @@ def parse_options(arguments: list[str] | None = None) -> EvaluationOptions:
     check_values(given)
     if given["photos"] is not None and given["photos"] < 1:
         raise InputError(f"--photos is {given['photos']}, expected 1 or more")
-    from sss.evaluation.options import EvaluationOptions
-
     return EvaluationOptions(**given)
 
 
@@ -182,6 +177,8 @@ def layer_counts(text: str) -> tuple[int, ...]:
     Raises:
         InputError: Something else, or counts out of range.
     """
+    from sss.splitter import MOST_LAYERS
+
     counts: set[int] = set()
     for part in text.split(","):
         low, dash, high = part.strip().partition("-")

@@ -1,1 +1,1 @@
-"""Measures of features and layers."""
+"""Models and methods compared on labelled photos: records, statistics, the report."""

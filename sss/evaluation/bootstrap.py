@@ -62,7 +62,7 @@ def percentile_interval(draws: np.ndarray, level: float = LEVEL) -> tuple[float,
 
 
 def swap_patterns(photos: int, count: int = FLIPS, seed: int = 0) -> np.ndarray:
-    """Which photos swap their two figures in each permutation.
+    """Which photos swap their two scores in each permutation.
 
     Args:
         photos: Number P of photos.
@@ -85,7 +85,7 @@ def swap_patterns(photos: int, count: int = FLIPS, seed: int = 0) -> np.ndarray:
 def swap_test(first: np.ndarray, second: np.ndarray, patterns: np.ndarray) -> float:
     """Two-sided p of the paired permutation test.
 
-    Under the null hypothesis the two entries' figures on a photo might as well be swapped. For
+    Under the null hypothesis the two entries' scores on a photo might as well be swapped. For
     metrics of weight one this is the sign-flip test of the mean difference.
 
     Args:
@@ -94,7 +94,7 @@ def swap_test(first: np.ndarray, second: np.ndarray, patterns: np.ndarray) -> fl
         patterns: (F, P) of :func:`swap_patterns`.
 
     Returns:
-        Share of the patterns whose absolute difference is at least the observed one.
+        Fraction of the patterns whose absolute difference is at least the observed one.
     """
     moved = patterns @ (second - first)  # (F, C): what swapping carries over
     swapped = ratio(second.sum(axis=0) - moved) - ratio(first.sum(axis=0) + moved)

@@ -11,13 +11,18 @@ import numpy as np
 from scipy.ndimage import binary_dilation
 
 from sss.data.alphamatting import AlphaMatting
-from sss.data.base import UNLABELLED, InstanceDataset, MissingDataError, RegionDataset
+from sss.data.base import (
+    UNLABELLED,
+    InstanceDataset,
+    MissingDataError,
+    RegionDataset,
+    spread_evenly,
+)
 from sss.data.scenes import LABEL_ALPHA, SceneDataset
 from sss.data.sources import ROOT_VARIABLE, SOURCES, open_source
 from sss.errors import InputError
 from sss.evaluation.samples import SampleDataset
 from sss.metrics.samples import Matte, Sample
-from sss.training.validation import spread_evenly
 
 SCENES = {"val": (1, 32), "test": (2, 100)}
 """Splits of the generated scenes: their series and number. Training draws from series 0 and looks

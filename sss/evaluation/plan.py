@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sss.evaluation.cache import code_versions
 from sss.evaluation.methods.base import Method
@@ -88,9 +88,10 @@ def jobs_of(plan: Plan, sample: Sample) -> Iterator[Job]:
 
 
 def describe_method(method: Method) -> dict[str, Any]:
-    """Name, scales and numbers of a method."""
-    scales = [float(scale) for scale in method.scales]
-    return {**method.settings(), "name": method.name, "scales": scales}
+    """All fields of a method but its title, those of settings in it too; its name and scales."""
+    fields = asdict(cast(Any, method))
+    fields.pop("title", None)
+    return {**fields, "name": method.name, "scales": [float(scale) for scale in method.scales]}
 
 
 def entry_name(method: Method, model: Model | None) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from sss import __version__
 from sss.evaluation.cache import METRICS_VERSION, PACKAGES
@@ -62,9 +63,17 @@ def describe_run(
         if isinstance(model, NetworkModel):
             facts[model.label] = f"{model.path}, SHA-256 {model.sha256}"
     for method in plan.methods:
-        facts[method.name] = ", ".join(f"{k} {v}" for k, v in describe_method(method).items())
+        facts[method.name] = _listed(describe_method(method))
     told = {name: text for name, text in facts.items() if text}
     return RunInfo(options.data, options.split, photos, told)
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    """Names and values in one line, those of dictionaries in it too."""
+    return ", ".join(
+        _listed(value) if isinstance(value, Mapping) else f"{name} {value}"
+        for name, value in values.items()
+    )
 
 
 def machine() -> str:
@@ -80,7 +89,7 @@ def machine() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of this program, Python and the libraries that the figures depend on."""
+    """Of this program, Python and the libraries that the scores depend on."""
     found = {"sss": __version__, "python": platform.python_version()}
     for package in (*PACKAGES, "torch"):
         try:

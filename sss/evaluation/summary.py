@@ -35,7 +35,7 @@ class GroupSummary:
 
     Attributes:
         group: Which.
-        photos: Those that all entries have; all figures below are of these.
+        photos: Those that all entries have; all scores below are of these.
         entries: In the order of the tables, with their results on ``photos``.
         available: Entry → how many photos it has, entries that were left out among them.
         left_out: Entries left out because they share no photo with the others.

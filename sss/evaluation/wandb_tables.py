@@ -13,7 +13,7 @@ from PIL import Image
 from sss.evaluation.report.files import comparison_rows, entry_rows
 from sss.evaluation.run_info import RunInfo
 from sss.evaluation.summary import GroupSummary
-from sss.training.tracking import RUN_ID_FILE, NoTracker, open_tracker
+from sss.tracking import RUN_ID_FILE, NoTracker, open_tracker
 
 
 def track(
@@ -24,7 +24,7 @@ def track(
     Every call makes a run of its own, since a report holds the results of one evaluation.
 
     Args:
-        mode: See :func:`sss.training.tracking.open_tracker`.
+        mode: See :func:`sss.tracking.open_tracker`.
         project: W&B project.
         folder: Of the report.
         run: Becomes the run's config.

@@ -60,9 +60,9 @@ def read_image(path: Path, max_side: int | None = None) -> np.ndarray:
 
     Examples:
         >>> import sss
-        >>> photo = sss.read_image("docs/examples/coffee.png", max_side=200)
+        >>> photo = sss.read_image("docs/examples/coffee.png", max_side=80)
         >>> max(photo.shape), photo.dtype.name
-        (200, 'float32')
+        (80, 'float32')
     """
     path = Path(path)
     if max_side is not None and max_side < MIN_SIDE:

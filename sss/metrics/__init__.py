@@ -1,1 +1,1 @@
-"""Measures of features, regions, boundaries, instances and mattes."""
+"""Scores of embeddings, regions, boundaries, instances and mattes; stands on its own."""

@@ -17,7 +17,7 @@ from skimage.morphology import thin
 from sss.metrics.region_metrics import check_size
 
 TOLERANCE = 0.0075
-"""How far matched pixels may lie apart, as a share of the photo's diagonal (the benchmark's)."""
+"""How far matched pixels may lie apart, as a fraction of the photo's diagonal (the benchmark's)."""
 
 
 class BoundaryCounts(NamedTuple):
@@ -65,7 +65,7 @@ class HumanBoundaries:
 
     Args:
         annotators: (A, H, W) integers: label maps.
-        tolerance: Farthest distance of a pair as a share of the diagonal.
+        tolerance: Farthest distance of a pair as a fraction of the diagonal.
     """
 
     def __init__(self, annotators: np.ndarray, tolerance: float = TOLERANCE) -> None:

@@ -39,7 +39,7 @@ def _distances(name: str, title: str) -> list[Metric]:
 
 
 DISTANCE_BANDS = {"near": (0.0, 0.05), "middle": (0.05, 0.2), "far": (0.2, 2.0)}
-"""Distance between two pixels as a share of the photo's diagonal, [low, high)."""
+"""Distance between two pixels as a fraction of the photo's diagonal, [low, high)."""
 
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 10**12)}
 """COCO's classes of object area in pixels, [low, high)."""

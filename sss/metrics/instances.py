@@ -59,7 +59,7 @@ class Instances:
         return soft_iou(self.masks, flat).max(axis=1)
 
     def score(self, labels: np.ndarray, alpha: np.ndarray | None = None) -> dict[str, WeightedSum]:
-        """Give the figures of the group ``instances``, of all objects and by size class.
+        """Give the sums of the group ``instances``, of all objects and by size class.
 
         An object is recalled if its best IoU is not below the bound, as COCO counts (Lin et al.,
         ECCV 2014). Objects may share a region.

@@ -69,7 +69,7 @@ def roc_auc(score: np.ndarray, positive: np.ndarray) -> float:
 def equal_error_rate(distance: np.ndarray, different: np.ndarray) -> float:
     """The error of "same if the distance is at most t" at the t where both kinds err equally often.
 
-    False acceptance is the share of different pairs taken for same, false rejection the share of
+    False acceptance is the fraction of different pairs taken for same, false rejection that of
     same pairs taken for different. Between two thresholds next to each other both are interpolated
     linearly, as on a straight piece of the ROC curve.
 

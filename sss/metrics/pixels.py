@@ -18,7 +18,7 @@ _CANDIDATES = 8
 """Candidates per pair of a band; one in five lies in the photo and in the widest band."""
 
 Band = tuple[float, float]
-"""Distances [low, high) between pixels, as shares of the photo's diagonal."""
+"""Distances [low, high) between pixels, as fractions of the photo's diagonal."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def pairs_in_band(shape: tuple[int, int], band: Band, count: int, seed: int) -> 
 
     Args:
         shape: H and W of the photo.
-        band: Distances as shares of the diagonal.
+        band: Distances as fractions of the diagonal.
         count: Pairs wanted.
         seed: Of the drawn pairs.
 

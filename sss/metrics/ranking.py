@@ -32,8 +32,8 @@ def ranking_scores(
 ) -> tuple[float, float]:
     """Precision@1 and R-precision, means over the points as queries.
 
-    R of a query is the number of points with its label in its gallery; R-precision is the share of
-    the R nearest points of the gallery that have its label, precision@1 the same of the nearest
+    R of a query is the number of points with its label in its gallery; R-precision is the fraction
+    of the R nearest points of the gallery that have its label, precision@1 the same of the nearest
     one. Unlabelled points are left out, as queries and of all galleries. Queries with R = 0 cannot
     be right, and those with no other label in their gallery cannot be wrong: they are left out.
 

@@ -111,7 +111,7 @@ def covering(table: Overlaps) -> float:
 
 
 def rand_index(table: Overlaps) -> float:
-    """Share of the pixel pairs on which both agree: same region, or different ones.
+    """Fraction of the pixel pairs on which both agree: same region, or different ones.
 
     Pairs are of two different pixels (Rand, JASA 66, 1971); of a single pixel it is 1. The mean
     over annotators is the probabilistic Rand index of Unnikrishnan, Pantofaru and Hebert, IEEE

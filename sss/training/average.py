@@ -17,7 +17,7 @@ class WeightAverage:
 
     Args:
         network: Its weights are the start.
-        decay: Final share of the old average per step.
+        decay: Final weight of the old average per step.
     """
 
     def __init__(self, network: EmbeddingNetwork, decay: float) -> None:

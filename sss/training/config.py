@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from sss.errors import InputError
 from sss.models.base import ModelConfig
 
 
@@ -42,9 +40,9 @@ class DataConfig:
         crop: Side of the training crops in pixels (paper: 321).
         scale: Lowest and highest random scale of a photo (paper: 0.5 to 1.5).
         colour: Strength of the colour augmentation, 0 to 1.
-        blur: Share of crops that are blurred.
-        jpeg: Share of crops that are compressed.
-        copy_paste: Share of crops into which instances of another photo are pasted.
+        blur: Fraction of crops that are blurred.
+        jpeg: Fraction of crops that are compressed.
+        copy_paste: Fraction of crops into which instances of another photo are pasted.
         workers: Loader processes.
     """
 
@@ -69,7 +67,7 @@ class SamplingConfig:
         name: ``uniform``, ``boundary`` or ``superpixel``.
         labels_per_photo: Labels drawn per photo (paper: 3); photos with two are used as well.
         pixels_per_label: Pixels drawn per label (paper: 500); of ``superpixel``, superpixels.
-        boundary_share: Of ``boundary``: the share of pixels drawn near another label.
+        boundary_share: Of ``boundary``: the fraction of pixels drawn near another label.
         boundary_width: Of ``boundary``: how near, in pixels.
         superpixels: Of ``superpixel``: how many a crop is cut into.
     """
@@ -205,96 +203,3 @@ class TrainConfig:
     precision: str = "no"
     seed: int = 0
     threads: int = 0
-
-
-def check_config(config: TrainConfig) -> None:
-    """Refuse values that cannot be trained with.
-
-    Raises:
-        InputError: Names the key, its value and what is allowed.
-    """
-    # These load torch and pytorch-metric-learning, which a look at the configuration does not need.
-    from sss.training.losses import check_loss
-    from sss.training.sampling import check_sampling
-
-    if not config.name or set(config.name) & set("/\\"):
-        raise InputError(f"name is '{config.name}', expected a name for a folder, without / or \\")
-    _check_numbers(config)
-    _check_choices(config)
-    _check_data(config.data)
-    check_sampling(config.sampling)
-    check_loss(config.loss)
-    every, validate_every = config.log.layers_every, config.log.validate_every
-    if every % validate_every:
-        raise InputError(
-            f"log.layers_every is {every}, expected 0 or a multiple of log.validate_every "
-            f"({validate_every}): layers are drawn at validations"
-        )
-
-
-def _check_numbers(config: TrainConfig) -> None:
-    data, optim, log = config.data, config.optim, config.log
-    positive = {
-        "data.validation_photos": data.validation_photos,
-        "optim.lr": optim.lr,
-        "optim.head_factor": optim.head_factor,
-        "optim.bias_factor": optim.bias_factor,
-        "optim.steps": optim.steps,
-        "optim.batch": optim.batch,
-        "optim.accumulate": optim.accumulate,
-        "log.every": log.every,
-        "log.validate_every": log.validate_every,
-    }
-    for key, value in positive.items():
-        if not 0 < value < math.inf:
-            raise InputError(f"{key} is {value}, expected a number above 0")
-    not_negative = {
-        "data.workers": data.workers,
-        "optim.clip": optim.clip,
-        "optim.warmup": optim.warmup,
-        "optim.weight_decay": optim.weight_decay,
-        "optim.power": optim.power,
-        "log.layers_every": log.layers_every,
-        "log.pictures": log.pictures,
-        "log.patience": log.patience,
-        "seed": config.seed,
-        "threads": config.threads,
-    }
-    for key, value in not_negative.items():
-        if not 0 <= value < math.inf:
-            raise InputError(f"{key} is {value}, expected a number of 0 or more")
-    if config.seed >= 2**63:  # torch takes no more
-        raise InputError(f"seed is {config.seed}, expected less than 2^63")
-    shares = {"data.colour": data.colour, "data.blur": data.blur, "data.jpeg": data.jpeg}
-    for key, value in {**shares, "data.copy_paste": data.copy_paste}.items():
-        if not 0 <= value <= 1:
-            raise InputError(f"{key} is {value}, expected 0 to 1")
-    if not 0 <= optim.ema < 1:
-        raise InputError(f"optim.ema is {optim.ema}, expected 0 (off) up to below 1")
-
-
-def _check_choices(config: TrainConfig) -> None:
-    choices = {
-        "optim.name": (config.optim.name, ("sgd", "adamw")),
-        "optim.schedule": (config.optim.schedule, ("poly", "cosine")),
-        "log.wandb": (config.log.wandb, ("auto", "online", "offline", "disabled")),
-        "precision": (config.precision, ("no", "fp16", "bf16")),
-    }
-    for key, (value, allowed) in choices.items():
-        if value not in allowed:
-            raise InputError(
-                f"{key} is '{value}', expected {', '.join(allowed[:-1])} or {allowed[-1]}"
-            )
-
-
-def _check_data(data: DataConfig) -> None:
-    if data.crop < 64:
-        raise InputError(f"data.crop is {data.crop}, expected 64 or more pixels")
-    if not data.sources:
-        raise InputError("data.sources is empty, expected one data set or more")
-    for source in data.sources:
-        if not 0 < source.weight < math.inf:
-            raise InputError(
-                f"data.sources: the weight of {source.name} is {source.weight}, expected a number "
-                "above 0"
-            )

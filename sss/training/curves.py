@@ -30,7 +30,7 @@ _VALIDATION = {
 _SPEED = {"images_per_second": ("", _BLUE)}
 
 SMOOTHED = 0.1
-"""The smoothed loss is the mean over this share of the rows."""
+"""The smoothed loss is the mean over this fraction of the rows."""
 
 
 def draw_curves(rows: Rows, path: Path) -> None:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import torch
-from pytorch_metric_learning.reducers import BaseReducer
-from pytorch_metric_learning.utils.common_functions import labels_required, ref_not_supported
-from torch import Tensor
-
-from sss.training.precision import FullPrecisionLoss
+from torch import Tensor, nn
 
 _TINY = 1e-12
 
 
-class DiscriminativeLoss(FullPrecisionLoss):
+class DiscriminativeLoss(nn.Module):
     """Pull the pixels of a label to their mean, push the means of the labels apart.
 
     De Brabandere, Neven and Van Gool, *Semantic Instance Segmentation with a Discriminative Loss
@@ -35,10 +31,6 @@ class DiscriminativeLoss(FullPrecisionLoss):
         norm_weight: Weight of the third term, which keeps the features bounded (paper: 0.001).
         power: Of the hinges: 2 as in the paper, or 1, which lets pixels with a wrong label,
             as they occur along the borders of hand-drawn regions, pull less.
-        reducer: Takes the place of the means over labels and pairs of labels.
-
-    With ``indices_tuple`` only the pixels that occur in it enter, each once; their labels are
-    those of ``labels``.
     """
 
     def __init__(
@@ -49,7 +41,6 @@ class DiscriminativeLoss(FullPrecisionLoss):
         push_weight: float = 1.0,
         norm_weight: float = 0.001,
         power: float = 2.0,
-        reducer: BaseReducer | None = None,
     ) -> None:
         if pull_margin < 0 or push_margin < 0:
             raise ValueError(
@@ -57,58 +48,47 @@ class DiscriminativeLoss(FullPrecisionLoss):
             )
         if power < 1:
             raise ValueError(f"power is {power}, expected 1 or more")
-        super().__init__(reducer=reducer)
+        super().__init__()
         self.pull_margin, self.push_margin, self.power = pull_margin, push_margin, power
-        self.weights = {"pull": pull_weight, "push": push_weight, "norm": norm_weight}
+        self.pull_weight, self.push_weight = pull_weight, push_weight
+        self.norm_weight = norm_weight
 
-    def _sub_loss_names(self) -> list[str]:
-        return ["pull_loss", "push_loss", "norm_loss"]
+    def forward(
+        self, embeddings: Tensor, labels: Tensor, pairs: tuple[Tensor, ...] | None = None
+    ) -> Tensor:
+        """The loss of one photo.
 
-    def compute_loss(
-        self,
-        embeddings: Tensor,
-        labels: Tensor,
-        indices_tuple: tuple | None,
-        ref_emb: Tensor,
-        ref_labels: Tensor,
-    ) -> dict[str, dict]:
-        """The three terms, each per label or pair of labels, for the reducer to average."""
-        labels_required(labels)
-        ref_not_supported(embeddings, labels, ref_emb, ref_labels)
-        named = torch.arange(len(labels), device=labels.device)
-        if indices_tuple is not None:
-            named = torch.cat(list(indices_tuple)).unique()
-        if not len(named):
-            return self.zero_losses()
-        return self._terms(embeddings[named], labels[named], named)
+        Args:
+            embeddings: (N, D) float32 or float64.
+            labels: (N,) integers.
+            pairs: What a miner of pytorch-metric-learning gives: only the pixels that occur in it
+                enter, each once, with their labels. Default: all pixels.
 
-    def _terms(self, vectors: Tensor, labels: Tensor, named: Tensor) -> dict[str, dict]:
+        Returns:
+            A scalar, zero if there are no pixels.
+        """
+        if pairs is not None:
+            named = torch.cat(list(pairs)).unique()
+            embeddings, labels = embeddings[named], labels[named]
+        if not len(labels):
+            return (embeddings * 0).sum()
         present, inverse = labels.unique(return_inverse=True)
         count = len(present)
-        share = torch.nn.functional.one_hot(inverse, count).to(vectors.dtype)  # (N, C)
-        share = share / share.sum(0)
+        member = nn.functional.one_hot(inverse, count).to(embeddings.dtype)  # (N, C)
+        averaging = (member / member.sum(0)).T  # (C, N)
         # A product with (C, N), not a scattered sum: the order of adding is fixed on a GPU too.
-        means = share.T @ vectors  # (C, D)
-        pulled = self._hinge(_norm(vectors - means[inverse]) - self.pull_margin)  # (N,)
-        first, second = torch.triu_indices(count, count, 1, device=labels.device)
-        gaps = _norm(means[first] - means[second])  # (C(C−1)/2,): both orders give the same
-        pushed = self._hinge(2 * self.push_margin - gaps)
-        # One pixel stands for each label, for reducers that ask whose loss it is.
-        pixel = named[share.argmax(0)]
-        return {
-            "pull_loss": self._term("pull", share.T @ pulled, pixel),
-            "push_loss": self._term("push", pushed, pixel[first])
-            if count > 1
-            else self.zero_loss(),
-            "norm_loss": self._term("norm", _norm(means), pixel),
-        }
+        means = averaging @ embeddings  # (C, D)
+        pulled = self._hinge(_norm(embeddings - means[inverse]) - self.pull_margin)  # (N,)
+        loss = self.pull_weight * (averaging @ pulled).mean()
+        loss = loss + self.norm_weight * _norm(means).mean()
+        if count > 1:
+            first, second = torch.triu_indices(count, count, 1, device=labels.device)
+            gaps = _norm(means[first] - means[second])  # (C(C−1)/2,): both orders give the same
+            loss = loss + self.push_weight * self._hinge(2 * self.push_margin - gaps).mean()
+        return loss
 
     def _hinge(self, values: Tensor) -> Tensor:
         return values.clamp(min=0) ** self.power
-
-    def _term(self, name: str, losses: Tensor, indices: Tensor) -> dict:
-        weighted = self.weights[name] * losses
-        return {"losses": weighted, "indices": indices, "reduction_type": "element"}
 
 
 def _norm(vectors: Tensor) -> Tensor:

@@ -1,14 +1,10 @@
 """The loss on the vectors of one photo's sampled pixels, as the configuration names it.
 
 Every loss and miner of pytorch-metric-learning can be named that needs nothing but the embeddings
-and labels of one photo. Some of them are made for batches of a hundred and grow with the square
-or the cube of that; for thousands of pixels they see part of the sample, drawn anew at each call:
-
-* losses over triplets take all of them up to ``MOST_TRIPLETS`` and that many at random beyond
-  (the option ``triplets_per_anchor``, where there is one, has its usual meaning instead),
-* the parts named in ``MOST_POINTS`` see at most so many pixels, equally many of each label,
-* ``NPairsLoss``, which uses one pair of pixels per label (Sohn 2016), is the mean over
-  ``NPAIR_ROUNDS`` random choices of these pairs, unless a miner chooses them.
+and labels of one photo. Many of them are made for batches of a hundred and grow with the square,
+the cube or the fourth power of that. Such a loss sees part of a photo's pixels, equally many of
+each label and drawn anew at each call; ``THINNED`` says how many. The memory of a step is then
+below about 1 GB for a 128-dimensional embedding.
 """
 
 from __future__ import annotations
@@ -21,29 +17,33 @@ from pytorch_metric_learning.utils.loss_and_miner_utils import convert_to_pairs
 from torch import Tensor, nn
 
 from sss.errors import InputError, one_line
-from sss.training.pml_parts import build_part
-from sss.training.precision import at_least_float32
+from sss.training.loss_parts import build_part
 
 if TYPE_CHECKING:
     from sss.training.config import LossConfig, PartConfig
 
-MOST_TRIPLETS = 300_000
-"""200 for each of 1500 anchors."""
+THINNED = {
+    "AngularLoss": 256,  # positive pairs × points
+    "LiftedStructureLoss": 96,  # positive pairs × negative pairs
+    "MarginLoss": 128,  # triplets
+    "NPairsLoss": 2,  # one pair of pixels per label (Sohn 2016)
+    "NTXentLoss": 96,  # positive pairs × negative pairs
+    "PNPLoss": 192,  # points³
+    "SignalToNoiseRatioContrastiveLoss": 512,  # points² × channels
+    "ThresholdConsistentMarginLoss": 256,  # points² × channels
+    "TripletMarginLoss": 128,  # triplets
+    "AngularMiner": 96,  # triplets × channels
+    "DistanceWeightedMiner": 384,  # points³
+    "TripletMarginMiner": 256,  # points³
+    "SNRDistance": 512,  # points² × channels
+}
+"""Pixels of a photo that a loss, a miner or a distance sees at most, and what it grows with."""
 
 NPAIR_ROUNDS = 64
+"""Choices of its pairs that ``NPairsLoss`` is averaged over, unless a miner chooses them."""
 
-MOST_POINTS = {
-    "AngularLoss": 256,  # positive pairs × points
-    "PNPLoss": 192,  # points³
-    "SmoothAPLoss": 192,  # points³
-    "ThresholdConsistentMarginLoss": 256,  # points² × channels
-    "AngularMiner": 96,  # triplets × channels
-    "TripletMarginMiner": 256,  # points³
-    "DistanceWeightedMiner": 384,  # points³
-}
-"""Of a 128-channel embedding, each then stays below about 1 GB."""
-
-TRIPLET_LOSSES = ("TripletMarginLoss", "MarginLoss")
+NEEDS_EQUAL_LABELS = ("NCALoss",)
+"""Is not a number where no label has two pixels."""
 
 
 class PixelLoss(nn.Module):
@@ -52,27 +52,27 @@ class PixelLoss(nn.Module):
     Given equal seeds of torch's generator, equal inputs give equal losses.
 
     Args:
-        loss: A loss of pytorch-metric-learning's interface.
+        loss: Called with vectors (M, D), labels (M,) and what the miner chose.
         miner: Chooses pairs or triplets; default: all.
-        most_points: Vectors that the loss and the miner see at most.
-        rounds: Average over so many random choices of the vectors.
-        triplets: The loss works on triplets.
+        most_pixels: Vectors that the loss and the miner see at most; 0: all.
+        rounds: Average over so many random choices of these vectors.
+        needs_equal_labels: The loss is zero where no label has two vectors.
     """
 
     def __init__(
         self,
         loss: nn.Module,
         miner: nn.Module | None = None,
-        most_points: int | None = None,
-        rounds: int = 0,
-        triplets: bool = False,
+        most_pixels: int = 0,
+        rounds: int = 1,
+        needs_equal_labels: bool = False,
     ) -> None:
         super().__init__()
         self.loss = loss
         self.miner = miner
-        self.most_points = most_points
+        self.most_pixels = most_pixels
         self.rounds = rounds
-        self.triplets = triplets
+        self.needs_equal_labels = needs_equal_labels
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """The loss of one photo.
@@ -86,30 +86,24 @@ class PixelLoss(nn.Module):
             than two labels or the miner finds nothing.
         """
         with torch.autocast(embeddings.device.type, enabled=False):
-            vectors = at_least_float32(embeddings)
+            vectors = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
             labels = labels.to(vectors.device)
-            if not len(labels) or bool((labels == labels[0]).all()):
+            count = len(labels.unique())
+            if count < 2 or (self.needs_equal_labels and count == len(labels)):
                 return _zero(vectors)
-            if not self.rounds:
-                return self._once(vectors, labels)
-            # Two vectors of each label, again and again.
-            chosen = [thin(labels, 2) for _ in range(self.rounds)]
-            return torch.stack([self._part(vectors[c], labels[c]) for c in chosen]).mean()
+            if not 0 < self.most_pixels < len(labels):
+                return self._loss_of(vectors, labels)
+            per_label = max(2, self.most_pixels // count)
+            drawn = [thin(labels, per_label) for _ in range(self.rounds)]
+            return torch.stack([self._loss_of(vectors[d], labels[d]) for d in drawn]).mean()
 
-    def _once(self, vectors: Tensor, labels: Tensor) -> Tensor:
-        if self.most_points and len(labels) > self.most_points:
-            kept = thin(labels, max(2, self.most_points // len(labels.unique())))
-            vectors, labels = vectors[kept], labels[kept]
-        return self._part(vectors, labels)
-
-    def _part(self, vectors: Tensor, labels: Tensor) -> Tensor:
-        indices = self.miner(vectors, labels) if self.miner is not None else None
-        per_anchor = getattr(self.loss, "triplets_per_anchor", "all")
-        if self.triplets and (len(indices) == 4 if indices is not None else per_anchor == "all"):
-            indices = draw_triplets(convert_to_pairs(indices, labels), MOST_TRIPLETS)
-        if indices is not None and not any(len(part) for part in indices):
+    def _loss_of(self, vectors: Tensor, labels: Tensor) -> Tensor:
+        if self.miner is None:
+            return self.loss(vectors, labels).reshape(())
+        chosen = self.miner(vectors, labels)
+        if not any(len(part) for part in chosen):
             return _zero(vectors)
-        return self.loss(vectors, labels, indices).reshape(())
+        return self.loss(vectors, labels, chosen).reshape(())
 
 
 def _zero(vectors: Tensor) -> Tensor:
@@ -135,78 +129,34 @@ def thin(labels: Tensor, per_label: int) -> Tensor:
     return order[rank < per_label]
 
 
-def draw_triplets(
-    pairs: tuple[Tensor, Tensor, Tensor, Tensor], most: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Triplets that share an anchor's pairs: all, or ``most`` at random if there are more.
-
-    Random ones are drawn independently, each triplet as likely as any other.
-
-    Args:
-        pairs: Anchors and positives, anchors and negatives, as miners give them.
-        most: Triplets at most.
-
-    Returns:
-        Anchors, positives and negatives.
-    """
-    anchors, positives, other_anchors, negatives = pairs
-    if not len(anchors) or not len(other_anchors):
-        return anchors[:0], anchors[:0], anchors[:0]
-    size = int(torch.maximum(anchors.max(), other_anchors.max())) + 1
-    negatives = negatives[other_anchors.argsort(stable=True)]  # anchor after anchor
-    per_anchor = other_anchors.bincount(minlength=size)
-    first = per_anchor.cumsum(0) - per_anchor
-    ends = per_anchor[anchors].cumsum(0)  # triplets of each positive pair and of those before it
-    total = int(ends[-1])
-    if total <= most:
-        triplet = torch.arange(total, device=anchors.device)
-    else:
-        triplet = torch.randint(total, (most,)).to(anchors.device)
-    pair = torch.searchsorted(ends, triplet, right=True)
-    anchor = anchors[pair]
-    within = triplet - (ends[pair] - per_anchor[anchor])
-    return anchor, positives[pair], negatives[first[anchor] + within]
-
-
 def build_loss(config: LossConfig) -> PixelLoss:
     """The loss that a configuration asks for.
 
     Raises:
         InputError: A name or an option is unknown, or the parts do not go together.
     """
-    given: dict[str, Any] = {}
-    if config.distance:
-        given["distance"] = _build("distance", config.distance)
-    if config.reducer:
-        given["reducer"] = _build("reducer", config.reducer)
-    loss = build_part("loss", config.name, config.options, **given)
-    miner = _build("miner", config.miner) if config.miner else None
-    parts = [config.name] + [p.name for p in (config.miner, config.distance) if p]
+    named: list[tuple[str, PartConfig | None]] = [
+        ("distance", config.distance),
+        ("miner", config.miner),
+        ("reducer", config.reducer),
+    ]
+    parts: dict[str, Any] = {
+        kind: build_part(kind, part.name, part.options) for kind, part in named if part
+    }
+    miner = parts.pop("miner", None)
+    names = [config.name] + [part.name for _, part in named if part]
     pixel_loss = PixelLoss(
-        loss,
+        build_part("loss", config.name, config.options, **parts),
         miner,
-        most_points=min((MOST_POINTS[p] for p in parts if p in MOST_POINTS), default=None),
-        rounds=NPAIR_ROUNDS if config.name == "NPairsLoss" and miner is None else 0,
-        triplets=config.name in TRIPLET_LOSSES,
+        most_pixels=min((THINNED[name] for name in names if name in THINNED), default=0),
+        rounds=NPAIR_ROUNDS if config.name == "NPairsLoss" and miner is None else 1,
+        needs_equal_labels=config.name in NEEDS_EQUAL_LABELS,
     )
-    _try(pixel_loss, config)
+    _try(pixel_loss, config.name, [f"{kind} {part.name}" for kind, part in named if part])
     return pixel_loss
 
 
-def check_loss(config: LossConfig) -> None:
-    """Refuse a loss that cannot be built.
-
-    Raises:
-        InputError: As of :func:`build_loss`.
-    """
-    build_loss(config)
-
-
-def _build(kind: str, part: PartConfig) -> nn.Module:
-    return build_part(kind, part.name, part.options)
-
-
-def _try(pixel_loss: PixelLoss, config: LossConfig) -> None:
+def _try(pixel_loss: PixelLoss, name: str, others: list[str]) -> None:
     """Compute a small example: most parts find out only then that they do not go together."""
     vectors = torch.randn(12, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
     labels = torch.arange(12) % 3
@@ -219,10 +169,7 @@ def _try(pixel_loss: PixelLoss, config: LossConfig) -> None:
                 trial.loss(vectors, labels, convert_to_pairs(None, labels))
             trial(vectors, labels).backward()
     except Exception as error:  # the library asserts, and raises what it likes
-        named = [("distance", config.distance), ("miner", config.miner)]
-        named.append(("reducer", config.reducer))
-        others = [f"{kind} {part.name}" for kind, part in named if part]
         with_parts = f" with {', '.join(others)}" if others else ""
         raise InputError(
-            f"loss.name '{config.name}'{with_parts} does not work: {one_line(error)}"
+            f"loss.name '{name}'{with_parts} does not work: {one_line(error)}"
         ) from error

@@ -47,11 +47,11 @@ def explain_out_of_memory(config: TrainConfig, processes: int) -> Iterator[None]
 
 def _advice(config: TrainConfig, processes: int) -> str:
     optim = config.optim
-    share = optim.batch // processes
-    at_once = share // optim.accumulate
+    photos = optim.batch // processes
+    at_once = photos // optim.accumulate
     advice = ["data.crop"]
     if at_once > 1:
-        finer = (n for n in range(optim.accumulate + 1, share + 1) if share % n == 0)
+        finer = (n for n in range(optim.accumulate + 1, photos + 1) if photos % n == 0)
         advice.insert(0, f"the photos computed at once with --optim.accumulate {next(finer)}")
     if config.precision == "no":
         advice.append("the precision with --precision bf16 (on a GPU)")

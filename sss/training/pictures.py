@@ -1,4 +1,4 @@
-"""Pictures of a network at work: its features, and the soft layers that they lead to."""
+"""Pictures of a network at work: its embedding, and the soft layers that it leads to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -17,27 +16,21 @@ from sss.models.reduction import (
     DIMENSIONS,
     check_embedding,
     principal_components,
-    reduce_embedding,
     stretch,
 )
-from sss.spectral.segmenter import SoftSegmenter
-from sss.spectral.settings import Settings
-
-LAYERS_SIDE = 128
-"""Longer side of the photos that are split into layers, in pixels. A photo of 481×321 with 64-D
-features then takes 8 to 9 s on one thread of two busy cores; 96 takes 7 s, 160 takes 11 s."""
+from sss.splitter import Splitter
 
 _GAP = 8  # pixels between panels
 _UNLABELLED = (150, 150, 150)
 _COLOURS = 16  # of label maps: the palette and its darker shades
 
 
-def feature_picture(photo: np.ndarray, features: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Photo, label map and features beside each other.
+def embedding_picture(photo: np.ndarray, embedding: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Photo, label map and embedding beside each other.
 
     Args:
         photo: (H, W, 3) uint8.
-        features: (H, W, D); their three principal components are shown as red, green and blue,
+        embedding: (H, W, D); its three principal components are shown as red, green and blue,
             not smoothed along the photo's edges as inference does it.
         labels: (A, H, W) integer segment labels; those of the first annotator are shown, the small
             segments in darker colours, unlabelled pixels (negative) in grey.
@@ -46,47 +39,31 @@ def feature_picture(photo: np.ndarray, features: np.ndarray, labels: np.ndarray)
         (H, 3·W + gaps, 3) uint8.
 
     Raises:
-        InputError: Features of another size than the photo, or not finite.
+        InputError: An embedding of another size than the photo, or not finite.
     """
-    check_embedding(features, photo.shape[:2])
-    clipped = np.clip(features, -CLIP, CLIP).reshape(-1, features.shape[2])
+    check_embedding(embedding, photo.shape[:2])
+    clipped = np.clip(embedding, -CLIP, CLIP).reshape(-1, embedding.shape[2])
     projected = principal_components(clipped, DIMENSIONS).reshape(photo.shape)
     colours = np.rint(255 * stretch(projected)).astype(np.uint8)
     gap = np.full((len(photo), _GAP, 3), 255, np.uint8)
     return np.concatenate([photo, gap, _label_colours(labels[0]), gap, colours], axis=1)
 
 
-def layers_picture(
-    photo: np.ndarray, features: np.ndarray, max_side: int = LAYERS_SIDE, seed: int = 0
-) -> np.ndarray:
-    """The overview of inference, of a reduced photo: features, layers and their alphas.
-
-    The features are those of the whole photo, reduced with it; so the layers are what inference
-    finds, but without fine detail.
+def layers_picture(photo: np.ndarray, embedding: np.ndarray) -> np.ndarray:
+    """The overview that infer.py writes, of the layers that it finds with this network.
 
     Args:
         photo: (H, W, 3) uint8.
-        features: (H, W, D).
-        max_side: Longer side that the photo is reduced to, if it is larger.
-        seed: Of the segmentation.
+        embedding: (H, W, D).
 
     Returns:
         (h, w, 3) uint8, about 1000 to 2000 pixels wide.
 
     Raises:
-        InputError: Features of another size than the photo, or not finite.
-        RuntimeError: The eigenvectors were not found.
+        InputError: An embedding of another size than the photo, or not finite.
     """
-    colours = photo.astype(np.float32) / 255
-    reduced = reduce_embedding(features, colours).astype(np.float32)
-    scale = min(1.0, max_side / max(photo.shape[:2]))
-    size = [max(3, round(side * scale)) for side in photo.shape[:2]]
-    small, reduced = (
-        cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA).clip(0, 1)
-        for picture in (colours, reduced)
-    )
-    layers = SoftSegmenter(Settings(seed=seed))(small, reduced)
-    return overview_picture(small, reduced, layers.alpha)
+    scene = Splitter(device="cpu").prepare(photo, embedding=embedding)
+    return overview_picture(scene.photo, scene.features3, scene.layers().alpha)
 
 
 def save_pictures(folder: Path, step: int, pictures: Mapping[str, np.ndarray]) -> None:

@@ -1,4 +1,4 @@
-"""The pictures that a run leaves: features at each validation, soft layers now and then."""
+"""The pictures that a run leaves: embeddings at each validation, soft layers now and then."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sss.data.base import RegionDataset
+from sss.data.base import RegionDataset, spread_evenly
 from sss.training.config import LogConfig
-from sss.training.pictures import feature_picture, layers_picture, save_pictures
-from sss.training.validation import Embed, spread_evenly
+from sss.training.pictures import embedding_picture, layers_picture, save_pictures
+from sss.training.validation import Embed
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class RunPictures:
         """Draw, write to ``folder/pictures/STEP`` and return the pictures of a validation.
 
         Args:
-            embed: Maps an (H, W, 3) uint8 photo to (H, W, D) features.
+            embed: Maps an (H, W, 3) uint8 photo to its (H, W, D) embedding.
             step: Of the run.
 
         Returns:
@@ -50,11 +50,11 @@ class RunPictures:
         pictures: dict[str, np.ndarray] = {}
         for index in self.indices:
             photo, labels = self.dataset[index]
-            features = embed(photo)
-            pictures[f"features/{index}"] = feature_picture(photo, features, labels)
+            embedding = embed(photo)
+            pictures[f"features/{index}"] = embedding_picture(photo, embedding, labels)
             if with_layers:
                 try:
-                    pictures[f"layers/{index}"] = layers_picture(photo, features)
+                    pictures[f"layers/{index}"] = layers_picture(photo, embedding)
                 except Exception as error:  # whatever it is: a picture must not end a run
                     log.warning(
                         "no layers of validation photo %d: %s: %s",

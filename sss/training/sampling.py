@@ -1,15 +1,14 @@
 """Which pixels of a photo enter the loss.
 
-A sampler is called with a photo and its labels in the loader's processes, so it is NumPy only;
-the network's features of the chosen pixels are collected by :func:`pooled_embeddings` where the
-network is. Pixels with a negative label never enter a sample. Pairs are made within a photo, and
-every photo of a batch counts the same, however many pixels it gives.
+A sampler is called with a photo and its labels in the loader's processes; the embeddings of the
+chosen pixels are collected by :func:`pooled_embeddings` where the network is. Pixels with a
+negative label never enter a sample. Pairs are made within a photo, and every photo of a batch
+counts the same, however many pixels it gives.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,32 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sss.data.training import PixelSample, Sampler
 from sss.errors import InputError
 from sss.spectral.superpixels import compute_superpixels
-from sss.training.names import check_name
+from sss.suggest import check_name
 
 if TYPE_CHECKING:
     from sss.training.config import SamplingConfig
-
-
-@dataclass(frozen=True)
-class PixelSample:
-    """The pixels of one photo that enter the loss, and the vectors they are averaged into.
-
-    Attributes:
-        pixels: (N,) int64 flat indices ``row·W + column``, no pixel twice.
-        groups: (N,) int64, ascending: the vector 0 … M−1 that each pixel is averaged into. Every
-            vector has a pixel.
-        labels: (M,) int64 label of each vector, which all of its pixels have; never negative.
-    """
-
-    pixels: np.ndarray
-    groups: np.ndarray
-    labels: np.ndarray
-
-
-Sampler = Callable[[np.ndarray, np.ndarray, np.random.Generator], PixelSample]
-"""Photo (H, W, 3) uint8, labels (H, W) integers and a source of randomness give a sample."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +82,14 @@ class UniformSampler(_LabelSampler):
 
 @dataclass(frozen=True)
 class BoundarySampler(_LabelSampler):
-    """A share of each label's pixels comes from near its border, the rest from all of it.
+    """A fraction of each label's pixels comes from near its border, the rest from all of it.
 
     The border is the one with pixels of another *label*: where a region meets unlabelled pixels
     nothing is known to be on the other side. A thin unlabelled seam between two regions, as
     annotators leave it, is looked across. Where too few pixels are near, the rest is larger.
 
     Attributes:
-        boundary_share: Share of pixels drawn from near the border, 0 to 1.
+        boundary_share: Fraction of pixels drawn from near the border, 0 to 1.
         boundary_width: Greatest Euclidean distance from a near pixel to a pixel of another label.
     """
 
@@ -175,7 +155,7 @@ class SuperpixelSampler(_LabelSampler):
         groups = group_of_segment[segments]
         pixels = np.flatnonzero((groups >= 0) & (flat == voted[segments]))
         pixels = pixels[np.argsort(groups[pixels], kind="stable")]
-        return PixelSample(pixels, groups[pixels], voted[drawn].astype(np.int64))
+        return _sample(pixels, groups[pixels], voted[drawn])
 
 
 def _majority_labels(segments: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -200,7 +180,11 @@ def _majority_labels(segments: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def _single_pixels(labels: np.ndarray, drawn: list[np.ndarray]) -> PixelSample:
     """A sample in which every pixel is a vector of its own."""
     pixels = np.concatenate([np.empty(0, np.int64), *drawn])
-    return PixelSample(pixels, np.arange(len(pixels)), labels[pixels].astype(np.int64))
+    return _sample(pixels, np.arange(len(pixels)), labels[pixels])
+
+
+def _sample(*arrays: np.ndarray) -> PixelSample:
+    return PixelSample(*(torch.from_numpy(array.astype(np.int64)) for array in arrays))
 
 
 SAMPLERS: dict[str, type[_LabelSampler]] = {
@@ -251,21 +235,19 @@ def build_sampler(config: SamplingConfig) -> Sampler:
     return UniformSampler(*size)
 
 
-def pooled_embeddings(embedding: Tensor, pixels: Tensor, groups: Tensor, count: int) -> Tensor:
+def pooled_embeddings(embedding: Tensor, sample: PixelSample) -> Tensor:
     """The vectors of a sample: the mean embedding of each group of pixels.
 
     Args:
-        embedding: (D, H, W) features of one photo.
-        pixels: (N,) int64 flat indices.
-        groups: (N,) int64 in 0 … count−1, each present.
-        count: Number of groups M.
+        embedding: (D, H, W) of one photo.
+        sample: N pixels in M groups, on the same device.
 
     Returns:
         (M, D) float32, differentiable with respect to ``embedding``.
     """
-    pixels, groups = pixels.to(embedding.device), groups.to(embedding.device)
-    vectors = embedding.flatten(1)[:, pixels].T.float()  # (N, D)
-    if len(groups) == count and torch.equal(groups, torch.arange(count, device=groups.device)):
+    groups, count = sample.groups, len(sample.labels)
+    vectors = embedding.flatten(1)[:, sample.pixels].T.float()  # (N, D)
+    if len(groups) == count:  # no group is empty: every pixel is a vector of its own
         return vectors
     # index_put adds in a fixed order on a GPU too, index_add does not.
     zeros = vectors.new_zeros(count, vectors.shape[1])

@@ -14,7 +14,7 @@ from sss.files import whole_file
 
 
 @dataclass
-class Progress:
+class RunProgress:
     """How far a run has come.
 
     Attributes:
@@ -32,7 +32,7 @@ class Progress:
     losses: list[float] = field(default_factory=list)
 
 
-def save_state(path: Path, progress: Progress, parts: dict[str, Any]) -> None:
+def save_state(path: Path, progress: RunProgress, parts: dict[str, Any]) -> None:
     """Write the progress and the ``state_dict`` of each part.
 
     Args:
@@ -61,7 +61,7 @@ def save_tensors(path: Path, content: Any) -> None:
             raise InputError(f"cannot write {path}: is the disk full? ({reason})") from error
 
 
-def load_state(path: Path, parts: dict[str, Any]) -> Progress:
+def load_state(path: Path, parts: dict[str, Any]) -> RunProgress:
     """Give every part its state back.
 
     Args:
@@ -73,7 +73,7 @@ def load_state(path: Path, parts: dict[str, Any]) -> Progress:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        progress = Progress(**state.pop("progress"))
+        progress = RunProgress(**state.pop("progress"))
     except Exception as error:  # torch names no type for a damaged file
         raise InputError(
             f"{path} is not a training state ({_reason(error)}); remove {path.parent} and start "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +72,15 @@ class TrainingStep:
         self.run_dir = run_dir
 
     def __call__(self, batches: list[TrainingBatch], step: int) -> StepResult:
-        """Make step number ``step`` with this process's share of its photos.
+        """Make step number ``step`` with this process's part of its photos.
 
         Raises:
             DivergedError: The loss or the gradient is not finite; the weights are as before.
         """
         set_learning_rate(self.optimizer, self.config.optim, step)
         self.optimizer.zero_grad(set_to_none=True)
-        photos = self._over_processes(float(sum(map(_photos_with_pairs, batches))))
+        own = sum(sample.has_pairs for batch in batches for sample in batch.samples)
+        photos = self._over_processes(float(own))
         total = 0.0
         for part, batch in enumerate(batches):
             last = part == len(batches) - 1
@@ -108,14 +109,12 @@ class TrainingStep:
             embeddings = self.network(photos)  # (B, D, h, w)
         losses = []
         first = step * optim.batch + (rank * optim.accumulate + part) * len(batch)
-        for index, labels in enumerate(moved.sample_labels):
-            if _has_pairs(batch.sample_labels[index]):
+        for index, sample in enumerate(moved.samples):
+            if batch.samples[index].has_pairs:  # asked where it makes no GPU wait
                 # For losses that draw numbers: by photo, so that splitting a batch changes none.
                 torch.manual_seed(step_seed(seed, first + index, 1))
-                vectors = pooled_embeddings(
-                    embeddings[index], moved.pixels[index], moved.groups[index], len(labels)
-                )
-                losses.append(self.loss(vectors, labels))
+                vectors = pooled_embeddings(embeddings[index], sample)
+                losses.append(self.loss(vectors, sample.labels))
         if not losses:  # a graph all the same: other processes wait for its gradient
             return (embeddings.float() * 0).sum()
         return torch.stack(losses).sum()
@@ -143,20 +142,12 @@ class TrainingStep:
             rank = self.accelerator.process_index
             name = f"diverged_step_{step}" + (f"_process_{rank}" if rank else "")
             path = self.run_dir / f"{name}.pt"
-            save_tensors(path, [vars(batch) for batch in batches])
+            save_tensors(path, [asdict(batch) for batch in batches])
             message += (
                 f", then go on from the last checkpoint with --resume {self.run_dir}; the photos "
                 f"of the step are in {path}"
             )
         raise DivergedError(message)
-
-
-def _photos_with_pairs(batch: TrainingBatch) -> int:
-    return sum(_has_pairs(labels) for labels in batch.sample_labels)
-
-
-def _has_pairs(labels: Tensor) -> bool:
-    return bool(len(labels)) and bool((labels != labels[0]).any())
 
 
 def step_seed(*numbers: int) -> int:

@@ -25,8 +25,9 @@ from sss.models.base import EmbeddingNetwork
 from sss.models.checkpoints import save_checkpoint
 from sss.models.device import pick_device
 from sss.models.registry import build_network
-from sss.models.torch_predictor import embed_photo
-from sss.timer import Meter, hours_minutes
+from sss.models.torch_network import embed_photo
+from sss.timer import StepTimer, hours_minutes
+from sss.tracking import NoTracker, open_tracker
 from sss.training.average import WeightAverage
 from sss.training.batches import check_split, open_training, open_validation, steps_of_batches
 from sss.training.config import TrainConfig
@@ -36,9 +37,8 @@ from sss.training.memory import explain_out_of_memory
 from sss.training.metrics_file import MetricsFile
 from sss.training.optim import OptimizerState, build_optimizer
 from sss.training.run_pictures import RunPictures
-from sss.training.state import Progress, load_state, save_state
+from sss.training.state import RunProgress, load_state, save_state
 from sss.training.step import StepResult, TrainingStep
-from sss.training.tracking import NoTracker, open_tracker
 from sss.training.validation import summarise, validate_photos
 
 log = logging.getLogger(__name__)
@@ -80,11 +80,11 @@ class Trainer:
             self.network = self._build_network(resume)
         self.average = WeightAverage(self.network, config.optim.ema) if config.optim.ema else None
         self.optimizer = build_optimizer(self.network, config.optim)
-        self.progress = Progress()
+        self.progress = RunProgress()
         if resume:
             self.progress = load_state(self.run_dir / "last.pt", self._parts())
             if self.progress.step == 0:  # its validation is made again, and counts once
-                self.progress = Progress()
+                self.progress = RunProgress()
         prepared: tuple[nn.Module, Any] = self.accelerator.prepare(self.network, self.optimizer)
         # Preparing lets the network itself compute in the run's precision. Training asks for that
         # at each step; validation scores what inference will compute.
@@ -105,7 +105,7 @@ class Trainer:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         if not resume and network.calibrates:
             first = range(min(CALIBRATION_PHOTOS, len(self.samples)))
-            photos = [self.samples[visit].photo for visit in first]
+            photos = [self.samples[visit][0] for visit in first]
             network.calibrate(torch.stack(photos) / 255)
         return network.to(device).to(memory_format=torch.channels_last)
 
@@ -178,24 +178,24 @@ class Trainer:
         if progress.step == 0:
             self._validate()
         self.network.train()
-        meter = Meter()
+        timer = StepTimer()
         for batches in self.batches():
-            meter.waited()
+            timer.waited()
             result = self.train_step(batches, progress.step)
             progress.step += 1
             if self.average and not self.accelerator.optimizer_step_was_skipped:
                 self.average.update(self.network, progress.step)
             progress.losses.append(result.loss)
-            progress.seconds += meter.stepped()
+            progress.seconds += timer.stepped()
             if progress.step % options.every == 0 or progress.step == steps:
-                self._log_row(result, meter)
-                meter = Meter()
+                self._log_row(result, timer)
+                timer = StepTimer()
             if progress.step % options.validate_every == 0 or progress.step == steps:
                 self._validate()
                 self.network.train()
                 if self.finished:
                     break
-            meter.start()
+            timer.start()
 
     def batches(self) -> Iterator[list[TrainingBatch]]:
         """The batches of each step that is left, for this process."""
@@ -219,8 +219,13 @@ class Trainer:
         def embed(photo: Any) -> Any:
             return embed_photo(network, photo, accelerator.device)
 
-        share = (accelerator.process_index, accelerator.num_processes)
-        own = validate_photos(embed, self.validation, self.config.data.validation_photos, share)
+        own = validate_photos(
+            embed,
+            self.validation,
+            self.config.data.validation_photos,
+            accelerator.process_index,
+            accelerator.num_processes,
+        )
         scores = summarise({k: v for part in gather_object([own]) for k, v in part.items()})
         improved = scores["pair_auc"] > progress.best
         progress.best = max(progress.best, scores["pair_auc"])
@@ -264,14 +269,14 @@ class Trainer:
             metadata = {"val_pair_auc": self.progress.best, "model": self.config.model.name}
             self.tracker.best(self.progress.step, best, metadata)
 
-    def _log_row(self, result: StepResult, meter: Meter) -> None:
+    def _log_row(self, result: StepResult, timer: StepTimer) -> None:
         progress, optim = self.progress, self.config.optim
         loss = sum(progress.losses) / len(progress.losses)
         progress.losses = []
         if not self.accelerator.is_main_process:
             return
         groups = self.optimizer.param_groups
-        speed = meter.steps * optim.batch / meter.seconds
+        speed = timer.steps * optim.batch / timer.seconds
         row = {
             "step": progress.step,
             "loss": round(loss, 6),
@@ -279,7 +284,7 @@ class Trainer:
             "lr_head": max(group["lr"] for group in groups),
             "grad_norm": round(result.grad_norm, 4),
             "images_per_second": round(speed, 2),
-            "wait_share": round(meter.waiting / meter.seconds, 3),
+            "wait_share": round(timer.waiting / timer.seconds, 3),
             "seconds": round(progress.seconds, 1),
         }
         log.info(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from sss.data.base import RegionDataset
+from sss.data.base import RegionDataset, spread_evenly
 from sss.errors import InputError
 from sss.metrics.clustering import cluster_agreement
 from sss.metrics.means import mean_known
@@ -17,29 +17,28 @@ from sss.metrics.ranking import neighbour_order, ranking_scores
 METRICS = ("pair_auc", "precision_at_1", "r_precision", "ami")
 
 Embed = Callable[[np.ndarray], np.ndarray]
-"""Maps an (H, W, 3) uint8 photo to (H, W, D) features."""
+"""Maps an (H, W, 3) uint8 photo to its (H, W, D) embedding."""
 
 
 def validate_photos(
-    embed: Embed, dataset: RegionDataset, photos: int, share: tuple[int, int] = (0, 1)
+    embed: Embed, dataset: RegionDataset, photos: int, rank: int = 0, processes: int = 1
 ) -> dict[int, dict[str, float]]:
-    """Score the features of ``photos`` photos spread evenly over the data set.
+    """Score the embeddings of ``photos`` photos spread evenly over the data set.
 
     Args:
-        embed: Maps an (H, W, 3) uint8 photo to (H, W, D) features.
+        embed: Maps an (H, W, 3) uint8 photo to its (H, W, D) embedding.
         dataset: Photos with their annotators' label maps.
         photos: How many to use; all if there are fewer.
-        share: Rank of this process and number of processes: of n processes, each takes every
-            n-th of the photos. The dictionaries of all of them, put together, are what a single
-            process would have found.
+        rank: Of this process.
+        processes: Of n processes, each takes every n-th of the photos. The dictionaries of all of
+            them, put together, are what a single process would have found.
 
     Returns:
         For each photo's index in the data set the scores of :func:`photo_scores`.
 
     Raises:
-        InputError: The features are not finite, or not of the photo's size.
+        InputError: An embedding is not finite, or not of the photo's size.
     """
-    rank, processes = share
     scores = {}
     for index in spread_evenly(len(dataset), photos)[rank::processes]:
         photo, labels = dataset[index]
@@ -47,14 +46,14 @@ def validate_photos(
     return scores
 
 
-def photo_scores(features: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, float]:
+def photo_scores(embedding: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, float]:
     """All metrics of one photo, each averaged over its annotators.
 
     ``pair_auc`` is of random pairs of pixels (:func:`sss.metrics.pair_auc.pair_auc`); the others
     are of the pixels of :func:`sss.metrics.pixels.draw_labelled_pixels`.
 
     Args:
-        features: (H, W, D).
+        embedding: (H, W, D).
         labels: (A, H, W) integer segment labels of A annotators, negative = unlabelled.
         seed: Of the drawn pixels.
 
@@ -62,10 +61,10 @@ def photo_scores(features: np.ndarray, labels: np.ndarray, seed: int = 0) -> dic
         ``METRICS`` → value, NaN where no annotator sees two segments.
 
     Raises:
-        InputError: The sizes differ, or the features are not finite.
+        InputError: The sizes differ, or the embedding is not finite.
     """
-    auc = pair_auc(features, labels, seed)
-    sample = draw_labelled_pixels(features, labels, seed)
+    auc = pair_auc(embedding, labels, seed)
+    sample = draw_labelled_pixels(embedding, labels, seed)
     order = neighbour_order(sample.points)
     rankings = [ranking_scores(order, annotator) for annotator in sample.annotators]
     precision, r_precision = (mean_known(values) for values in zip(*rankings, strict=True))
@@ -89,33 +88,8 @@ def summarise(scores: Mapping[int, Mapping[str, float]]) -> dict[str, float]:
     ordered = [scores[index] for index in sorted(scores)]
     means = {metric: mean_known(photo[metric] for photo in ordered) for metric in METRICS}
     if np.isnan(means["pair_auc"]):
-        raise _nothing_to_score(len(scores))
+        raise InputError(
+            f"none of the {len(scores)} validation photos has two segments; choose another "
+            "data.validation or more data.validation_photos"
+        )
     return means
-
-
-def mean_pair_auc(embed: Embed, dataset: RegionDataset, photos: int) -> float:
-    """Mean pair AUC alone; see :func:`validate_photos` and :func:`summarise`.
-
-    Raises:
-        InputError: No photo has a score, or the features are not finite.
-    """
-    scores = []
-    for index in spread_evenly(len(dataset), photos):
-        photo, labels = dataset[index]
-        scores.append(pair_auc(embed(photo), labels, seed=index))
-    mean = mean_known(scores)
-    if np.isnan(mean):
-        raise _nothing_to_score(len(scores))
-    return mean
-
-
-def spread_evenly(length: int, count: int) -> list[int]:
-    """At most ``count`` of the indices below ``length``, the first and the last among them."""
-    return np.unique(np.linspace(0, length - 1, min(count, length)).astype(int)).tolist()
-
-
-def _nothing_to_score(photos: int) -> InputError:
-    return InputError(
-        f"none of the {photos} validation photos has two segments; choose another "
-        "data.validation or more data.validation_photos"
-    )

@@ -6,9 +6,9 @@ from sss.data.base import InstanceDataset
 from sss.data.copy_paste import (
     DONOR_TRIES,
     EDGE_SIGMA,
+    MAX_AREA,
     MAX_INSTANCES,
-    MAX_SHARE,
-    MIN_SHARE,
+    MIN_AREA,
     CopyPaste,
     paste,
     pick_instances,
@@ -113,7 +113,7 @@ def test_one_to_three_of_the_things() -> None:
 def test_neither_specks_nor_what_hides_all() -> None:
     labels = np.zeros(SIZE, np.int32)
     labels[:, 24:] = 1  # more than half
-    speck = int(MIN_SHARE * labels.size) - 1
+    speck = int(MIN_AREA * labels.size) - 1
     labels[0, :speck] = 2
     things = np.array([1, 2, 3])
     for seed in range(10):
@@ -127,7 +127,7 @@ def test_all_together_leave_half() -> None:
     labels = (np.arange(50) // 15 * np.ones((40, 1), int)).astype(np.int32)  # 30 % each of 0, 1, 2
     for seed in range(20):
         masks = pick_instances(labels, np.array([0, 1, 2]), np.random.default_rng(seed))
-        assert 0 < np.sum(masks) <= MAX_SHARE * labels.size
+        assert 0 < np.sum(masks) <= MAX_AREA * labels.size
 
 
 # --- the augmentation -----------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 import pickle
-from dataclasses import dataclass, fields
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from sss.data.scenes import SceneDataset
 from sss.data.training import (
     CROP_TRIES,
     PHOTO_TRIES,
+    PixelSample,
     TrainingBatch,
     TrainingSample,
     VisitDataset,
@@ -56,17 +57,15 @@ class Keep:
         return photo
 
 
-@dataclass
-class Picked:
-    pixels: np.ndarray
-    groups: np.ndarray
-    labels: np.ndarray
-
-
-def pick(photo: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> Picked:
+def pick(photo: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> PixelSample:
     """Some of the labelled pixels, two to a group."""
-    pixels = rng.choice(np.flatnonzero(labels >= 0), 6, replace=False).astype(np.int32)
-    return Picked(pixels, np.arange(6, dtype=np.int16) // 2, labels.ravel()[pixels[::2]])
+    pixels = torch.from_numpy(rng.choice(np.flatnonzero(labels >= 0), 6, replace=False))
+    return PixelSample(pixels, torch.arange(6) // 2, torch.from_numpy(labels.ravel())[pixels[::2]])
+
+
+def take_all(photo: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> PixelSample:
+    pixels = torch.arange(labels.size)
+    return PixelSample(pixels, pixels, torch.from_numpy(labels.reshape(-1).copy()))
 
 
 def scenes_by_visit(visits: int = 8, seed: int = 0, copy_paste: float = 0.0) -> VisitDataset:
@@ -76,31 +75,25 @@ def scenes_by_visit(visits: int = 8, seed: int = 0, copy_paste: float = 0.0) -> 
 
 
 def same(ours: TrainingSample, theirs: TrainingSample) -> bool:
-    return all(
-        torch.equal(getattr(ours, f.name), getattr(theirs, f.name)) for f in fields(TrainingSample)
-    )
+    pairs = zip((ours[0], *astuple(ours[1])), (theirs[0], *astuple(theirs[1])), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
 
 
 def visits(*sources, weights=None, count: int = 600, seed: int = 0) -> list[tuple[int, int]]:
     """(colour, label) of every visit."""
     dataset = VisitDataset(sources, weights or [1.0] * len(sources), Keep(), pick, count, seed)
     samples = (dataset[visit] for visit in range(count))
-    return [(int(sample.photo[0, 0, 0]), int(sample.labels[0, 0])) for sample in samples]
+    return [(int(photo[0, 0, 0]), int(sample.labels[0])) for photo, sample in samples]
 
 
 def test_shapes_and_types() -> None:
     dataset = scenes_by_visit(10)
-    sample = dataset[3]
-    assert sample.photo.shape == (3, 64, 64)
-    assert sample.photo.dtype == torch.uint8
-    assert sample.photo.is_contiguous()
-    assert sample.labels.shape == (64, 64)
+    photo, sample = dataset[3]
+    assert photo.shape == (3, 64, 64)
+    assert photo.dtype == torch.uint8
+    assert photo.is_contiguous()
     assert sample.pixels.shape == sample.groups.shape == (6,)
-    assert sample.sample_labels.shape == (3,)
-    for name in ("labels", "pixels", "groups", "sample_labels"):
-        assert getattr(sample, name).dtype == torch.int64
-    chosen = sample.labels.reshape(-1)[sample.pixels]
-    assert torch.equal(chosen[::2], sample.sample_labels)
+    assert sample.labels.shape == (3,)
     assert len(dataset) == 10
     for beyond in (-1, 10):
         with pytest.raises(IndexError):
@@ -114,9 +107,9 @@ def test_a_sample_follows_from_seed_and_visit_alone(copy_paste: float) -> None:
     )
     for visit in (5, 0, 3, 0):
         assert same(first[visit], longer[visit])
-    assert not torch.equal(first[3].photo, other[3].photo)
-    assert not torch.equal(first[3].photo, first[4].photo)
-    assert not torch.equal(first[3].pixels, other[3].pixels)
+    assert not torch.equal(first[3][0], other[3][0])
+    assert not torch.equal(first[3][0], first[4][0])
+    assert not torch.equal(first[3][1].pixels, other[3][1].pixels)
 
 
 def test_number_of_workers_does_not_matter() -> None:
@@ -127,11 +120,9 @@ def test_number_of_workers_does_not_matter() -> None:
     )
     assert len(alone) == len(together) == 4
     for ours, theirs in zip(alone, together, strict=True):
-        assert torch.equal(ours.photos, theirs.photos)
-        assert torch.equal(ours.labels, theirs.labels)
-        for name in ("pixels", "groups", "sample_labels"):
-            pairs = zip(getattr(ours, name), getattr(theirs, name), strict=True)
-            assert all(torch.equal(a, b) for a, b in pairs)
+        for k in range(2):
+            mine = (ours.photos[k], ours.samples[k])
+            assert same(mine, (theirs.photos[k], theirs.samples[k]))
 
 
 def test_it_can_be_sent_to_another_process() -> None:
@@ -143,12 +134,12 @@ def test_it_can_be_sent_to_another_process() -> None:
 
 def test_weights_of_the_mix() -> None:
     colours = np.array([c for c, _ in visits(Flat(0), Flat(50), Flat(100), weights=[6, 3, 1])])
-    shares = [(colours // 50 == k).mean() for k in range(3)]
-    assert shares == pytest.approx([0.6, 0.3, 0.1], abs=0.06)
+    fractions = [(colours // 50 == k).mean() for k in range(3)]
+    assert fractions == pytest.approx([0.6, 0.3, 0.1], abs=0.06)
 
 
 def test_sources_of_any_size_are_visited_evenly() -> None:
-    """A source's share does not depend on its number of photos; within it all are alike."""
+    """A source's weight does not depend on its number of photos; within it all are alike."""
     colours = [c for c, _ in visits(Flat(0, photos=1), Flat(50, photos=4))]
     assert np.mean(np.array(colours) == 0) == pytest.approx(0.5, abs=0.07)
     _, counts = np.unique([c for c in colours if c], return_counts=True)
@@ -204,7 +195,7 @@ class Half(Flat):
 )
 def test_crops_and_photos_are_drawn_anew(needed: int, crops: int, photos: int) -> None:
     source, transform = Half(0), Seldom(needed)
-    sample = VisitDataset([source], [1.0], transform, pick, 5, 0)[2]
+    _, sample = VisitDataset([source], [1.0], transform, take_all, 5, 0)[2]
     assert len(transform.drawn) == len(set(transform.drawn)) == crops
     assert len(source.opened) == photos
     assert len(sample.labels.unique()) == (2 if needed <= crops else 1)
@@ -227,24 +218,24 @@ def test_two_labels(labels: list[int], expected: bool) -> None:
 # --- copy and paste -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("share", "tolerance"), [(0.0, 0.0), (0.4, 0.13), (1.0, 0.0)])
-def test_share_of_pasted_crops(share: float, tolerance: float) -> None:
+@pytest.mark.parametrize(("fraction", "tolerance"), [(0.0, 0.0), (0.4, 0.13), (1.0, 0.0)])
+def test_fraction_of_pasted_crops(fraction: float, tolerance: float) -> None:
     """The target has the labels 0 and 7; a paste adds 8 and above."""
 
     class Halves(Half):
         def things(self, index: int) -> np.ndarray:
             return np.array([7])
 
-    dataset = VisitDataset([Halves(0)], [1.0], Keep(), pick, 120, 0, share)
-    pasted = [bool((dataset[visit].labels > 7).any()) for visit in range(120)]
-    assert np.mean(pasted) == pytest.approx(share, abs=tolerance)
+    dataset = VisitDataset([Halves(0)], [1.0], Keep(), take_all, 120, 0, fraction)
+    pasted = [bool((dataset[visit][1].labels > 7).any()) for visit in range(120)]
+    assert np.mean(pasted) == pytest.approx(fraction, abs=tolerance)
 
 
 def test_copy_paste_needs_instances() -> None:
     sources = [SceneDataset(2, size=(72, 80))]
     with pytest.raises(InputError, match=r"data\.copy_paste is above 0.*coco_instances"):
         VisitDataset(sources, [1.0], TrainingTransform(64), pick, 5, 0, copy_paste=0.1)
-    with pytest.raises(InputError, match=r"data\.copy_paste is 1\.5, expected a share"):
+    with pytest.raises(InputError, match=r"data\.copy_paste is 1\.5, expected 0 to 1"):
         VisitDataset(sources, [1.0], TrainingTransform(64), pick, 5, 0, copy_paste=1.5)
 
 
@@ -252,9 +243,11 @@ def test_copy_paste_needs_instances() -> None:
 
 
 def test_a_batch_keeps_samples_of_any_length_apart() -> None:
-    def some(photo, labels, rng) -> Picked:
+    def some(photo, labels, rng) -> PixelSample:
         count = int(rng.integers(4))
-        return Picked(np.arange(count), np.zeros(count, int), np.arange(min(count, 1)))
+        return PixelSample(
+            torch.arange(count), torch.zeros(count).long(), torch.arange(min(count, 1))
+        )
 
     scenes = SceneDataset(4, size=(72, 80))
     dataset = VisitDataset([scenes], [1.0], TrainingTransform(32), some, 12, 0)
@@ -262,23 +255,21 @@ def test_a_batch_keeps_samples_of_any_length_apart() -> None:
     batch = collate(samples)
     assert len(batch) == 12
     assert batch.photos.shape == (12, 3, 32, 32)
-    assert batch.labels.shape == (12, 32, 32)
-    assert {len(pixels) for pixels in batch.pixels} == {0, 1, 2, 3}
+    assert {len(sample.pixels) for sample in batch.samples} == {0, 1, 2, 3}
     for k, sample in enumerate(samples):
-        assert torch.equal(batch.photos[k], sample.photo)
-        assert torch.equal(batch.labels[k], sample.labels)
-        assert batch.pixels[k] is sample.pixels
-        assert batch.groups[k] is sample.groups
-        assert batch.sample_labels[k] is sample.sample_labels
+        assert same((batch.photos[k], batch.samples[k]), sample)
+
+
+def tensors_of(batch: TrainingBatch) -> list[torch.Tensor]:
+    """Photos, and pixels, groups and labels of each."""
+    return [batch.photos, *(tensor for sample in batch.samples for tensor in astuple(sample))]
 
 
 def test_a_batch_moves_as_a_whole() -> None:
     batch = collate([scenes_by_visit()[visit] for visit in range(2)])
     moved = batch.to("meta", non_blocking=True)
     assert isinstance(moved, TrainingBatch)
-    tensors = [moved.photos, moved.labels, *moved.pixels, *moved.groups, *moved.sample_labels]
-    assert len(tensors) == 8
-    assert all(tensor.device.type == "meta" for tensor in tensors)
+    assert all(tensor.device.type == "meta" for tensor in tensors_of(moved))
     assert batch.photos.device.type == "cpu"
 
 
@@ -287,11 +278,9 @@ def test_a_batch_is_pinned_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = collate([scenes_by_visit()[visit] for visit in range(2)])
     monkeypatch.setattr(torch.Tensor, "pin_memory", torch.clone)
     pinned = batch.pin_memory()
-    for field in fields(TrainingBatch):
-        ours, theirs = getattr(batch, field.name), getattr(pinned, field.name)
-        for a, b in zip(ours, theirs, strict=True):
-            assert torch.equal(a, b)
-            assert a.data_ptr() != b.data_ptr()
+    for a, b in zip(tensors_of(batch), tensors_of(pinned), strict=True):
+        assert torch.equal(a, b)
+        assert a.data_ptr() != b.data_ptr()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="page-locked memory needs a GPU")
@@ -299,5 +288,5 @@ def test_a_batch_is_pinned_by_the_loader() -> None:
     loader = DataLoader(scenes_by_visit(), batch_size=2, collate_fn=collate, pin_memory=True)
     batch = next(iter(loader))
     assert batch.photos.is_pinned()
-    assert all(pixels.is_pinned() for pixels in batch.pixels)
+    assert all(tensor.is_pinned() for tensor in tensors_of(batch))
     assert torch.equal(batch.to("cuda", non_blocking=True).photos.cpu(), batch.photos)

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sss.evaluation.cache import STALE_SECONDS, Cache, code_versions, record_key, sample_hash
-from sss.evaluation.records import Record
-from sss.evaluation.samples import Matte, Sample
+from sss.evaluation.cache import STALE_SECONDS, Cache, code_versions
+from sss.evaluation.records import Record, record_key
 
 SETTINGS = {"method": {"name": "m", "weight": 0.1}, "seed": 0}
 PICTURE = np.full((8, 6, 3), 120, np.uint8)
@@ -27,7 +26,7 @@ def record() -> Record:
         model="net",
         method="m",
         scales=[2.0, 3.0],
-        figures={"covering": [(0.1 + 0.2, 1.0), (1 / 3, 1.0)]},
+        sums={"covering": [(0.1 + 0.2, 1.0), (1 / 3, 1.0)]},
         layers=[2, 3],
         seconds=[0.5, 0.25],
         settings=SETTINGS,
@@ -61,7 +60,7 @@ def test_the_key_is_that_of_the_canonical_json() -> None:
 
 
 def test_nan_is_refused_before_anything_is_written(cache: Cache, record: Record) -> None:
-    record.figures["pri"] = [(float("nan"), 1.0), (0.5, 1.0)]
+    record.sums["pri"] = [(float("nan"), 1.0), (0.5, 1.0)]
     with pytest.raises(ValueError, match="not JSON compliant"):
         cache.write(record, PICTURE)
     assert not cache.folder.exists()
@@ -79,9 +78,9 @@ def broken(cache: Cache, record: Record, how: str) -> None:
     elif how == "other settings":
         path.write_text(json.dumps({**content, "settings": {"seed": 1}}))
     elif how == "unknown metric":
-        path.write_text(json.dumps({**content, "figures": {"beauty": [[1, 1], [1, 1]]}}))
+        path.write_text(json.dumps({**content, "sums": {"beauty": [[1, 1], [1, 1]]}}))
     elif how == "too few scales":
-        path.write_text(json.dumps({**content, "figures": {"pri": [[1, 1]]}}))
+        path.write_text(json.dumps({**content, "sums": {"pri": [[1, 1]]}}))
     elif how == "no picture":
         picture.unlink()
     else:
@@ -111,45 +110,10 @@ def test_a_broken_entry_counts_as_missing(cache: Cache, record: Record, how: str
 
 def test_features_need_no_picture(cache: Cache, record: Record) -> None:
     features = dataclasses.replace(
-        record, kind="features", method=None, scales=[0.0], figures={"ami": [(0.5, 1.0)]}
+        record, kind="features", method=None, scales=[0.0], sums={"ami": [(0.5, 1.0)]}
     )
     cache.write(features)
     assert cache.read(record.key) == features
-
-
-def sample() -> Sample:
-    rng = np.random.default_rng(0)
-    matte = Matte(rng.random((4, 5), np.float32), np.full((4, 5), 128, np.uint8))
-    return Sample(
-        "p",
-        rng.integers(0, 255, (4, 5, 3), np.uint8),
-        rng.integers(-1, 3, (2, 4, 5), np.int32),
-        rng.random((1, 4, 5)) > 0.5,
-        (matte,),
-    )
-
-
-@pytest.mark.parametrize("part", ["photo", "regions", "instances", "alpha", "trimap"])
-def test_every_part_of_a_sample_matters_but_not_its_name(part: str) -> None:
-    before = sample()
-    assert sample_hash(dataclasses.replace(before, name="other")) == sample_hash(before)
-    if part in ("alpha", "trimap"):
-        values = getattr(before.mattes[0], part).copy()
-        values[0, 0] = 0
-        changed = dataclasses.replace(
-            before, mattes=(dataclasses.replace(before.mattes[0], **{part: values}),)
-        )
-    else:
-        values = getattr(before, part).copy()
-        values[0, 0, 0] = not values[0, 0, 0] if values.dtype == bool else values[0, 0, 0] + 1
-        changed = dataclasses.replace(before, **{part: values})
-    assert sample_hash(changed) != sample_hash(before)
-
-
-def test_a_view_hashes_as_its_copy() -> None:
-    turned = dataclasses.replace(sample(), photo=sample().photo[:, ::-1])
-    copy = dataclasses.replace(turned, photo=turned.photo.copy())
-    assert sample_hash(turned) == sample_hash(copy) != sample_hash(sample())
 
 
 def test_versions_are_those_installed() -> None:

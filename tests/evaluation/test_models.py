@@ -10,11 +10,10 @@ import torch
 from skimage.color import rgb2lab
 
 from sss.errors import InputError
-from sss.evaluation.choose_models import bundled_model, chosen_models, config_model
+from sss.evaluation.choose import bundled_model, chosen_models, config_model
 from sss.evaluation.models import ColourModel, file_model, network_model, unique_labels
-from sss.evaluation.options import parse_options
-from sss.evaluation.samples import Sample
 from sss.files import file_sha256
+from sss.metrics.samples import Sample
 from sss.models.base import ModelConfig
 from sss.models.checkpoints import DEFAULT_CHECKPOINT, save_checkpoint
 from sss.models.predictor import open_predictor
@@ -55,18 +54,6 @@ def test_a_checkpoint_is_called_like_its_file_or_its_run(tmp_path: Path) -> None
         assert model.settings("p") != alone.settings("p")
     expected = open_predictor(alone.path, "cpu")(PHOTO)
     np.testing.assert_array_equal(alone.open("cpu")(SAMPLE), expected)
-
-
-def test_features_of_a_large_photo_have_its_size(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sss.image.resize.MAX_PIXELS", 900)
-    path = checkpoint(tmp_path / "small.safetensors")
-    small = open_predictor(path, "cpu")(PHOTO)
-    features = network_model(path).open("cpu")(SAMPLE)
-    assert small.shape[:2] != PHOTO.shape[:2]
-    assert features.shape[:2] == PHOTO.shape[:2]
-    np.testing.assert_allclose(features.mean(axis=(0, 1)), small.mean(axis=(0, 1)), atol=0.01)
 
 
 def test_a_config_has_the_weights_of_its_newest_run(
@@ -167,6 +154,7 @@ def test_colours() -> None:
     ).settings("p")
 
 
+@pytest.mark.slow
 def test_an_encoder_s_stages_have_length_one_and_are_resized() -> None:
     encoder = RawEncoder("resnet18", "none", stages=(1, 4), seed=3)
     features = encoder(PHOTO)
@@ -188,6 +176,7 @@ def test_a_photo_smaller_than_its_padding() -> None:
     assert RawEncoder("resnet18", "none", stages=(1, 5))(PHOTO[:16, :17]).shape == (16, 17, 576)
 
 
+@pytest.mark.slow
 def test_all_models_of_a_command_line(tmp_path: Path) -> None:
     weights = build_network(
         ModelConfig(name="hypercolumn", encoder="mobilenet_v2", weights="none")
@@ -195,9 +184,13 @@ def test_all_models_of_a_command_line(tmp_path: Path) -> None:
     torch.save(weights.state_dict(), tmp_path / "w.pt")
     (tmp_path / "lab").mkdir()
     np.save(tmp_path / "lab" / "p.npy", np.zeros((40, 52, 2)))
-    line = f"--data d --encoder mobilenet_v2={tmp_path / 'w.pt'} --encoder mobilenet_v2=none "
-    line += f"--features {tmp_path / 'lab'} --features lab --config small_cpu --runs {tmp_path}"
-    models = chosen_models(parse_options(line.split()), ["p"])
+    models = chosen_models(
+        ["p"],
+        configs=["small_cpu"],
+        features=[str(tmp_path / "lab"), "lab"],
+        encoders=[f"mobilenet_v2={tmp_path / 'w.pt'}", "mobilenet_v2=none"],
+        runs=tmp_path,
+    )
     labels = [model.label for model in models]
     assert labels == ["small_cpu", "lab", "lab-2", "raw mobilenet_v2", "raw mobilenet_v2-2"]
     settings = [json.dumps(model.settings("p")) for model in models]
@@ -211,7 +204,7 @@ def test_all_models_of_a_command_line(tmp_path: Path) -> None:
 def test_encoders_that_cannot_be_had(tmp_path: Path) -> None:
     def refused(text: str) -> str:
         with pytest.raises(InputError) as raised:
-            chosen_models(parse_options(["--data", "d", "--encoder", text]), [])
+            chosen_models([], encoders=[text], runs=tmp_path)
         return str(raised.value)
 
     assert "encoder mobilenet_v22: no model.encoder 'mobilenet_v22'" in refused("mobilenet_v22")

@@ -12,7 +12,8 @@ from sss.data.sources import SOURCES, open_source
 from sss.errors import InputError
 from sss.evaluation import open_samples as module
 from sss.evaluation.open_samples import RegionSamples, open_samples, trimap_of
-from sss.evaluation.samples import Sample, SampleDataset
+from sss.evaluation.samples import SampleDataset
+from sss.metrics.samples import Sample
 
 SIZE = (20, 30)
 

@@ -4,17 +4,25 @@ import numpy as np
 import pytest
 
 from sss.errors import InputError
+from sss.evaluation.bootstrap import bootstrap_counts
 from sss.evaluation.records import Record
-from sss.evaluation.summary import summarise
+from sss.evaluation.scores import collect_entries
+from sss.evaluation.summary import GroupSummary, summarise_groups
+
+
+def summarise(records: list[Record], order: tuple[str, ...] = (), **how: int) -> GroupSummary:
+    """Of the only group that the records are of."""
+    (summary,) = summarise_groups(collect_entries(records, order), **how)
+    return summary
 
 
 def record(
-    entry: str, photo: str, figures: dict[str, list], scales: list[float] | None = None
+    entry: str, photo: str, sums: dict[str, list], scales: list[float] | None = None
 ) -> Record:
-    count = len(next(iter(figures.values())))
+    count = len(next(iter(sums.values())))
     scales = scales or [float(place) for place in range(2, 2 + count)]
     kind = "features" if count == 1 else "layers"
-    return Record(photo, entry, kind, None, None, scales, figures)  # type: ignore[arg-type]
+    return Record(photo, entry, kind, None, None, scales, sums)  # type: ignore[arg-type]
 
 
 def ones(*values: float) -> list[tuple[float, float]]:
@@ -27,7 +35,7 @@ def test_ods_is_the_best_scale_for_all_and_ois_the_best_for_each() -> None:
         record("a", "y", {"covering": ones(0.9, 0.5, 0.4)}),
         record("a", "z", {"covering": ones(0.1, 0.5, 0.4)}),
     ]
-    score = summarise(records)[0].scores["covering", "a"]
+    score = summarise(records).scores["covering", "a"]
     assert score.ods.value == pytest.approx((0.6 + 0.5 + 0.5) / 3)
     assert score.scale == 1
     assert score.ois is not None
@@ -41,16 +49,16 @@ def test_the_best_variation_of_information_is_the_smallest() -> None:
         record("a", "x", {"vi": ones(2.0, 1.0)}),
         record("a", "y", {"vi": ones(1.5, 2.0)}),
     ]
-    score = summarise(records)[0].scores["vi", "a"]
+    score = summarise(records).scores["vi", "a"]
     assert (score.ods.value, score.scale) == (1.5, 1)
     assert score.ois is not None
     assert score.ois.value == 1.25
 
 
 def test_photos_count_by_their_weight() -> None:
-    figures = [{"instance_iou": [(3.0, 4.0)]}, {"instance_iou": [(0.5, 1.0)]}]
-    records = [record("a", name, part) for name, part in zip("xy", figures, strict=True)]
-    assert summarise(records)[0].scores["instance_iou", "a"].ods.value == 3.5 / 5
+    sums = [{"instance_iou": [(3.0, 4.0)]}, {"instance_iou": [(0.5, 1.0)]}]
+    records = [record("a", name, part) for name, part in zip("xy", sums, strict=True)]
+    assert summarise(records).scores["instance_iou", "a"].ods.value == 3.5 / 5
 
 
 def test_boundary_f_sums_counts_before_it_divides() -> None:
@@ -60,7 +68,7 @@ def test_boundary_f_sums_counts_before_it_divides() -> None:
         record("a", name, {"boundary_precision": precision[name], "boundary_recall": recall[name]})
         for name in "xy"
     ]
-    summary = summarise(records)[0]
+    summary = summarise(records)
 
     def f(precision: float, recall: float) -> float:
         return 2 * precision * recall / (precision + recall)
@@ -81,7 +89,7 @@ def test_only_photos_common_to_all_entries_count() -> None:
         record("a", photo, {"pri": ones(0.1 * place, 0)}) for place, photo in enumerate("uvwx")
     ]
     records += [record("b", photo, {"pri": ones(0.5, 0)}) for photo in "xv"]
-    summary = summarise(records)[0]
+    summary = summarise(records)
     assert summary.photos == ("v", "x")
     assert summary.available == {"a": 4, "b": 2}
     assert summary.scores["pri", "a"].ods.value == pytest.approx(0.2)
@@ -91,7 +99,7 @@ def test_only_photos_common_to_all_entries_count() -> None:
 def test_an_entry_that_shares_no_photo_does_not_empty_the_table() -> None:
     records = [record("late", "z", {"pri": ones(0.9, 0)})]
     records += [record(entry, photo, {"pri": ones(0.5, 0)}) for entry in "ab" for photo in "xy"]
-    summary = summarise(records)[0]
+    summary = summarise(records)
     assert summary.left_out == ("late",)
     assert [entry.entry for entry in summary.entries] == ["a", "b"]
     assert summary.photos == ("x", "y")
@@ -100,7 +108,7 @@ def test_an_entry_that_shares_no_photo_does_not_empty_the_table() -> None:
 def test_a_metric_that_a_photo_lacks_does_not_count_there() -> None:
     both = {"instance_iou": ones(0.5), "instance_iou_small": ones(0.25)}
     records = [record("a", "x", both), record("a", "y", {"instance_iou": ones(0.7)})]
-    score = summarise(records)[0].scores["instance_iou_small", "a"]
+    score = summarise(records).scores["instance_iou_small", "a"]
     assert (score.ods.value, score.photos) == (0.25, 1)
     assert np.isnan(score.per_photo[1])
     assert np.isnan(score.ods.low)  # one photo has no spread
@@ -111,13 +119,13 @@ def test_figures_that_are_not_finite_are_named_and_passed_over(
 ) -> None:
     records = [record("a", "x", {"pri": ones(np.nan)}), record("a", "y", {"pri": ones(0.5)})]
     with caplog.at_level(logging.WARNING):
-        assert summarise(records)[0].scores["pri", "a"].ods.value == 0.5
+        assert summarise(records).scores["pri", "a"].ods.value == 0.5
     assert "pri of a is not finite on 1 photos (x" in caplog.text
 
 
 def test_entries_stand_in_the_order_asked_for() -> None:
     records = [record(entry, "x", {"pri": ones(0.5)}) for entry in "abc"]
-    summary = summarise(records, order=("c", "unknown"))[0]
+    summary = summarise(records, order=("c", "unknown"))
     assert [entry.entry for entry in summary.entries] == ["c", "a", "b"]
 
 
@@ -131,7 +139,7 @@ def test_entries_of_changing_scales_are_refused() -> None:
 
 
 def test_no_records_make_no_summary() -> None:
-    assert summarise([]) == []
+    assert summarise_groups(collect_entries([])) == []
 
 
 def many(entry: str, shift: float, photos: int = 30, scales: int = 3) -> list[Record]:
@@ -146,10 +154,8 @@ def many(entry: str, shift: float, photos: int = 30, scales: int = 3) -> list[Re
 
 
 def test_bootstrap_chooses_the_scale_anew_as_slow_loops_do() -> None:
-    score = summarise(many("a", 0.0), resamples=200)[0].scores["covering", "a"]
-    from sss.evaluation.bootstrap import bootstrap_counts
-
-    values = np.array([[t for t, _ in r.figures["covering"]] for r in many("a", 0.0)])
+    score = summarise(many("a", 0.0), resamples=200).scores["covering", "a"]
+    values = np.array([[t for t, _ in r.sums["covering"]] for r in many("a", 0.0)])
     slow = []
     for counts in bootstrap_counts(30, 200, 0).astype(int):
         sample = [row for row, count in zip(values, counts, strict=True) for _ in range(count)]
@@ -160,7 +166,7 @@ def test_bootstrap_chooses_the_scale_anew_as_slow_loops_do() -> None:
 
 
 def test_comparison_tells_the_direction_and_its_mirror() -> None:
-    summary = summarise([*many("a", 0.0), *many("bb", 0.05)])[0]
+    summary = summarise([*many("a", 0.0), *many("bb", 0.05)])
     against = {(one.reference, one.entry): one for one in summary.comparisons}
     ahead, behind = against["a", "bb"], against["bb", "a"]
     scores = [summary.scores["covering", name].ods.value for name in ("bb", "a")]
@@ -175,7 +181,7 @@ def test_comparison_tells_the_direction_and_its_mirror() -> None:
 
 def test_holm_corrects_over_the_entries_of_a_reference() -> None:
     records = [*many("a", 0.0), *many("bb", 0.001), *many("ccc", 0.002)]
-    summary = summarise(records)[0]
+    summary = summarise(records)
     family = sorted(
         (one for one in summary.comparisons if one.reference == "a"), key=lambda one: one.p
     )
@@ -192,7 +198,7 @@ def test_comparison_keeps_to_photos_that_both_have_the_metric_of() -> None:
         record("b", name, {"pri": ones(0.3, 0.1), "covering": ones(0.6, 0.4)}) for name in "xy"
     ]
     records += [record("b", "z", {"pri": ones(0.3, 0.1)})]
-    summary = summarise(records)[0]
+    summary = summarise(records)
     assert len(summary.photos) == 3
     covering = next(one for one in summary.comparisons if one.metric == "covering")
     assert covering.photos == 2
@@ -201,7 +207,7 @@ def test_comparison_keeps_to_photos_that_both_have_the_metric_of() -> None:
 
 def test_results_are_the_same_for_the_same_seed() -> None:
     records = [*many("a", 0.0), *many("bb", 0.01)]
-    first, again, other = (summarise(records, seed=seed)[0] for seed in (1, 1, 2))
+    first, again, other = (summarise(records, seed=seed) for seed in (1, 1, 2))
     assert first.comparisons == again.comparisons
     assert first.scores["covering", "a"].ods == again.scores["covering", "a"].ods
     assert first.scores["covering", "a"].ods != other.scores["covering", "a"].ods

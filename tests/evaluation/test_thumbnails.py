@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from sss.evaluation.methods.base import Segmentation
-from sss.evaluation.samples import Matte, Sample
 from sss.evaluation.thumbnails import (
     palette,
     photo_picture,
@@ -12,6 +11,7 @@ from sss.evaluation.thumbnails import (
     strip,
     truth_picture,
 )
+from sss.metrics.samples import Matte, Sample
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8)
 

@@ -9,12 +9,13 @@ from PIL import Image
 
 from sss.evaluation import wandb_tables
 from sss.evaluation.records import Record
-from sss.evaluation.report.context import ReportContext
-from sss.evaluation.results_text import results_text
-from sss.evaluation.summary import GroupSummary, summarise
-from sss.evaluation.wandb_tables import headline_figures, photo_rows, track
+from sss.evaluation.report.tables import results_text
+from sss.evaluation.run_info import RunInfo
+from sss.evaluation.scores import collect_entries
+from sss.evaluation.summary import GroupSummary, summarise_groups
+from sss.evaluation.wandb_tables import headline_scores, photo_rows, track
 
-CONTEXT = ReportContext("d", "val", 2, "command", "today", "machine")
+RUN = RunInfo("d", "val", 2, {"Command": "command"})
 
 
 def record(photo: str, entry: str, covering: list[float]) -> Record:
@@ -33,12 +34,12 @@ RECORDS = [
 
 @pytest.fixture
 def summaries() -> list[GroupSummary]:
-    return summarise(RECORDS, resamples=10)
+    return summarise_groups(collect_entries(RECORDS), resamples=10)
 
 
-def test_figures_are_those_of_the_best_scales(summaries: list[GroupSummary]) -> None:
+def test_scores_are_those_of_the_best_scales(summaries: list[GroupSummary]) -> None:
     # sss: scale 2 has mean 0.45 and scale 3 0.35; each photo's own best are 0.6 and 0.5.
-    assert headline_figures(summaries) == pytest.approx(
+    assert headline_scores(summaries) == pytest.approx(
         {"covering/sss": 0.45, "covering_ois/sss": 0.55, "covering/fh": 0.375}
     )
 
@@ -95,9 +96,9 @@ def test_everything_is_handed_over_in_a_run_of_its_own(
     (tmp_path / "wandb" / "run_id").write_text("of an earlier report")
     (tmp_path / "plots").mkdir()
     Image.new("RGB", (6, 4), (1, 2, 3)).save(tmp_path / "plots" / "scores.png")
-    track("offline", "mine", tmp_path, CONTEXT, RECORDS, summaries)
-    assert opened == [("offline", "mine", tmp_path, CONTEXT.as_dict(), "--wandb")]
-    assert recorder.got["log"] == headline_figures(summaries)
+    track("offline", "mine", tmp_path, RUN, summaries)
+    assert opened == [("offline", "mine", tmp_path, RUN.as_dict(), "--wandb")]
+    assert recorder.got["log"] == headline_scores(summaries)
     assert [row["entry"] for row in recorder.got["regions"]] == ["sss", "fh"]
     assert recorder.got["regions_photos"] == photo_rows(summaries[0])
     np.testing.assert_array_equal(recorder.got["pictures"]["scores"], np.full((4, 6, 3), (1, 2, 3)))
@@ -105,5 +106,5 @@ def test_everything_is_handed_over_in_a_run_of_its_own(
 
 
 def test_disabled_leaves_nothing(tmp_path: Path, summaries: list[GroupSummary]) -> None:
-    track("disabled", "mine", tmp_path, CONTEXT, RECORDS, summaries)
+    track("disabled", "mine", tmp_path, RUN, summaries)
     assert list(tmp_path.iterdir()) == []

@@ -94,6 +94,7 @@ def test_bands_that_a_tiny_photo_does_not_have_are_left_out() -> None:
     assert set(scores) == {metric for metric in FEATURE_METRICS if not metric.endswith("_near")}
 
 
+@pytest.mark.slow
 def test_seeded() -> None:
     features, labels = scene()
     runs = [score_embedding(features, labels, seed) for seed in (1, 1, 2)]
@@ -133,6 +134,7 @@ def bsds_photo(reference: Path) -> tuple[np.ndarray, np.ndarray]:
     return Bsds500(reference / "bsds500", "val")[10]
 
 
+@pytest.mark.slow
 @pytest.mark.reference
 def test_bands_of_a_real_photo_equal_independent_ways(
     bsds_photo: tuple[np.ndarray, np.ndarray],
@@ -163,6 +165,7 @@ def test_bands_of_a_real_photo_equal_independent_ways(
         assert scores[f"pair_auc_{name}"][0] == pytest.approx(auc, abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.reference
 def test_a_persons_segments_as_features_beat_colour_and_colour_beats_noise(
     bsds_photo: tuple[np.ndarray, np.ndarray],

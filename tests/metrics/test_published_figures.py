@@ -29,6 +29,8 @@ from sss.data.bsds500 import Bsds500
 from sss.metrics.boundaries import HumanBoundaries
 from sss.metrics.region_metrics import region_scores
 
+pytestmark = [pytest.mark.slow, pytest.mark.reference]
+
 PUBLISHED = np.array([[0.52, 0.80, 2.21], [0.57, 0.82, 1.87]])  # ODS, OIS of covering, PRI, VI
 SCALES = (50, 100, 150, 200, 300, 450, 700, 1000, 1500, 2500, 5000)
 
@@ -46,7 +48,6 @@ def graph_based(folder: Path, step: int, scales: tuple[int, ...]) -> np.ndarray:
     return best * [1, 1, -1]
 
 
-@pytest.mark.reference
 def test_felzenszwalb_huttenlocher_on_ten_photos(reference: Path) -> None:
     figures = graph_based(reference / "bsds500", 10, (100, 300, 700, 1500, 5000))
     measured = [[0.497, 0.804, 2.483], [0.547, 0.822, 2.160]]
@@ -56,7 +57,6 @@ def test_felzenszwalb_huttenlocher_on_ten_photos(reference: Path) -> None:
     assert (np.abs(figures - PUBLISHED) < 2 * spread).all()
 
 
-@pytest.mark.reference
 @pytest.mark.timeout(3600)
 @pytest.mark.skipif("SSS_ALL_PUBLISHED" not in os.environ, reason="SSS_ALL_PUBLISHED is not set")
 def test_felzenszwalb_huttenlocher_on_all_photos(reference: Path) -> None:
@@ -64,7 +64,6 @@ def test_felzenszwalb_huttenlocher_on_all_photos(reference: Path) -> None:
     assert (np.abs(figures - PUBLISHED) < [[0.03, 0.03, 0.15]]).all()
 
 
-@pytest.mark.reference
 def test_people_against_people(reference: Path) -> None:
     dataset = Bsds500(reference / "bsds500", "val")
     scores, counts = [], np.zeros(4)

@@ -14,7 +14,9 @@ import pytest
 from accelerate.state import AcceleratorState
 from PIL import Image
 
+from sss.cli.train import parse_command
 from sss.data.scenes import SceneDataset
+from sss.errors import InputError
 from sss.models.base import ModelConfig
 from sss.training.config import (
     DataConfig,
@@ -33,8 +35,7 @@ SHELL = """
 import atexit, gc, json, os, resource, sys, traceback
 import albumentations, matplotlib.figure, torch._dynamo
 import train
-import sss.training.command, sss.training.curves, sss.training.dry_run
-from sss.cli.common import run_main
+import sss.training.check_config, sss.training.curves, sss.training.dry_run
 gc.collect()
 gc.freeze()
 for line in sys.stdin:
@@ -55,7 +56,7 @@ for line in sys.stdin:
             os.dup2(os.open(f"{job['output']}.{stream}", flags), stream)
         code = 1
         try:
-            code = run_main(lambda: train.main(job["arguments"]))
+            code = train.main(job["arguments"])
         except BaseException:
             traceback.print_exc()
         atexit._run_exitfuncs()
@@ -63,6 +64,32 @@ for line in sys.stdin:
         os._exit(code)  # to take down the interpreter would take seconds
     print(process, flush=True)
 """
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str], str]:
+    """Writes a config file; gives its path."""
+
+    def write_config(text: str) -> str:
+        (tmp_path / "own.yaml").write_text(text)
+        return str(tmp_path / "own.yaml")
+
+    return write_config
+
+
+@pytest.fixture
+def refused() -> Callable[..., str]:
+    """Gives the one line with which arguments of train.py are refused."""
+
+    def message(*arguments: str) -> str:
+        with pytest.raises(InputError) as error:
+            parse_command(list(arguments))
+        text = str(error.value)
+        assert "\n" not in text
+        assert "<class" not in text
+        return text
+
+    return message
 
 
 @dataclass

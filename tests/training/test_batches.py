@@ -60,7 +60,7 @@ def test_batches_are_the_visits(tiny_config: TrainConfig, workers: int) -> None:
     steps = list(steps_of_batches(tiny_config, samples, 2, 0, 1, pin_memory=False))
     assert [len(parts) for parts in steps] == [2, 2]
     photos = torch.cat([batch.photos for parts in steps for batch in parts])
-    assert torch.equal(photos, torch.stack([samples[visit].photo for visit in range(8, 16)]))
+    assert torch.equal(photos, torch.stack([samples[visit][0] for visit in range(8, 16)]))
 
 
 class Processes:
@@ -131,7 +131,7 @@ def test_sources_are_opened_as_the_configuration_says(
     tiny_config.data.root = str(tmp_path)
     tiny_config.data.sources = [SourceConfig("noted", 2.0, "half", root="~/own")]
     tiny_config.data.validation = SourceConfig("noted", split="val")
-    assert open_training(tiny_config).shares.tolist() == [1.0]
+    assert open_training(tiny_config).probabilities.tolist() == [1.0]
     open_validation(tiny_config.data)
     home = Path("~").expanduser()
     assert opened == [

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sss.cli.train import parse_command
 from sss.models.checkpoints import load_checkpoint
-from sss.training.command import CONFIG_DIR, SWEEP, parse_command
+from sss.resources import shipped_configs
 from sss.training.trainer import Trainer
 
-CONFIGS = [p.name for p in sorted(CONFIG_DIR.glob("*.yaml")) if p != SWEEP]
+CONFIGS = [path.name for path in shipped_configs()]
 SMALL = {
     "model.weights": "none",
     "data.crop": 64,

@@ -1,254 +1,295 @@
-import math
-from collections.abc import Callable
+"""The loss of one photo: any part by name, safe and repeatable on samples of any kind."""
+
+import pickle
+from typing import Any
 
 import pytest
 import torch
-from pytorch_metric_learning.distances import LpDistance
-from pytorch_metric_learning.losses import BaseMetricLossFunction
-from pytorch_metric_learning.reducers import AvgNonZeroReducer, MeanReducer, SumReducer
+from pytorch_metric_learning.losses import TripletMarginLoss
 from torch import Tensor
 
-from sss.training.pair_losses import ModifiedNPairLoss, SigmoidPairLoss
+from sss.errors import InputError
+from sss.training.config import LossConfig, PartConfig
+from sss.training.loss_parts import OWN_LOSSES, REFUSED, library_names, part_names
+from sss.training.losses import THINNED, PixelLoss, build_loss, thin
 
-LOSSES: dict[str, Callable[..., BaseMetricLossFunction]] = {
-    "modified_npair": ModifiedNPairLoss,
-    "sigmoid_pair": SigmoidPairLoss,
+NEEDED: dict[str, dict[str, Any]] = {
+    "RankedListLoss": {"margin": 0.4, "Tn": 4},
+    "ThresholdReducer": {"low": 0.1},
 }
-NAMES = sorted(LOSSES)
-LABEL_SETS = {
-    "two": lambda n: [i % 2 for i in range(n)],
-    "blocks": lambda n: [7 * (3 * i // n) for i in range(n)],
-    "all_different": lambda n: list(range(n)),
-    "one": lambda n: [4] * n,
-}
+LOSS_NAMES = part_names("loss")
+# A loss that each part of the library goes with.
+PARTNERS = {"LpDistance": "ContrastiveLoss", "DivisorReducer": "MarginLoss"}
 
 
-def slow_pair(name: str, distance: float, equal: bool) -> float:
-    """Loss of one pair, written from the formulas of the paper and of the released code."""
-    if name == "modified_npair":
-        sign = 1 if equal else -1
-        return math.log((1 + math.exp(sign * distance)) / 2)
-    sigma = 2 / (1 + math.exp(distance**2 / 64))
-    return -3 * math.log(sigma) if equal else -math.log(1 - sigma + 1e-6)
+def embeddings_of(n: int, dim: int, seed: int = 0) -> Tensor:
+    return 2 * torch.randn(n, dim, generator=torch.Generator().manual_seed(seed))
 
 
-def slow_loss(name: str, embeddings: Tensor, labels: list[int]) -> float:
-    points = embeddings.tolist()
-    values = []
-    for p, (first, first_label) in enumerate(zip(points, labels, strict=True)):
-        for q, (second, second_label) in enumerate(zip(points, labels, strict=True)):
-            if p != q:
-                squares = [(a - b) ** 2 for a, b in zip(first, second, strict=True)]
-                distance = math.sqrt(sum(squares))
-                values.append(slow_pair(name, distance, first_label == second_label))
-    return sum(values) / len(values)
+def loss_named(name: str) -> PixelLoss:
+    return build_loss(LossConfig(name, options=NEEDED.get(name, {})))
 
 
-def embeddings_of(n: int, dim: int, scale: float = 2.0, seed: int = 0) -> Tensor:
-    return scale * torch.randn(n, dim, generator=torch.Generator().manual_seed(seed))
+def value_and_gradient(loss: PixelLoss, vectors: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    leaf = vectors.clone().requires_grad_()
+    torch.manual_seed(3)
+    value = loss(leaf, labels)
+    value.backward()
+    assert leaf.grad is not None
+    return value.detach(), leaf.grad
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("n", [2, 3, 12, 40])  # beyond 25 rows torch's cdist multiplies matrices
-@pytest.mark.parametrize("dim", [1, 16])
-@pytest.mark.parametrize("kind", sorted(LABEL_SETS))
-def test_equals_the_nested_loops(name: str, n: int, dim: int, kind: str) -> None:
-    embeddings, labels = embeddings_of(n, dim), LABEL_SETS[kind](n)
-    loss = LOSSES[name]()(embeddings, torch.tensor(labels))
-    assert loss.shape == ()
-    assert float(loss) == pytest.approx(slow_loss(name, embeddings, labels), rel=1e-4, abs=1e-5)
+@pytest.mark.parametrize("kind", ["loss", "miner", "distance", "reducer"])
+def test_what_is_refused_exists(kind: str) -> None:
+    assert set(REFUSED[kind]) <= set(library_names(kind))
+    assert len(part_names(kind)) >= 4
 
 
-@pytest.mark.parametrize("n", [5, 40])
-@pytest.mark.parametrize("offset", [0.0, 100.0])
-def test_npair_of_equal_embeddings_is_zero(n: int, offset: float) -> None:
-    embeddings = embeddings_of(1, 8).expand(n, 8) + offset
-    for kind in LABEL_SETS.values():
-        assert abs(float(ModifiedNPairLoss()(embeddings, torch.tensor(kind(n))))) < 1e-4
+@pytest.mark.parametrize("name", LOSS_NAMES)
+def test_every_loss_runs(name: str) -> None:
+    vectors, labels = embeddings_of(30, 8), torch.arange(30) % 3
+    value, gradient = value_and_gradient(loss_named(name), vectors, labels)
+    assert value.shape == ()
+    assert value.dtype == torch.float32
+    assert value.isfinite()
+    assert gradient.isfinite().all()
+    assert gradient.abs().max() > 0
 
 
-def test_small_distances_far_from_the_origin() -> None:
-    """Squared norms of 1e5 leave single precision no digit for squared distances of 1e-2."""
-    embeddings = embeddings_of(40, 8, scale=0.05) + 100
-    loss = ModifiedNPairLoss()(embeddings, torch.zeros(40, dtype=torch.long))
-    assert float(loss) == pytest.approx(slow_loss("modified_npair", embeddings, [0] * 40), rel=1e-3)
+@pytest.mark.parametrize("kind", ["miner", "distance", "reducer"])
+def test_every_other_part_runs(kind: str) -> None:
+    vectors, labels = embeddings_of(30, 8), torch.arange(30) % 3
+    for name in part_names(kind):
+        part = PartConfig(name, NEEDED.get(name, {}))
+        loss = build_loss(LossConfig(PARTNERS.get(name, "ContrastiveLoss"), **{kind: part}))
+        value, gradient = value_and_gradient(loss, vectors, labels)
+        assert value.isfinite(), name
+        assert gradient.isfinite().all(), name
+        assert gradient.abs().max() > 0, name
 
 
-def two_points(distance: float) -> Tensor:
-    return torch.tensor([[0.5, -1.0], [0.5 + 0.6 * distance, -1.0 + 0.8 * distance]])
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind, refused in REFUSED.items() for name in refused]
+)
+def test_every_refusal_says_why(kind: str, name: str) -> None:
+    config = LossConfig(name) if kind == "loss" else LossConfig(**{kind: PartConfig(name)})
+    with pytest.raises(InputError, match=f"'{name}' cannot be used here: it ") as caught:
+        build_loss(config)
+    assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("distance", [0.1, 1.0, 5.0])
-def test_npair_of_two_points(distance: float) -> None:
-    loss, points = ModifiedNPairLoss(), two_points(distance)
-    equal, different = loss(points, torch.tensor([3, 3])), loss(points, torch.tensor([3, 4]))
-    assert float(equal) == pytest.approx(math.log(math.cosh(distance / 2)) + distance / 2, rel=1e-4)
-    # log((1+e^d)/2) − log((1+e^−d)/2) = d
-    assert float(equal - different) == pytest.approx(distance, rel=1e-4)
+@pytest.mark.parametrize("name", LOSS_NAMES)
+@pytest.mark.parametrize(
+    ("vectors", "labels"),
+    [
+        pytest.param(embeddings_of(9, 4), torch.zeros(9, dtype=torch.long), id="one-label"),
+        pytest.param(embeddings_of(1, 4), torch.zeros(1, dtype=torch.long), id="one"),
+        pytest.param(torch.empty(0, 4), torch.empty(0, dtype=torch.long), id="none"),
+        pytest.param(6e4 * torch.ones(9, 4).half(), torch.zeros(9).long(), id="sum-overflows"),
+    ],
+)
+def test_fewer_than_two_labels_cost_nothing(name: str, vectors: Tensor, labels: Tensor) -> None:
+    value, gradient = value_and_gradient(loss_named(name), vectors, labels)
+    assert value == 0
+    assert (gradient == 0).all()
 
 
-def test_npair_of_far_apart_labels_is_minus_log_two() -> None:
-    loss = ModifiedNPairLoss()(two_points(200.0), torch.tensor([0, 1]))
-    assert float(loss) == pytest.approx(-math.log(2), rel=1e-6)
+@pytest.mark.parametrize("name", LOSS_NAMES)
+@pytest.mark.parametrize(
+    ("vectors", "labels"),
+    [
+        pytest.param(torch.ones(12, 4), torch.arange(12) % 2, id="identical"),
+        pytest.param(torch.zeros(12, 4), torch.arange(12) % 2, id="zero"),
+        pytest.param(1e4 * embeddings_of(12, 4), torch.arange(12) % 2, id="far"),
+        pytest.param(embeddings_of(5, 4), torch.arange(5), id="one-of-each"),
+        pytest.param(embeddings_of(2, 4), torch.arange(2), id="two"),
+        pytest.param(embeddings_of(9, 4), torch.tensor([0] * 8 + [5]), id="one-alone"),
+    ],
+)
+def test_odd_samples_give_finite_losses_and_gradients(
+    name: str, vectors: Tensor, labels: Tensor
+) -> None:
+    value, gradient = value_and_gradient(loss_named(name), vectors, labels)
+    assert value.isfinite()
+    assert gradient.isfinite().all()
 
 
-def test_sigmoid_where_sigma_is_one_half() -> None:
-    loss, points = SigmoidPairLoss(), two_points(8 * math.sqrt(math.log(3)))
-    assert float(loss(points, torch.tensor([1, 1]))) == pytest.approx(3 * math.log(2), rel=1e-5)
-    assert float(loss(points, torch.tensor([1, 2]))) == pytest.approx(math.log(2), rel=1e-5)
-
-
-def test_sigmoid_of_equal_embeddings() -> None:
-    loss, points = SigmoidPairLoss(), torch.ones(4, 3)
-    assert float(loss(points, torch.zeros(4, dtype=torch.long))) == pytest.approx(0, abs=1e-6)
-    # −log(1e-6): the worst that a pair of different labels can cost
-    assert float(loss(points, torch.arange(4))) == pytest.approx(13.8155, rel=1e-4)
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("n", [6, 28])
-def test_gradients_in_float64(name: str, n: int) -> None:
-    labels, loss = torch.arange(n) % 3, LOSSES[name]()
-    embeddings = embeddings_of(n, 3).double().requires_grad_()
-    assert loss(embeddings, labels).dtype == torch.float64
-    assert torch.autograd.gradcheck(lambda x: loss(x, labels), (embeddings,))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_symmetries(name: str) -> None:
-    loss, embeddings, labels = LOSSES[name](), embeddings_of(30, 4), torch.arange(30) % 4
-    expected = float(loss(embeddings, labels))
-    renamed = torch.tensor([90, -7, 3, 41])[labels]
-    assert float(loss(embeddings, renamed)) == pytest.approx(expected, rel=1e-6)
-    order = torch.randperm(30, generator=torch.Generator().manual_seed(1))
-    assert float(loss(embeddings[order], labels[order])) == pytest.approx(expected, rel=1e-5)
-    rotation = torch.linalg.qr(embeddings_of(4, 4, seed=2)).Q
-    assert float(loss(embeddings @ rotation + 5, labels)) == pytest.approx(expected, rel=1e-4)
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LOSS_NAMES)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_raised_to_single(name: str, dtype: torch.dtype) -> None:
-    loss, labels = LOSSES[name](), torch.arange(40) % 3
-    # Squared distances of float16 numbers this large overflow in float16.
-    half = embeddings_of(40, 8, scale=100.0).to(dtype).requires_grad_()
-    value = loss(half, labels)
-    value.backward()
-    assert value.dtype == torch.float32
-    assert value.item() == pytest.approx(float(loss(half.detach().float(), labels)), rel=1e-6)
-    assert half.grad is not None
-    assert half.grad.isfinite().all()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_autocast_does_not_lower_the_precision(name: str) -> None:
-    loss, labels, embeddings = LOSSES[name](), torch.arange(40) % 3, embeddings_of(40, 8)
-    expected = float(loss(embeddings, labels))
+    loss, labels = loss_named(name), torch.arange(24) % 3
+    half = (20 * embeddings_of(24, 8)).to(dtype)
+    expected, _ = value_and_gradient(loss, half.float(), labels)
     with torch.autocast("cpu", torch.bfloat16):
-        assert float(loss(embeddings, labels)) == expected
+        value, gradient = value_and_gradient(loss, half, labels)
+    assert value.dtype == torch.float32
+    assert value == expected
+    assert gradient.isfinite().all()
 
 
-@pytest.mark.parametrize("name", NAMES)
+# N-pairs chooses vectors at random, so it depends on the order they come in.
+@pytest.mark.parametrize("name", [name for name in LOSS_NAMES if name != "NPairsLoss"])
+def test_order_and_names_of_labels_do_not_matter(name: str) -> None:
+    loss, vectors, labels = loss_named(name), embeddings_of(24, 6), torch.arange(24) % 3
+    expected, _ = value_and_gradient(loss, vectors, labels)
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(1))
+    value, _ = value_and_gradient(loss, vectors[order], torch.tensor([40, 3, 11])[labels[order]])
+    assert float(value) == pytest.approx(float(expected), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["NPairsLoss", "TripletMarginLoss", "NTXentLoss"])
+def test_equal_seeds_equal_losses(name: str) -> None:
+    """300 vectors are so many that each of these sees a random part of them."""
+    loss, vectors, labels = loss_named(name), embeddings_of(300, 4), torch.arange(300) % 3
+    value, gradient = value_and_gradient(loss, vectors, labels)
+    again, same = value_and_gradient(loss, vectors, labels)
+    assert value == again
+    assert torch.equal(gradient, same)
+    torch.manual_seed(4)
+    assert loss(vectors, labels) != value
+
+
+def test_part_of_a_large_sample_is_seen() -> None:
+    most = THINNED["AngularLoss"]
+    labels = torch.arange(2 * most) % 4
+    _, gradient = value_and_gradient(loss_named("AngularLoss"), embeddings_of(2 * most, 4), labels)
+    seen = gradient.abs().sum(1) > 0
+    assert [int(seen[labels == label].sum()) for label in range(4)] == [most // 4] * 4
+
+
+def test_a_miner_chooses() -> None:
+    """Hardest positive and hardest negative of every anchor (Hermans et al. 2017)."""
+    vectors, labels = embeddings_of(12, 3), torch.arange(12) % 3
+    unit = vectors / vectors.norm(dim=1, keepdim=True)
+    hinges = []
+    for a in range(12):
+        distances = [float((unit[a] - other).norm()) for other in unit]
+        positive = max(d for i, d in enumerate(distances) if labels[i] == labels[a] and i != a)
+        negative = min(d for i, d in enumerate(distances) if labels[i] != labels[a])
+        hinges.append(max(0.0, positive - negative + 0.05))
+    kept = [hinge for hinge in hinges if hinge > 0]
+    loss = build_loss(LossConfig("TripletMarginLoss", miner=PartConfig("BatchHardMiner")))
+    assert float(loss(vectors, labels)) == pytest.approx(sum(kept) / len(kept), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["modified_npair", "discriminative", "TripletMarginLoss"])
+def test_a_miner_that_finds_nothing(name: str) -> None:
+    miner = PartConfig("PairMarginMiner", {"pos_margin": 5, "neg_margin": -1})
+    loss = build_loss(LossConfig(name, miner=miner))
+    value, gradient = value_and_gradient(loss, embeddings_of(12, 3), torch.arange(12) % 3)
+    assert value == 0
+    assert (gradient == 0).all()
+
+
+def test_triplets_per_anchor_keeps_its_meaning() -> None:
+    loss = build_loss(LossConfig("TripletMarginLoss", options={"triplets_per_anchor": 2}))
+    ours, theirs = TripletMarginLoss(triplets_per_anchor=2), embeddings_of(12, 3)
+    torch.manual_seed(0)
+    value = float(loss(theirs, torch.arange(12) % 3))
+    torch.manual_seed(0)
+    assert value == float(ours(theirs, torch.arange(12) % 3))
+
+
+def test_thin() -> None:
+    labels = torch.tensor([9, 2, 9, 2, 9, 5, 9, 9])
+    torch.manual_seed(0)
+    hits = torch.zeros(8)
+    for _ in range(500):
+        kept = thin(labels, 2)
+        assert labels[kept].tolist() == [2, 2, 5, 9, 9]
+        assert len(kept.unique()) == len(kept)
+        hits[kept] += 1
+    assert (hits[labels == 9] / 500 - 2 / 5).abs().max() < 0.11
+    assert hits[5] == 500
+
+
+def test_a_loss_can_be_copied() -> None:
+    loss = build_loss(LossConfig("NTXentLoss", miner=PartConfig("MultiSimilarityMiner")))
+    vectors, labels = embeddings_of(12, 3), torch.arange(12) % 3
+    assert pickle.loads(pickle.dumps(loss))(vectors, labels) == loss(vectors, labels)
+    assert not list(loss.parameters())
+
+
 @pytest.mark.parametrize(
-    ("embeddings", "labels"),
+    ("config", "said"),
     [
-        pytest.param(embeddings_of(30, 4), torch.zeros(30, dtype=torch.long), id="one-label"),
-        pytest.param(torch.ones(30, 4), torch.arange(30) % 2, id="identical"),
-        pytest.param(torch.ones(2, 4), torch.arange(2), id="two-identical"),
-        pytest.param(embeddings_of(1, 4), torch.zeros(1, dtype=torch.long), id="one-pixel"),
-        pytest.param(torch.empty(0, 4), torch.empty(0, dtype=torch.long), id="no-pixel"),
-        pytest.param(1e4 * embeddings_of(30, 4), torch.arange(30) % 2, id="far"),
-        pytest.param(1e6 * embeddings_of(5, 4), torch.arange(5) % 2, id="very-far"),
+        (LossConfig("triplet_margin_loss"), r"unknown loss\.name .*did you mean TripletMarginLoss"),
+        (LossConfig("modified_npairs"), "did you mean modified_npair"),
+        (LossConfig("xyz"), "known: modified_npair, sigmoid_pair, discriminative, AngularLoss"),
+        (LossConfig(miner=PartConfig("HardMiner")), r"unknown loss\.miner\.name .*BatchHardMiner"),
+        (LossConfig(distance=PartConfig("Cosine")), "did you mean CosineSimilarity"),
+        (LossConfig(reducer=PartConfig("Mean")), "did you mean MeanReducer"),
+        (
+            LossConfig("ContrastiveLoss", options={"margin": 1}),
+            r"unknown loss\.options\.margin; ContrastiveLoss takes pos_margin, neg_margin$",
+        ),
+        (
+            LossConfig("modified_npair", options={"scale": 1}),
+            r"unknown loss\.options\.scale; modified_npair takes no options$",
+        ),
+        (
+            LossConfig("RankedListLoss", options={"margin": 1}),
+            r"loss\.options must give Tn; RankedListLoss takes margin, Tn, imbalance",
+        ),
+        (
+            LossConfig("TripletMarginLoss", options={"margin": "wide"}),
+            "loss.name 'TripletMarginLoss' does not work: ",
+        ),
+        (
+            LossConfig("CircleLoss", distance=PartConfig("LpDistance")),
+            "'CircleLoss' cannot be built: CircleLoss requires the distance .*CosineSimilarity",
+        ),
+        (
+            LossConfig("modified_npair", distance=PartConfig("CosineSimilarity")),
+            "cannot be built: a distance is needed, CosineSimilarity is a similarity",
+        ),
+        (
+            LossConfig("discriminative", distance=PartConfig("LpDistance")),
+            "'discriminative' takes no distance; leave loss.distance out",
+        ),
+        (
+            LossConfig(reducer=PartConfig("MeanReducer")),
+            "'modified_npair' takes no reducer; leave loss.reducer out",
+        ),
+        (
+            LossConfig("discriminative", options={"power": 0}),
+            "'discriminative' cannot be built: power is 0, expected 1 or more",
+        ),
+        (
+            LossConfig("ContrastiveLoss", reducer=PartConfig("DivisorReducer")),
+            "'ContrastiveLoss' with reducer DivisorReducer does not work: ",
+        ),
+        (
+            LossConfig("TripletMarginLoss", reducer=PartConfig("PerAnchorReducer")),
+            "with reducer PerAnchorReducer does not work: Triplet reduction not supported",
+        ),
+        (
+            LossConfig("PNPLoss", miner=PartConfig("BatchHardMiner")),
+            "with miner BatchHardMiner does not work: indices_tuple is not supported",
+        ),
+        (
+            LossConfig(miner=PartConfig("BatchEasyHardMiner", {"pos_strategy": "tough"})),
+            r"loss\.miner\.name 'BatchEasyHardMiner' cannot be built: pos_strategy must be one",
+        ),
+        (
+            LossConfig("MarginLoss", options={"learn_beta": True}),
+            r"unknown loss\.options\.learn_beta",
+        ),
     ],
 )
-def test_odd_inputs_give_finite_losses_and_gradients(
-    name: str, embeddings: Tensor, labels: Tensor
-) -> None:
-    leaf = embeddings.clone().requires_grad_()
-    loss = LOSSES[name]()(leaf, labels)
-    loss.backward()
-    assert loss.isfinite()
-    assert leaf.grad is not None
-    assert leaf.grad.isfinite().all()
+def test_what_does_not_work_is_refused_in_one_line(config: LossConfig, said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        build_loss(config)
+    assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_pair_costs_nothing(name: str) -> None:
-    assert float(LOSSES[name]()(embeddings_of(1, 4), torch.tensor([2]))) == 0.0
+def test_checking_draws_no_random_numbers() -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    build_loss(LossConfig("NPairsLoss"))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
-    ("equal", "different"),
-    [
-        ([(0, 2), (3, 1), (4, 5)], [(0, 1), (2, 5)]),
-        ([(0, 2)], [(0, 1)]),  # a single pair of each kind
-        ([], [(1, 4)]),
-        ([(3, 1), (1, 3)], []),
-    ],
-)
-def test_pairs_of_a_miner_are_the_only_ones(
-    name: str, equal: list[tuple[int, int]], different: list[tuple[int, int]]
-) -> None:
-    embeddings = embeddings_of(6, 3)
-    columns = [torch.tensor([pair[i] for pair in equal], dtype=torch.long) for i in (0, 1)]
-    columns += [torch.tensor([pair[i] for pair in different], dtype=torch.long) for i in (0, 1)]
-    # The labels contradict the pairs on purpose: the pairs decide.
-    loss = LOSSES[name]()(embeddings, torch.arange(6), tuple(columns))
-    expected = [
-        slow_pair(name, math.dist(embeddings[p].tolist(), embeddings[q].tolist()), same)
-        for pairs, same in ((equal, True), (different, False))
-        for p, q in pairs
-    ]
-    assert float(loss) == pytest.approx(sum(expected) / len(expected), rel=1e-4)
-
-
-def test_pairs_between_two_sets() -> None:
-    ours, theirs = embeddings_of(3, 4), embeddings_of(2, 4, seed=1)
-    loss = ModifiedNPairLoss()(
-        ours, torch.tensor([0, 1, 1]), ref_emb=theirs, ref_labels=torch.tensor([1, 2])
-    )
-    values = [
-        slow_pair("modified_npair", math.dist(a.tolist(), b.tolist()), equal)
-        for a, own in zip(ours, [0, 1, 1], strict=True)
-        for b, equal in zip(theirs, [own == 1, own == 2], strict=True)
-    ]
-    assert float(loss) == pytest.approx(sum(values) / 6, rel=1e-4)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_reducer_takes_each_kind_of_pair_for_itself(name: str) -> None:
-    embeddings, labels = embeddings_of(9, 3), [0, 0, 0, 0, 0, 0, 1, 1, 2]
-    kinds: dict[bool, list[float]] = {True: [], False: []}
-    for p in range(9):
-        for q in range(9):
-            if p != q:
-                distance = math.dist(embeddings[p].tolist(), embeddings[q].tolist())
-                kinds[labels[p] == labels[q]].append(
-                    slow_pair(name, distance, labels[p] == labels[q])
-                )
-    means = sum(sum(values) / len(values) for values in kinds.values())
-    loss = LOSSES[name](reducer=MeanReducer())(embeddings, torch.tensor(labels))
-    assert float(loss) == pytest.approx(means, rel=1e-4)
-    loss = LOSSES[name](reducer=SumReducer())(embeddings, torch.tensor(labels))
-    assert float(loss) == pytest.approx(sum(map(sum, kinds.values())), rel=1e-4)
-
-
-def test_a_reducer_without_pairs_of_one_kind() -> None:
-    embeddings = embeddings_of(3, 3).requires_grad_()
-    loss = ModifiedNPairLoss(reducer=AvgNonZeroReducer())(embeddings, torch.zeros(3))
-    kept = [
-        slow_pair("modified_npair", math.dist(embeddings[p].tolist(), embeddings[q].tolist()), True)
-        for p, q in [(0, 1), (0, 2), (1, 2)]
-    ]
-    assert loss.item() == pytest.approx(sum(kept) / 3, rel=1e-4)
-    assert ModifiedNPairLoss(reducer=MeanReducer())(embeddings[:1], torch.zeros(1)).item() == 0
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_another_distance(name: str) -> None:
-    embeddings, labels = embeddings_of(9, 3), [i % 3 for i in range(9)]
-    unit = embeddings / embeddings.norm(dim=1, keepdim=True)
-    loss = LOSSES[name](distance=LpDistance(normalize_embeddings=True))
-    expected = slow_loss(name, unit, labels)
-    assert float(loss(embeddings, torch.tensor(labels))) == pytest.approx(expected, rel=1e-4)
+def test_own_names() -> None:
+    assert list(OWN_LOSSES) == ["modified_npair", "sigmoid_pair", "discriminative"]
+    assert LossConfig().name in OWN_LOSSES

@@ -7,9 +7,8 @@ from PIL import Image
 from sss.data.scenes import SceneDataset
 from sss.errors import InputError
 from sss.layers.overview import overview_picture
-from sss.spectral.segmenter import SoftSegmenter
-from sss.training import pictures
-from sss.training.pictures import feature_picture, layers_picture, save_pictures
+from sss.splitter import Splitter
+from sss.training.pictures import embedding_picture, layers_picture, save_pictures
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +31,7 @@ def panels(picture: np.ndarray, width: int) -> list[np.ndarray]:
 
 def test_photo_labels_and_features(scene) -> None:
     photo, features, labels = scene
-    picture = feature_picture(photo, features, labels)
+    picture = embedding_picture(photo, features, labels)
     assert picture.dtype == np.uint8
     shown, regions, colours = panels(picture, 64)
     np.testing.assert_array_equal(shown, photo)
@@ -55,7 +54,7 @@ def test_labels_of_the_first_annotator_and_unlabelled_in_grey() -> None:
     labels[0, 0] = -1
     labels[1] = 3
     features = np.random.default_rng(0).normal(size=(8, 9, 4))
-    regions = panels(feature_picture(np.zeros((8, 9, 3), np.uint8), features, labels), 9)[1]
+    regions = panels(embedding_picture(np.zeros((8, 9, 3), np.uint8), features, labels), 9)[1]
     assert (regions[0] == 150).all()
     left, right = regions[1:, :4].reshape(-1, 3), regions[1:, 4:].reshape(-1, 3)
     assert (left == left[0]).all()
@@ -66,60 +65,42 @@ def test_labels_of_the_first_annotator_and_unlabelled_in_grey() -> None:
 def test_more_segments_than_colours() -> None:
     labels = np.arange(100).reshape(1, 10, 10)
     features = np.random.default_rng(0).normal(size=(10, 10, 4))
-    regions = panels(feature_picture(np.zeros((10, 10, 3), np.uint8), features, labels), 10)[1]
+    regions = panels(embedding_picture(np.zeros((10, 10, 3), np.uint8), features, labels), 10)[1]
     assert len(np.unique(regions.reshape(-1, 3), axis=0)) == 16
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3, 40])
 def test_features_of_any_dimension(dimensions: int) -> None:
     features = np.random.default_rng(0).normal(size=(8, 9, dimensions)).astype(np.float32)
-    picture = feature_picture(np.zeros((8, 9, 3), np.uint8), features, np.zeros((1, 8, 9), int))
+    picture = embedding_picture(np.zeros((8, 9, 3), np.uint8), features, np.zeros((1, 8, 9), int))
     colours = panels(picture, 9)[2]
     assert (np.ptp(colours, axis=(0, 1)) > 0).tolist() == [i < dimensions for i in range(3)]
 
 
 @pytest.mark.parametrize(
-    "draw", [lambda p, f: feature_picture(p, f, f[None, ..., 0]), layers_picture]
+    "draw", [lambda p, f: embedding_picture(p, f, f[None, ..., 0]), layers_picture]
 )
 def test_features_that_do_not_fit_are_refused(draw) -> None:
-    photo = np.zeros((8, 9, 3), np.uint8)
-    with pytest.raises(InputError, match="the embedding is 8×10×4, expected 8×9×D"):
-        draw(photo, np.zeros((8, 10, 4)))
+    photo = np.zeros((18, 19, 3), np.uint8)
+    with pytest.raises(InputError, match="the embedding is 18×20×4, expected 18×19×D"):
+        draw(photo, np.zeros((18, 20, 4)))
     with pytest.raises(InputError, match="NaN"):
-        draw(photo, np.full((8, 9, 4), np.nan))
+        draw(photo, np.full((18, 19, 4), np.nan))
 
 
-def test_layers_are_those_of_the_reduced_photo(scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    photo, features, labels = scene
-    seen = {}
-
-    def overview(small: np.ndarray, features3: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-        seen.update(photo=small, features=features3, alpha=alpha)
-        return overview_picture(small, features3, alpha)
-
-    monkeypatch.setattr(pictures, "overview_picture", overview)
-    picture = layers_picture(photo, features, max_side=32)
-    assert picture.dtype == np.uint8
-    assert picture.shape[2] == 3
-    assert 700 <= picture.shape[1] <= 2000
-    assert seen["photo"].shape == seen["features"].shape == (24, 32, 3)
-    # The mean of 2×2 pixels each.
-    blocks = (photo / 255).reshape(24, 2, 32, 2, 3).mean(axis=(1, 3))
-    np.testing.assert_allclose(seen["photo"], blocks, atol=1e-6)
-    expected = SoftSegmenter()(seen["photo"], seen["features"]).alpha
-    np.testing.assert_array_equal(seen["alpha"], expected)
-    # The largest region is mostly one layer.
-    small = labels[0, ::2, ::2]
-    region = small == np.bincount(small[small >= 0]).argmax()
-    assert seen["alpha"][region].mean(axis=0).max() > 0.6
+def test_layers_are_those_of_inference(scene) -> None:
+    photo, embedding, _ = scene
+    expected = Splitter(device="cpu").prepare(photo, embedding=embedding)
+    picture = overview_picture(expected.photo, expected.features3, expected.layers().alpha)
+    np.testing.assert_array_equal(layers_picture(photo, embedding), picture)
 
 
 @pytest.mark.parametrize("kind", ["constant", "noise"])
 def test_layers_of_features_without_sense(kind: str) -> None:
     """As an untrained network's may be: a picture must not end the training."""
     rng = np.random.default_rng(0)
-    photo = rng.integers(256, size=(20, 14, 3), dtype=np.uint8)
-    features = np.ones((20, 14, 4)) if kind == "constant" else rng.normal(size=(20, 14, 4))
+    photo = rng.integers(256, size=(20, 16, 3), dtype=np.uint8)
+    features = np.ones((20, 16, 4)) if kind == "constant" else rng.normal(size=(20, 16, 4))
     assert layers_picture(photo, features).ndim == 3
 
 

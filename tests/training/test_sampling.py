@@ -5,13 +5,13 @@ import pytest
 import torch
 from scipy import ndimage
 
+from sss.data.training import PixelSample
 from sss.errors import InputError
 from sss.spectral.superpixels import compute_superpixels
 from sss.training.config import SamplingConfig
 from sss.training.sampling import (
     SAMPLERS,
     BoundarySampler,
-    PixelSample,
     SuperpixelSampler,
     UniformSampler,
     build_sampler,
@@ -55,7 +55,7 @@ def test_what_every_sample_is(name: str, seed: int) -> None:
         SamplingConfig(name, labels_per_photo=3, pixels_per_label=40, superpixels=60)
     )
     drawn = sampler(photo_of(labels), labels, np.random.default_rng(seed))
-    assert drawn.pixels.dtype == drawn.groups.dtype == drawn.labels.dtype == np.int64
+    assert drawn.pixels.dtype == drawn.groups.dtype == drawn.labels.dtype == torch.int64
     assert drawn.pixels.shape == drawn.groups.shape
     assert len(np.unique(drawn.pixels)) == len(drawn.pixels)
     assert (np.diff(drawn.groups) >= 0).all()
@@ -91,7 +91,8 @@ def test_photos_without_two_labels_give_nothing(name: str, widths: dict[int, int
     sampler = build_sampler(SamplingConfig(name, superpixels=12))
     drawn = sampler(photo_of(labels), labels, np.random.default_rng(0))
     assert len(drawn.pixels) == len(drawn.groups) == len(drawn.labels) == 0
-    assert drawn.pixels.dtype == drawn.labels.dtype == np.int64
+    assert drawn.pixels.dtype == drawn.labels.dtype == torch.int64
+    assert not drawn.has_pairs
 
 
 @pytest.mark.parametrize("sampler", [UniformSampler(3, 50), BoundarySampler(3, 50)])
@@ -204,8 +205,7 @@ def test_superpixel_features_are_averaged_by_hand() -> None:
     labels = patches(3)
     drawn = SuperpixelSampler(3, 5, 80)(photo_of(labels), labels, np.random.default_rng(0))
     embedding = torch.randn(6, 48, 48, generator=torch.Generator().manual_seed(0))
-    pixels, groups = torch.from_numpy(drawn.pixels), torch.from_numpy(drawn.groups)
-    pooled = pooled_embeddings(embedding, pixels, groups, len(drawn.labels))
+    pooled = pooled_embeddings(embedding, drawn)
     assert pooled.shape == (15, 6)
     for group in range(15):
         total, count = [0.0] * 6, 0
@@ -224,33 +224,36 @@ def test_superpixels_of_a_flat_photo() -> None:
     np.testing.assert_array_equal(labels.ravel()[drawn.pixels], drawn.labels[drawn.groups])
 
 
+def pool(embedding: torch.Tensor, pixels: list[int], groups: list[int]) -> torch.Tensor:
+    """The mean embedding of each group of pixels; no test looks at labels."""
+    labels = torch.zeros(max(groups, default=-1) + 1).long()
+    sample = PixelSample(torch.tensor(pixels).long(), torch.tensor(groups).long(), labels)
+    return pooled_embeddings(embedding, sample)
+
+
 def test_single_pixels_are_picked() -> None:
     embedding = torch.arange(24.0).reshape(2, 3, 4)
-    picked = pooled_embeddings(embedding, torch.tensor([5, 0]), torch.arange(2), 2)
-    assert picked.tolist() == [[5, 17], [0, 12]]
-    swapped = pooled_embeddings(embedding, torch.tensor([5, 0]), torch.tensor([1, 0]), 2)
-    assert swapped.tolist() == [[0, 12], [5, 17]]
-    empty = torch.empty(0, dtype=torch.int64)
-    assert pooled_embeddings(embedding, empty, empty, 0).shape == (0, 2)
+    assert pool(embedding, [5, 0], [0, 1]).tolist() == [[5, 17], [0, 12]]
+    assert pool(embedding, [], []).shape == (0, 2)
 
 
 @pytest.mark.parametrize("groups", [[0, 0, 1, 2, 2], [0, 1, 2, 3, 4]])
 def test_gradient_of_pooling(groups: list[int]) -> None:
-    pixels, count = torch.tensor([7, 2, 11, 0, 5]), max(groups) + 1
+    pixels, count = [7, 2, 11, 0, 5], max(groups) + 1
     embedding = torch.randn(3, 3, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    pooled = pooled_embeddings(embedding, pixels, torch.tensor(groups), count)
+    pooled = pool(embedding, pixels, groups)
     weights = torch.arange(1.0, 3 * count + 1).reshape(count, 3)
     (pooled * weights).sum().backward()
     assert embedding.grad is not None
     expected = torch.zeros(3, 12)
-    for pixel, group in zip(pixels.tolist(), groups, strict=True):
+    for pixel, group in zip(pixels, groups, strict=True):
         expected[:, pixel] = weights[group] / groups.count(group)
     torch.testing.assert_close(embedding.grad.flatten(1), expected)
 
 
 def test_pooling_in_half_precision_adds_in_single() -> None:
     embedding = torch.full((1, 64, 64), 1.001, dtype=torch.bfloat16)
-    pooled = pooled_embeddings(embedding, torch.arange(4096), torch.zeros(4096).long(), 1)
+    pooled = pool(embedding, list(range(4096)), [0] * 4096)
     assert pooled.dtype == torch.float32
     assert pooled.item() == pytest.approx(1.0, abs=1e-5)  # bfloat16 stops counting at 256
 

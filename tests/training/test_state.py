@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sss.errors import InputError
-from sss.training.state import Progress, load_state, save_state, save_tensors
+from sss.training.state import RunProgress, load_state, save_state, save_tensors
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def small_disk(most: int) -> Iterator[None]:
 
 def test_there_and_back(tmp_path: Path) -> None:
     network, optimizer = nn.Linear(3, 2), torch.optim.SGD([nn.Parameter(torch.ones(1))], 0.1)
-    progress = Progress(7, 0.5, 2, 12.5, [0.1, 0.2])
+    progress = RunProgress(7, 0.5, 2, 12.5, [0.1, 0.2])
     save_state(tmp_path / "last.pt", progress, {"network": network, "optimizer": optimizer})
     other = nn.Linear(3, 2)
     parts = {"network": other, "optimizer": optimizer}
@@ -33,16 +33,16 @@ def test_there_and_back(tmp_path: Path) -> None:
 
 
 def test_progress_of_a_run_that_has_not_begun(tmp_path: Path) -> None:
-    save_state(tmp_path / "last.pt", Progress(), {})
+    save_state(tmp_path / "last.pt", RunProgress(), {})
     assert load_state(tmp_path / "last.pt", {}).best == float("-inf")
 
 
 def test_a_full_disk_leaves_the_state_from_before(tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
-    save_state(path, Progress(step=1), {})
+    save_state(path, RunProgress(step=1), {})
     before = path.read_bytes()
     with small_disk(50_000), pytest.raises(InputError, match=r"cannot write .*last\.pt") as error:
-        save_state(path, Progress(step=2), {"network": nn.Linear(300, 300)})
+        save_state(path, RunProgress(step=2), {"network": nn.Linear(300, 300)})
     assert "\n" not in str(error.value)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
@@ -70,7 +70,7 @@ def test_files_of_something_else(tmp_path: Path) -> None:
 
 def test_other_parts(tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
-    save_state(path, Progress(), {"network": nn.Linear(3, 2), "scaler": nn.Linear(1, 1)})
+    save_state(path, RunProgress(), {"network": nn.Linear(3, 2), "scaler": nn.Linear(1, 1)})
     with pytest.raises(InputError, match="is the state of network, scaler, expected that of netw"):
         load_state(path, {"network": nn.Linear(3, 2)})
     parts = {"network": nn.Linear(3, 3), "scaler": nn.Linear(1, 1)}

@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from sss.data.training import TrainingBatch
+from sss.data.training import PixelSample, TrainingBatch
 from sss.models.registry import build_network
 from sss.training.config import LossConfig, TrainConfig
 from sss.training.losses import build_loss
@@ -28,15 +28,14 @@ def make_batch(pairs: list[bool]) -> TrainingBatch:
     pixels = [torch.randperm(SIDE**2, generator=generator)[: 10 + i] for i in range(len(pairs))]
     labels = [(p % 3) if has else p[:0] for p, has in zip(pixels, pairs, strict=True)]
     pixels = [p[: len(own)] for p, own in zip(pixels, labels, strict=True)]
-    groups = [torch.arange(len(p)) for p in pixels]
-    maps = torch.zeros(len(pairs), SIDE, SIDE, dtype=torch.long)
-    return TrainingBatch(photos, maps, pixels, groups, labels)
+    samples = zip(pixels, labels, strict=True)
+    return TrainingBatch(photos, [PixelSample(p, torch.arange(len(p)), own) for p, own in samples])
 
 
 def split(batch: TrainingBatch, parts: int) -> list[TrainingBatch]:
     size = len(batch) // parts
     return [
-        TrainingBatch(**{key: value[first : first + size] for key, value in vars(batch).items()})
+        TrainingBatch(batch.photos[first : first + size], batch.samples[first : first + size])
         for first in range(0, len(batch), size)
     ]
 
@@ -77,7 +76,8 @@ def gradient(network: nn.Module) -> Tensor:
 def gradient_by_hand(step: TrainingStep, batch: TrainingBatch) -> tuple[float, Tensor]:
     """Mean over the photos with pairs, one at a time: loss and gradient."""
     network, losses, gradients = copy.deepcopy(step.network), [], []
-    for photo, pixels, labels in zip(batch.photos, batch.pixels, batch.sample_labels, strict=True):
+    for photo, sample in zip(batch.photos, batch.samples, strict=True):
+        pixels, labels = sample.pixels, sample.labels
         if len(labels.unique()) < 2:
             continue
         network.zero_grad()
@@ -122,14 +122,14 @@ def test_no_photo_with_pairs(make_step: Callable[..., TrainingStep]) -> None:
     assert not gradient(step.network).any()
 
 
-@pytest.mark.parametrize("share", [0.1, 2.0])
-def test_clipping(make_step: Callable[..., TrainingStep], share: float) -> None:
+@pytest.mark.parametrize("factor", [0.1, 2.0])
+def test_clipping(make_step: Callable[..., TrainingStep], factor: float) -> None:
     batch = make_batch([True] * 4)
     free = make_step()
     norm = free([batch], step=0).grad_norm
-    clipped = make_step(clip=share * norm)
+    clipped = make_step(clip=factor * norm)
     assert clipped([batch], step=0).grad_norm == pytest.approx(norm, rel=1e-5)  # as it was
-    expected = gradient(free.network) * min(1.0, share)
+    expected = gradient(free.network) * min(1.0, factor)
     assert torch.allclose(gradient(clipped.network), expected, atol=1e-5 * norm)
 
 
@@ -154,8 +154,8 @@ def test_labels_are_those_of_the_pixels(make_step: Callable[..., TrainingStep]) 
     kept = [0, 2, 3]
     assert len(seen) == 3  # pairs are made within a photo
     for photo, (vectors, labels) in zip(kept, seen, strict=True):
-        assert torch.allclose(vectors, features[photo][:, batch.pixels[photo]].T, atol=1e-6)
-        assert torch.equal(labels, batch.sample_labels[photo])
+        assert torch.allclose(vectors, features[photo][:, batch.samples[photo].pixels].T, atol=1e-6)
+        assert torch.equal(labels, batch.samples[photo].labels)
 
 
 def test_losses_that_draw_numbers_draw_the_same_however_a_step_is_split(
@@ -214,7 +214,8 @@ def test_a_step_that_diverges_changes_no_weight(
         assert torch.equal(step.network.state_dict()[key], old)
     (kept,) = torch.load(tmp_path / "diverged_step_9.pt", weights_only=True)
     assert torch.equal(kept["photos"], batch.photos)
-    assert [p.tolist() for p in kept["pixels"]] == [p.tolist() for p in batch.pixels]
+    for ours, theirs in zip(kept["samples"], batch.samples, strict=True):
+        assert torch.equal(ours["pixels"], theirs.pixels)
 
 
 def test_a_step_without_a_folder_keeps_nothing(

@@ -10,7 +10,6 @@ from sss.errors import InputError
 from sss.metrics.pair_auc import pair_auc
 from sss.training.validation import (
     METRICS,
-    mean_pair_auc,
     photo_scores,
     summarise,
     validate_photos,
@@ -76,21 +75,19 @@ def test_photos_of_one_segment_are_left_out() -> None:
 def test_nothing_to_validate_on(dataset: Numbered) -> None:
     with pytest.raises(InputError, match="two segments"):
         validate(embedding(set(), []), dataset, 5)
-    with pytest.raises(InputError, match="two segments"):
-        mean_pair_auc(embedding(set(), []), dataset, 5)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 7])
-def test_shares_together_are_the_whole(processes: int) -> None:
+def test_processes_together_are_the_whole(processes: int) -> None:
     alone = validate_photos(embedding({0, 4}, []), Numbered(9), 5)
     together: dict[int, dict[str, float]] = {}
     for rank in reversed(range(processes)):
         seen: list[int] = []
-        share = validate_photos(embedding({0, 4}, seen), Numbered(9), 5, (rank, processes))
-        assert seen == sorted(share)
-        assert len(share) in (5 // processes, -(-5 // processes))
-        assert not together.keys() & share.keys()
-        together |= share
+        own = validate_photos(embedding({0, 4}, seen), Numbered(9), 5, rank, processes)
+        assert seen == sorted(own)
+        assert len(own) in (5 // processes, -(-5 // processes))
+        assert not together.keys() & own.keys()
+        together |= own
     assert together == alone
     assert summarise(together) == summarise(alone)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -67,7 +67,11 @@ class Segmentation:
 
 
 class Method(Protocol):
-    """A way to segment photos, at a series of scales."""
+    """A way to segment photos, at a series of scales: a dataclass.
+
+    Its fields, of JSON types or dataclasses of them, are all that its results depend on besides the
+    photo.
+    """
 
     @property
     def name(self) -> str:
@@ -92,10 +96,6 @@ class Method(Protocol):
     @property
     def scales(self) -> Sequence[float]:
         """The values that it goes through."""
-        ...
-
-    def settings(self) -> dict[str, Any]:
-        """All its own numbers that the result depends on, JSON types only."""
         ...
 
     def segment(self, case: Case) -> Iterator[Segmentation]:

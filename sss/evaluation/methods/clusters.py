@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -49,10 +49,6 @@ class LabKMeans:
     sample: int = 10_000
     restarts: int = 3
 
-    def settings(self) -> dict[str, Any]:
-        """All fields, JSON types only."""
-        return {**asdict(self), "scales": list(self.scales)}
-
     def segment(self, case: Case) -> Iterator[Segmentation]:
         """One segmentation for each number of clusters."""
         started = time.perf_counter()
@@ -88,10 +84,6 @@ class FeatureKMeans:
     sample: int = 10_000
     restarts: int = 3
 
-    def settings(self) -> dict[str, Any]:
-        """All fields, JSON types only."""
-        return {**asdict(self), "scales": list(self.scales)}
-
     def segment(self, case: Case) -> Iterator[Segmentation]:
         """One segmentation for each number of clusters."""
         yield from _kmeans_series(
@@ -125,10 +117,6 @@ class MeanShift:
     levels: int = 1
     link: float = 0.5
     min_size: int = 1000
-
-    def settings(self) -> dict[str, Any]:
-        """All fields, JSON types only."""
-        return {**asdict(self), "scales": list(self.scales)}
 
     def segment(self, case: Case) -> Iterator[Segmentation]:
         """One segmentation for each bandwidth."""

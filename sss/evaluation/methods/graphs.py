@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 from skimage.segmentation import felzenszwalb
@@ -45,10 +45,6 @@ class Felzenszwalb:
     sigma: float = 0.8
     min_size: int = 1000
 
-    def settings(self) -> dict[str, Any]:
-        """All fields, JSON types only."""
-        return {**asdict(self), "scales": list(self.scales)}
-
     def segment(self, case: Case) -> Iterator[Segmentation]:
         """One segmentation for each k."""
         for scale in self.scales:
@@ -83,10 +79,6 @@ class NormalisedCuts:
     superpixels: int = 600
     sigma: float = 30.0
     thresholds: int = 10
-
-    def settings(self) -> dict[str, Any]:
-        """All fields, JSON types only."""
-        return {**asdict(self), "scales": list(self.scales)}
 
     def segment(self, case: Case) -> Iterator[Segmentation]:
         """One segmentation for each number of regions."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -20,18 +20,15 @@ from sss.spectral.spectral_matting import (
     spectral_matting_components,
 )
 
-GRID_PIXELS = 25_600
-"""Size of the grid that the components are found on."""
-
 LEAST_AREA = 1e-3
-"""Share of the photo that a component counts for at least when affinities are averaged."""
+"""Fraction of the photo that a component counts for at least when affinities are averaged."""
 
 
 @dataclass(frozen=True)
 class SpectralMatting:
     """Matting components (Levin, Rav-Acha, Lischinski, TPAMI 2008), merged by matting affinity.
 
-    The components are found on a grid of 25 600 pixels and enlarged linearly. What belongs together
+    The components are found on a coarse grid and enlarged linearly. What belongs together
     is left open by the paper, whose components are grouped by a user or by a search for one
     balanced object; here pairs merge as :func:`merge_order` says. On 9 photos of BSDS500 train that
     gave a covering of 0.55 / 0.60 (ODS / OIS), linkage by mean Lab colour 0.52 / 0.60, k-means of
@@ -41,6 +38,7 @@ class SpectralMatting:
         scales: Numbers of layers; fewer come out of photos with fewer components.
         components: Components the search starts from; some die out.
         eigenvectors: Of the matting Laplacian.
+        grid_pixels: Size of the grid.
     """
 
     name: ClassVar[str] = "spectral-matting"
@@ -50,16 +48,13 @@ class SpectralMatting:
     scales: tuple[int, ...] = LAYER_COUNTS
     components: int = COMPONENTS
     eigenvectors: int = EIGENVECTORS
-
-    def settings(self) -> dict[str, Any]:
-        """All fields, JSON types only."""
-        return {**asdict(self), "scales": list(self.scales)}
+    grid_pixels: int = 25_600
 
     def segment(self, case: Case) -> Iterator[Segmentation]:
         """One segmentation for each number of layers; labels are the strongest layer."""
         started = time.perf_counter()
         size = case.photo.shape[:2]
-        photo = resize_linearly(case.photo.astype(np.float64), size_within(size, GRID_PIXELS))
+        photo = resize_linearly(case.photo.astype(np.float64), size_within(size, self.grid_pixels))
         with threadpool_limits(1):
             found = spectral_matting_components(
                 photo, self.components, self.eigenvectors, seed=case.seed

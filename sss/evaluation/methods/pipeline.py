@@ -41,10 +41,6 @@ class SoftSegmentation:
     scale_name: Literal["layers", "threshold"] = "layers"
     needs: ClassVar[Literal["embedding"]] = "embedding"
 
-    def settings(self) -> dict[str, Any]:
-        """All fields, those of the core among them; the seed is the run's."""
-        return {**dataclasses.asdict(self), "scales": list(self.scales)}
-
     def segment(self, case: Case) -> Iterator[Segmentation]:
         """Layers at each of ``scales``; the strongest one labels the pixel."""
         scene = self._scene(case)

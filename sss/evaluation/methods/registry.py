@@ -11,8 +11,8 @@ from sss.evaluation.methods.clusters import FeatureKMeans, LabKMeans, MeanShift
 from sss.evaluation.methods.graphs import Felzenszwalb, NormalisedCuts
 from sss.evaluation.methods.matting_components import SpectralMatting
 from sss.evaluation.methods.pipeline import PIPELINES
-from sss.evaluation.methods.trimap import TrimapMatting
-from sss.training.names import check_name
+from sss.evaluation.methods.trimap import CLOSED_FORM, KNN
+from sss.suggest import check_name
 
 _ALL: tuple[Method, ...] = (
     *PIPELINES,
@@ -22,8 +22,8 @@ _ALL: tuple[Method, ...] = (
     NormalisedCuts(),
     MeanShift(),
     SpectralMatting(),
-    TrimapMatting("closed-form"),
-    TrimapMatting("knn"),
+    CLOSED_FORM,
+    KNN,
 )
 
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}

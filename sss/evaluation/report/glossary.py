@@ -34,27 +34,28 @@ PAIRED = (
 _TEXTS = {
     "pair_auc": "Probability that two pixels of different regions are further apart in the "
     "features than two of the same region; 0.5 is chance.",
-    "eer": "Share of wrong decisions at the distance where as many pairs are wrongly joined as "
+    "eer": "Fraction of wrong decisions at the distance where as many pairs are wrongly joined as "
     "wrongly parted.",
-    "precision_at_1": "Share of pixels whose nearest neighbour in the features is of their region.",
-    "r_precision": "Share of a pixel's R nearest neighbours that are of its region, R being the "
+    "precision_at_1": "Fraction of pixels whose nearest neighbour in the features is of their "
+    "region.",
+    "r_precision": "Fraction of a pixel's R nearest neighbours that are of its region, R being the "
     "region's number of pixels drawn.",
     "ami": "Adjusted mutual information of k-means clusters and regions; 0 is chance, 1 equality.",
     "ari": "Adjusted Rand index of k-means clusters and regions; 0 is chance, 1 equality.",
     "covering": "Segmentation covering: how well the best overlapping region covers each true "
     "region (IoU), weighted by area.",
-    "pri": "Probabilistic Rand index: share of pixel pairs on which the segmentation and the "
+    "pri": "Probabilistic Rand index: fraction of pixel pairs on which the segmentation and the "
     "annotators agree, joined or parted.",
     "vi": "Variation of information, in bits: what one segmentation leaves unknown of the other, "
     "both ways.",
     "boundary_f": "Harmonic mean of boundary precision and boundary recall.",
-    "boundary_precision": "Share of the boundary pixels found that lie on a true boundary.",
-    "boundary_recall": "Share of the true boundary pixels that were found.",
+    "boundary_precision": "Fraction of the boundary pixels found that lie on a true boundary.",
+    "boundary_recall": "Fraction of the true boundary pixels that were found.",
     "soft_covering": "Covering by the alphas themselves instead of the strongest layer: soft IoU.",
     "instance_iou": "IoU of each object with what fits it best, mean over objects.",
     "instance_soft_iou": "The same by the alphas: Σ min / Σ max.",
-    "recall_50": "Share of objects found with an IoU of at least 0.5.",
-    "recall_75": "Share of objects found with an IoU of at least 0.75.",
+    "recall_50": "Fraction of objects found with an IoU of at least 0.5.",
+    "recall_75": "Fraction of objects found with an IoU of at least 0.75.",
     "matte_soft_iou": "Σ min(alpha, truth) / Σ max(alpha, truth).",
     "matte_sad": "Sum of absolute differences to the true alpha, in thousands.",
     "matte_mse": "Mean squared difference to the true alpha.",

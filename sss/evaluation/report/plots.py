@@ -281,7 +281,7 @@ def _draw_histograms(
                 _draw_ridge(axes, row + 0.4, score.per_photo, score.ods.value, bins, colour)
         _entry_axis(axes, summary.entries, first=place % 3 == 0)
     figure.supxlabel(
-        "heights are shares of the entry's photos · line: value over all", fontsize=10.5
+        "heights are fractions of the entry's photos · line: value over all", fontsize=10.5
     )
     return figure
 

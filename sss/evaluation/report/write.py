@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sss.evaluation.report.files import write_csv, write_json
-from sss.evaluation.report.gallery import BUDGET, build_gallery
+from sss.evaluation.report.gallery import BUDGET, Gallery, build_gallery
 from sss.evaluation.report.page import write_page
 from sss.evaluation.report.plots import all_styles, write_plots
 from sss.evaluation.run_info import RunInfo
@@ -40,7 +40,7 @@ def write_report(
     write_json(folder / "results.json", summaries, run)
     plots = write_plots(folder / "plots", summaries, styles)
     budget = BUDGET / max(1, sum(summary.group != "features" for summary in summaries))
-    galleries = {
+    galleries: dict[str, Gallery | None] = {
         summary.group: build_gallery(summary, cache, styles, budget) for summary in summaries
     }
     write_page(folder / "index.html", summaries, run, styles, plots, galleries)

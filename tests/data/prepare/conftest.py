@@ -19,7 +19,7 @@ import pytest
 from sss.cli.common import run_main
 from sss.data.prepare.__main__ import main
 from sss.data.prepare.archives import DATASETS, DataSet
-from sss.data.prepare.download import Patience
+from sss.data.prepare.download import Retry
 
 SPLITS = {"train2017": 3, "val2017": 2}
 
@@ -209,7 +209,7 @@ class Call:
     root: Path
     tables: Mapping[str, DataSet]
     capsys: pytest.CaptureFixture[str]
-    patience: Patience = field(default=Patience(tries=3, pause=0.001, timeout=5.0))
+    retry: Retry = field(default=Retry(tries=3, pause=0.001, timeout=5.0))
     content = staticmethod(content)
     files = staticmethod(files)
     zipped = staticmethod(zipped)
@@ -220,7 +220,7 @@ class Call:
         if "--mirror" not in line and "--verify" not in line:
             line += ["--mirror", self.server.url]
         self.capsys.readouterr()
-        code = run_main(lambda: main(line, self.tables, self.patience))
+        code = run_main(lambda: main(line, self.tables, self.retry))
         return Result(code, *self.capsys.readouterr())
 
     def part(self, name: str, content: bytes | None = None) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sss.data.prepare.progress import Progress
+from sss.data.prepare.progress import ProgressBar
 
 
 def test_a_transfer_that_breaks_goes_on(call, server) -> None:
@@ -25,14 +25,14 @@ def test_tries_that_bring_much_are_not_counted(
     call, server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sss.data.prepare.download._ENOUGH", 400)
-    server.cut = [400] * (call.patience.tries + 3)
+    server.cut = [400] * (call.retry.tries + 3)
     assert call("bsds500").code == 0
-    assert len(server.asked) == call.patience.tries + 4
+    assert len(server.asked) == call.retry.tries + 4
 
 
 def test_a_connection_that_falls_silent_counts_as_broken(call, server) -> None:
     server.cut, server.silence = [700], 0.5
-    call.patience = replace(call.patience, timeout=0.1)
+    call.retry = replace(call.retry, timeout=0.1)
     ran = call("bsds500")
     assert ran.code == 0
     assert "timed out" in ran.out
@@ -132,7 +132,7 @@ def test_no_server(call) -> None:
     ran = call("bsds500", "--mirror", "http://127.0.0.1:9/")
     assert ran.code == 2
     assert "refused" in ran.error
-    assert ran.out.count("trying again") == call.patience.tries - 1
+    assert ran.out.count("trying again") == call.retry.tries - 1
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -158,12 +158,12 @@ def test_the_hash_of_the_first_download_is_kept(call, server, tmp_path: Path) ->
 
 
 def test_ctrl_c_leaves_what_came_so_far(call, server, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(self: Progress, amount: int) -> None:
+    def stop(self: ProgressBar, amount: int) -> None:
         raise KeyboardInterrupt
 
     server.cut = [800]
     with monkeypatch.context() as patch:
-        patch.setattr(Progress, "advance", stop)
+        patch.setattr(ProgressBar, "advance", stop)
         ran = call("bsds500")
     assert ran.code == 130
     left = call.tree() - {"archives/.lock", "archives/BSR_bsds500.tgz.part.json"}

@@ -6,17 +6,17 @@ import sys
 
 import pytest
 
-from sss.data.prepare.progress import Progress
+from sss.data.prepare.progress import ProgressBar
 
 
 def test_progress_in_a_pipe_is_a_line_now_and_then(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Progress("quick", 10, unit="files") as progress:
+    with ProgressBar("quick", 10, unit="files") as progress:
         progress.advance(10)
     assert capsys.readouterr().out == ""
     monkeypatch.setattr("sss.data.prepare.progress.SECONDS_BETWEEN_LINES", 0.0)
-    with Progress("slow", 4_000_000_000, done=1_000_000_000) as progress:
+    with ProgressBar("slow", 4_000_000_000, done=1_000_000_000) as progress:
         progress.advance(1_000_000_000)
     assert capsys.readouterr().out == "slow: 2.0 GB of 4.0 GB (50%)\n"
 
@@ -25,6 +25,6 @@ def test_progress_on_a_terminal_is_a_bar(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with Progress("fetching", 100, done=50) as progress:
+    with ProgressBar("fetching", 100, done=50) as progress:
         progress.advance(25)
     assert "fetching" in capsys.readouterr().err

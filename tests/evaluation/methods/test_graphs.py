@@ -1,11 +1,8 @@
-import json
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import scipy.sparse.linalg
-from scipy.ndimage import label as connected
 from skimage.data import astronaut
 from skimage.graph import cut_normalized, rag_mean_color
 from skimage.segmentation import felzenszwalb
@@ -22,53 +19,6 @@ from sss.evaluation.methods.graphs import (
     similarity_graph,
 )
 from sss.spectral.superpixels import build_graph, compute_superpixels
-
-METHODS = [Felzenszwalb(min_size=200), NormalisedCuts(superpixels=100)]
-COLOURS = np.array([[0.8, 0.1, 0.1], [0.1, 0.6, 0.2], [0.2, 0.2, 0.9], [0.9, 0.9, 0.2]])
-
-
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
-class TestEveryMethod:
-    def test_labels_are_contiguous_and_take_time(self, method) -> None:
-        results = list(method.segment(Case(astronaut()[::6, ::5] / 255)))
-        assert len(results) == len(method.scales) == 11
-        for result in results:
-            assert result.labels.shape == (86, 103)
-            assert set(result.labels.ravel()) == set(range(result.labels.max() + 1))
-            assert result.alpha is None
-            assert result.seconds > 0
-
-    def test_regions_are_in_one_piece(self, method) -> None:
-        for result in method.segment(Case(astronaut()[100:200, 100:200] / 255)):
-            for region in range(result.labels.max() + 1):
-                assert connected(result.labels == region, np.ones((3, 3)))[1] == 1
-
-    def test_bands_are_found(self, method) -> None:
-        truth = np.broadcast_to(np.arange(80) // 20, (60, 80))
-        noise = np.random.default_rng(0).normal(scale=0.01, size=(60, 80, 3))
-        results = list(method.segment(Case(np.clip(COLOURS[truth] + noise, 0, 1))))
-        found = next(r.labels for r in results if r.labels.max() == 3)
-        assert adjusted_rand_score(truth.ravel(), found.ravel()) > 0.97
-
-    def test_the_same_twice(self, method) -> None:
-        photo = astronaut()[::9, ::9] / 255
-        first, again = ([r.labels for r in method.segment(Case(photo))] for _ in range(2))
-        assert all((a == b).all() for a, b in zip(first, again, strict=True))
-
-    @pytest.mark.parametrize("size", [(16, 16), (3, 50)])
-    def test_one_colour_and_tiny_photos_pass(self, method, size: tuple[int, int]) -> None:
-        for photo in (np.full((*size, 3), 0.5), np.random.default_rng(0).random((*size, 3))):
-            for result in method.segment(Case(photo)):
-                assert result.labels.shape == size
-                assert result.labels.min() == 0
-
-    def test_settings_tell_every_field(self, method) -> None:
-        settings = method.settings()
-        assert json.loads(json.dumps(settings)) == settings
-        assert settings["scales"] == list(method.scales)
-        for name, value in settings.items():
-            other = (2, 3) if name == "scales" else value + 1
-            assert replace(method, **{name: other}).settings() != settings
 
 
 def test_felzenszwalb_is_scikit_images() -> None:

@@ -1,6 +1,3 @@
-import json
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from pymatting import cf_laplacian
@@ -83,7 +80,6 @@ def test_one_colour_and_tiny_photos_pass(tiny: np.ndarray) -> None:
 
 
 def test_large_photos_are_done_on_the_coarse_grid(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sss.evaluation.methods.matting_components.GRID_PIXELS", 900)
     seen = []
 
     def components(photo: np.ndarray, *_: int, seed: int) -> np.ndarray:
@@ -92,7 +88,8 @@ def test_large_photos_are_done_on_the_coarse_grid(monkeypatch: pytest.MonkeyPatc
 
     name = "sss.evaluation.methods.matting_components.spectral_matting_components"
     monkeypatch.setattr(name, components)
-    result = list(METHOD.segment(Case(astronaut()[:90, :90] / 255, seed=7)))[-1]
+    small_grid = SpectralMatting(components=12, eigenvectors=20, grid_pixels=900)
+    result = list(small_grid.segment(Case(astronaut()[:90, :90] / 255, seed=7)))[-1]
     assert seen == [((30, 30, 3), 7)]
     assert result.alpha.shape == (90, 90, 5)
 
@@ -158,11 +155,3 @@ def test_merged_layers_by_hand() -> None:
 
 def test_one_component_is_one_layer() -> None:
     assert merge_order(np.ones((4, 5, 1)), np.zeros((1, 1))) == []
-
-
-def test_settings_tell_every_field() -> None:
-    settings = METHOD.settings()
-    assert json.loads(json.dumps(settings)) == settings
-    for name, value in settings.items():
-        other = (2, 3) if name == "scales" else value + 1
-        assert replace(METHOD, **{name: other}).settings() != settings

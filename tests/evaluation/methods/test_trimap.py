@@ -1,7 +1,4 @@
 import logging
-import sys
-import time
-import types
 import warnings
 from pathlib import Path
 
@@ -13,19 +10,14 @@ from scipy.sparse.linalg import spsolve
 
 from sss.data.alphamatting import AlphaMatting
 from sss.errors import InputError
-from sss.evaluation.methods import trimap as module
 from sss.evaluation.methods.base import Case, Method, Segmentation
-from sss.evaluation.methods.trimap import TrimapMatting, estimate_alpha
-from sss.evaluation.samples import Matte
+from sss.evaluation.methods.trimap import CLOSED_FORM, KNN
 from sss.metrics.mattes import TrueMatte
+from sss.metrics.samples import Matte
 from sss.spectral.laplacian import matting_laplacian
 
 NAMES = ("closed-form", "knn")
-
-
-@pytest.fixture(autouse=True)
-def _compile_again() -> None:
-    module._compile.cache_clear()
+METHODS = {"closed-form": CLOSED_FORM, "knn": KNN}
 
 
 def blend(seed: int = 0, size: tuple[int, int] = (36, 44)) -> tuple[np.ndarray, Matte]:
@@ -42,7 +34,7 @@ def blend(seed: int = 0, size: tuple[int, int] = (36, 44)) -> tuple[np.ndarray, 
 
 
 def only(name: str, case: Case) -> Segmentation:
-    method: Method = TrimapMatting(name)  # type: ignore[arg-type]
+    method: Method = METHODS[name]
     results = list(method.segment(case))
     assert len(results) == len(method.scales) == 1
     return results[0]
@@ -72,7 +64,7 @@ def test_several_mattes_give_a_layer_each(name: str) -> None:
     assert result.alpha is not None
     assert result.alpha.shape == (*photo.shape[:2], 3)
     for layer, known in enumerate((matte, rest, half)):
-        expected = estimate_alpha(name, photo, known.trimap)
+        expected = METHODS[name].estimate_alpha(photo, known.trimap)
         np.testing.assert_allclose(result.alpha[..., layer], expected, atol=1e-6)
     assert abs(result.alpha[..., 1] - rest.alpha).mean() < 0.02
 
@@ -87,7 +79,7 @@ def test_closed_form_solves_its_equations() -> None:
     expected[unknown] = spsolve(
         laplacian[unknown][:, unknown].tocsc(), -(laplacian[unknown][:, ~unknown] @ known[~unknown])
     )
-    alpha = estimate_alpha("closed-form", photo, matte.trimap).ravel()
+    alpha = CLOSED_FORM.estimate_alpha(photo, matte.trimap).ravel()
     np.testing.assert_allclose(alpha, np.clip(expected, 0, 1), atol=1e-4)
 
 
@@ -96,7 +88,7 @@ def test_closed_form_solves_its_equations() -> None:
 def test_trimaps_that_tell_nothing(name: str, missing: int) -> None:
     photo, matte = blend()
     trimap = np.where(matte.trimap == missing, 128 if missing != 128 else 0, matte.trimap)
-    alpha = estimate_alpha(name, photo, trimap.astype(np.uint8))
+    alpha = METHODS[name].estimate_alpha(photo, trimap.astype(np.uint8))
     expected = np.select([trimap == 0, trimap == 128], [0.0, 0.5], 1.0)
     np.testing.assert_array_equal(alpha, expected)
 
@@ -104,21 +96,7 @@ def test_trimaps_that_tell_nothing(name: str, missing: int) -> None:
 def test_photos_without_mattes_are_refused() -> None:
     photo, _ = blend()
     with pytest.raises(InputError, match=r"'knn' needs true mattes .* alphamatting or scenes"):
-        next(TrimapMatting("knn").segment(Case(photo)))
-
-
-def test_settings_hold_what_the_result_depends_on() -> None:
-    closed_form, knn = TrimapMatting("closed-form").settings(), TrimapMatting("knn").settings()
-    assert closed_form["laplacian"] == {"epsilon": 1e-7, "radius": 1}
-    assert knn["laplacian"]["n_neighbors"] == [20, 10]
-    closed_form["solver"]["rtol"] = 9
-    assert TrimapMatting("closed-form").settings()["solver"]["rtol"] == 1e-7
-
-
-def stand_in(monkeypatch: pytest.MonkeyPatch, estimate: object) -> None:
-    fake = types.SimpleNamespace(estimate_alpha_cf=estimate, estimate_alpha_knn=estimate)
-    monkeypatch.setitem(sys.modules, "pymatting", fake)
-    module._compile.cache_clear()
+        next(KNN.segment(Case(photo)))
 
 
 def test_what_the_library_prints_and_warns_is_kept_away(
@@ -131,7 +109,7 @@ def test_what_the_library_prints_and_warns_is_kept_away(
         print("PERFORMANCE\nWARNING")
         return trimap
 
-    stand_in(monkeypatch, loud)
+    monkeypatch.setattr("pymatting.estimate_alpha_cf", loud)
     photo, matte = blend()
     with caplog.at_level(logging.DEBUG, logger="sss"):
         only("closed-form", Case(photo, mattes=(matte,)))
@@ -143,25 +121,10 @@ def test_a_solver_that_fails_is_reported_in_one_line(monkeypatch: pytest.MonkeyP
     def failing(*_: object, **__: object) -> None:
         raise ValueError("did not converge\nwithin 10000")
 
-    stand_in(monkeypatch, failing)
+    monkeypatch.setattr("pymatting.estimate_alpha_knn", failing)
     photo, matte = blend()
     with pytest.raises(InputError, match=r"no solution \(did not converge within 10000\)"):
-        estimate_alpha("knn", photo, matte.trimap)
-
-
-def test_compiling_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled: list[bool] = []
-
-    def slow_at_first(_photo: np.ndarray, trimap: np.ndarray, **_: object) -> np.ndarray:
-        if not compiled:
-            compiled.append(True)
-            time.sleep(0.5)
-        return trimap
-
-    stand_in(monkeypatch, slow_at_first)
-    photo, matte = blend()
-    assert only("closed-form", Case(photo, mattes=(matte,))).seconds < 0.4
-    assert compiled
+        KNN.estimate_alpha(photo, matte.trimap)
 
 
 def shrunk(pixels: np.ndarray, factor: int, how: Image.Resampling) -> np.ndarray:
@@ -169,6 +132,7 @@ def shrunk(pixels: np.ndarray, factor: int, how: Image.Resampling) -> np.ndarray
     return np.asarray(image.resize((image.width // factor, image.height // factor), how))
 
 
+@pytest.mark.slow
 @pytest.mark.reference
 @pytest.mark.parametrize("name", NAMES)
 def test_a_real_matte_is_found_far_better_than_by_a_guess(reference: Path, name: str) -> None:

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sss.evaluation.records import METRICS, Record
-from sss.evaluation.report.context import ReportContext
+from sss.evaluation.records import Record
+from sss.evaluation.report.write import write_report
+from sss.evaluation.run_info import RunInfo
+from sss.evaluation.scores import collect_entries
+from sss.evaluation.summary import GroupSummary, summarise_groups
+from sss.metrics.catalogue import METRICS
 
 SCALES = [float(layers) for layers in range(2, 13)]
 THRESHOLDS = [50.0, 100.0, 200.0, 400.0, 800.0, 1600.0]
-AWKWARD = "<b>&'\".jpg"
 
 # How large values of metrics that are no shares are.
 _SIZES = {"vi": 4.0, "matte_sad": 60.0, "matte_gradient": 25.0, "matte_connectivity": 50.0}
@@ -37,7 +40,7 @@ def invented_records(
         for place, photo in enumerate(photos):
             course = (np.linspace(0, 1, len(scales)) - best - rng.normal(0, 0.1)) ** 2
             skill = 0.65 - 0.03 * rank - 0.4 * course + hardness[place]
-            figures = {}
+            sums = {}
             for name, metric in METRICS.items():
                 if metric.group not in groups or metric.parts or name not in only:
                     continue
@@ -46,7 +49,7 @@ def invented_records(
                 values = np.clip(skill + rng.normal(0, 0.04, len(scales)), 0.01, 0.99)
                 values = values if metric.higher else (1 - values) * _SIZES.get(_stem(name), 0.2)
                 weight = float(rng.integers(50, 400)) if "boundary" in name else 1.0
-                figures[name] = [(float(value * weight), weight) for value in values]
+                sums[name] = [(float(value * weight), weight) for value in values]
             found = [4000 / scale for scale in scales] if scales is THRESHOLDS else scales
             records.append(
                 Record(
@@ -56,7 +59,7 @@ def invented_records(
                     "small_cpu",
                     entry,
                     list(scales),
-                    figures,
+                    sums,
                     [max(1, round(value)) for value in found],
                     (10 ** (1 - rank / 3) * rng.uniform(0.8, 1.2, len(scales))).tolist(),
                     {},
@@ -85,9 +88,37 @@ def invented_cache(
                 Image.fromarray(np.full((height, width, 3), 130, np.uint8)).save(path)
 
 
+def summarised(records: Sequence[Record], order: Sequence[str] = ()) -> list[GroupSummary]:
+    return summarise_groups(collect_entries(records, order))
+
+
 @pytest.fixture
 def make_records() -> Callable[..., list[Record]]:
     return invented_records
+
+
+@pytest.fixture
+def make_summaries() -> Callable[..., list[GroupSummary]]:
+    """Of :func:`invented_records`."""
+    return lambda *what, **how: summarised(invented_records(*what, **how))
+
+
+@pytest.fixture
+def summarise() -> Callable[..., list[GroupSummary]]:
+    return summarised
+
+
+@pytest.fixture
+def make_report() -> Callable[..., None]:
+    """Writes a report of records into a folder, with thumbnails of some of them."""
+
+    def make(folder: Path, records: list[Record], run: RunInfo, pictures: list[Record]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        invented_cache(folder.parent, pictures)
+        entries = collect_entries(records)
+        write_report(folder, entries, summarise_groups(entries), folder.parent, run)
+
+    return make
 
 
 @pytest.fixture
@@ -96,15 +127,11 @@ def make_cache() -> Callable[..., None]:
 
 
 @pytest.fixture
-def context() -> ReportContext:
-    return ReportContext(
-        data="bsds500",
-        split="val",
-        photos=6,
-        command="python evaluate.py --config a.yaml --data bsds500",
-        date="2026-01-01 12:00",
-        machine="2 cores",
-        seconds=4321.0,
-        git={"commit": "0123456789abcdef", "dirty": True},
-        versions={"numpy": "2.0"},
-    )
+def run_info() -> RunInfo:
+    facts = {
+        "Command": "python evaluate.py --config a.yaml --data bsds500",
+        "Date": "2026-01-01 12:00",
+        "Machine": "2 cores",
+        "Commit": "0123456789abcdef, with changes that are not committed",
+    }
+    return RunInfo("bsds500", "val", 6, facts)

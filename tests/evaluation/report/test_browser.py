@@ -9,12 +9,13 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from sss.evaluation.records import Record
-from sss.evaluation.report.context import ReportContext
-from sss.evaluation.report.write import write_report
+from sss.evaluation.run_info import RunInfo
 
 AWKWARD = "<b>&'\".jpg"
 PHOTOS = ["p1", "p2", "p10", AWKWARD, "p3"]
 ENTRIES = ["SSS · small_cpu", "k-means on features · small_cpu", "Felzenszwalb–Huttenlocher"]
+pytestmark = pytest.mark.slow
+
 SIZES = {"wide": (1400, 900), "narrow": (420, 800)}
 
 _FLAGS = (
@@ -55,14 +56,13 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def address(
     report: Path,
     make_records: Callable[..., list[Record]],
-    make_cache: Callable,
-    context: ReportContext,
+    make_report: Callable,
+    run_info: RunInfo,
 ) -> str:
     page = report / "report/index.html"
     if not page.exists():  # one report serves all tests
         records = make_records(ENTRIES, PHOTOS, ("regions",), seed=4)
-        make_cache(report, records)
-        write_report(report / "report", records, report, context)
+        make_report(report / "report", records, run_info, records)
     return page.as_uri()
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from sss.evaluation.records import Record
 from sss.evaluation.report.gallery import build_gallery
 from sss.evaluation.report.plots import all_styles
-from sss.evaluation.summary import GroupSummary, summarise
+from sss.evaluation.summary import GroupSummary
 
 Make = Callable[..., list[Record]]
 PHOTOS = [f"p{i}" for i in range(9)]
@@ -23,7 +23,9 @@ def decoded(source: str) -> np.ndarray:
 
 
 @pytest.fixture
-def summary(make_records: Make, make_cache: Callable, tmp_path: Path) -> GroupSummary:
+def summary(
+    make_records: Make, make_cache: Callable, summarise: Callable, tmp_path: Path
+) -> GroupSummary:
     records = make_records(["a", "b"], PHOTOS)
     make_cache(tmp_path, records)
     return summarise(records)[0]
@@ -80,7 +82,7 @@ def test_missing_and_broken_pictures_leave_a_gap(summary: GroupSummary, tmp_path
     assert [bool(tile.source) for tile in card.tiles] == [True, False, False, False]
 
 
-def test_without_pictures_there_is_no_gallery(make_records: Make, tmp_path: Path) -> None:
+def test_without_pictures_there_is_no_gallery(make_summaries: Callable, tmp_path: Path) -> None:
     for groups in (("regions",), ("features",)):
-        summary = summarise(make_records(["a"], PHOTOS, groups))[0]
+        summary = make_summaries(["a"], PHOTOS, groups)[0]
         assert build_gallery(summary, tmp_path, all_styles([summary])) is None

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from sss.errors import InputError
-from sss.evaluation.records import METRICS, Record
-from sss.evaluation.report.context import ReportContext
+from sss.evaluation.records import Record
 from sss.evaluation.report.glossary import GROUP_TEXTS, explain
-from sss.evaluation.report.write import write_report
+from sss.evaluation.run_info import RunInfo
 from sss.evaluation.summary import HEADLINES
+from sss.metrics.catalogue import METRICS
 
 Make = Callable[..., list[Record]]
 AWKWARD = "<b>&'\".jpg"
@@ -52,9 +51,9 @@ class Page(HTMLParser):
 @pytest.mark.parametrize(
     ("entries", "photos", "groups"),
     [
-        (["a", "b"], ["x", "y"], ("regions", "mattes")),
+        pytest.param(["a", "b"], ["x", "y"], ("regions", "mattes"), marks=pytest.mark.slow),
         (["only"], ["x"], ("regions",)),
-        (["features"], ["x", "y"], ("features",)),
+        pytest.param(["features"], ["x", "y"], ("features",), marks=pytest.mark.slow),
     ],
 )
 def test_report_of_any_mix_is_whole_and_needs_nothing_else(
@@ -62,15 +61,14 @@ def test_report_of_any_mix_is_whole_and_needs_nothing_else(
     photos: list[str],
     groups: tuple[str, ...],
     make_records: Make,
-    make_cache: Callable,
-    context: ReportContext,
+    make_report: Callable,
+    run_info: RunInfo,
     tmp_path: Path,
 ) -> None:
     records = make_records(entries, photos, groups)
-    make_cache(tmp_path, records)
-    write_report(tmp_path / "report", records, tmp_path, context)
+    make_report(tmp_path / "report", records, run_info, records)
     names = {path.name for path in (tmp_path / "report").iterdir()}
-    assert names == {"index.html", "results.csv", "results.json", "table.md", "plots"}
+    assert names == {"index.html", "results.csv", "results.json", "plots"}
     text = (tmp_path / "report/index.html").read_text()
     assert "http:" not in text
     assert "https:" not in text
@@ -80,23 +78,18 @@ def test_report_of_any_mix_is_whole_and_needs_nothing_else(
         assert link.startswith("data:") or link.removeprefix("#") in page.ids
     for group in groups:
         assert any(GROUP_TEXTS[group] in line for line in page.texts)  # type: ignore[index]
-    assert context.command in page.texts
+    assert run_info.facts["Command"] in page.texts
 
 
 def test_names_are_shown_as_they_are(
-    make_records: Make, make_cache: Callable, context: ReportContext, tmp_path: Path
+    make_records: Make, make_report: Callable, run_info: RunInfo, tmp_path: Path
 ) -> None:
     records = make_records(["</script>&lt;", "b"], [AWKWARD, "y"])
-    make_cache(tmp_path, [record for record in records if record.photo == "y"])
-    write_report(tmp_path / "report", records, tmp_path, context)
+    pictures = [record for record in records if record.photo == "y"]
+    make_report(tmp_path / "report", records, run_info, pictures)
     page = Page((tmp_path / "report/index.html").read_text())
     assert "</script>&lt;" in page.texts
     assert AWKWARD in page.texts
-
-
-def test_nothing_to_report_is_said_in_one_line(context: ReportContext, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the 0 results hold no figures"):
-        write_report(tmp_path, [], tmp_path, context)
 
 
 def test_every_metric_of_the_main_tables_is_explained() -> None:

@@ -4,26 +4,26 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sss.evaluation.records import Record
 from sss.evaluation.report.labels import place_labels
 from sss.evaluation.report.plots import all_styles, write_plots
 from sss.evaluation.report.style import PALETTE, entry_styles, inline_svg
-from sss.evaluation.summary import summarise
+from sss.evaluation.summary import GroupSummary
 
-Make = Callable[..., list[Record]]
+Make = Callable[..., list[GroupSummary]]
 
 
-def drawn(folder: Path, records: Sequence[Record]) -> dict[str, list[str]]:
-    summaries = summarise(records)
+def drawn(folder: Path, summaries: Sequence[GroupSummary]) -> dict[str, list[str]]:
     plots = write_plots(folder, summaries, all_styles(summaries))
     return {group: [plot.name for plot, _ in pairs] for group, pairs in plots.items()}
 
 
-def test_every_plot_is_a_png_and_an_svg(make_records: Make, tmp_path: Path) -> None:
-    names = drawn(tmp_path, make_records(["a", "b", "c"], ["x", "y"], ("regions",)))["regions"]
+@pytest.mark.slow
+def test_every_plot_is_a_png_and_an_svg(make_summaries: Make, tmp_path: Path) -> None:
+    names = drawn(tmp_path, make_summaries(["a", "b", "c"], ["x", "y"], ("regions",)))["regions"]
     assert names == [
         "regions-scores",
         "regions-scales",
@@ -40,17 +40,17 @@ def test_every_plot_is_a_png_and_an_svg(make_records: Make, tmp_path: Path) -> N
 
 
 def test_features_are_drawn_by_distance_and_without_scales(
-    make_records: Make, tmp_path: Path
+    make_summaries: Make, tmp_path: Path
 ) -> None:
-    names = drawn(tmp_path, make_records(["a"], ["x"], ("features",)))["features"]
+    names = drawn(tmp_path, make_summaries(["a"], ["x"], ("features",)))["features"]
     assert "features-distance" in names
     assert not any(name.endswith(("scales", "time")) for name in names)
 
 
-def test_awkward_names_are_drawn_as_they_are(make_records: Make, tmp_path: Path) -> None:
+def test_awkward_names_are_drawn_as_they_are(make_summaries: Make, tmp_path: Path) -> None:
     drawn(
         tmp_path,
-        make_records(["_$a_1$", "<b> & $x"], ["x", "y"], ("instances",), only=("recall_50",)),
+        make_summaries(["_$a_1$", "<b> & $x"], ["x", "y"], ("instances",), only=("recall_50",)),
     )
     for plot in ("instances-scales", "instances-scores", "instances-time"):
         root = ElementTree.parse(tmp_path / f"{plot}.svg").getroot()
@@ -96,10 +96,11 @@ def test_labels_cover_neither_each_other_nor_points_and_bars() -> None:
         assert not left < middle < right or bottom > places[:, 1].max()
 
 
-def test_plots_are_the_same_twice(make_records: Make, tmp_path: Path) -> None:
-    records = make_records(["a", "b"], ["x", "y"], ("instances",), only=("recall_50",))
+@pytest.mark.slow
+def test_plots_are_the_same_twice(make_summaries: Make, tmp_path: Path) -> None:
+    summaries = make_summaries(["a", "b"], ["x", "y"], ("instances",), only=("recall_50",))
     for run in ("one", "two"):
-        drawn(tmp_path / run, records)
+        drawn(tmp_path / run, summaries)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
     assert not re.search(r"\d{4}-\d\d-\d\d", (tmp_path / "one/instances-time.svg").read_text())

@@ -1,0 +1,161 @@
+"""The command line of training: a YAML config, keys over it, a run folder."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import textwrap
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sss.cli.common import run_main
+from sss.errors import InputError
+from sss.resources import find_config
+from sss.training.config import TrainConfig
+from sss.training.read_config import describe_keys, read_config
+
+_USAGE = "train.py --config NAME [--KEY VALUE …] | --resume RUN_DIR [--dry-run]"
+
+
+@dataclass(frozen=True)
+class TrainCommand:
+    """What the command line asked for.
+
+    Attributes:
+        config: Resolved and checked.
+        run_dir: The run's folder; holds a run only if ``resume``.
+        resume: Whether to go on from the state in ``run_dir``.
+        dry_run: Only show what the run would be.
+    """
+
+    config: TrainConfig
+    run_dir: Path
+    resume: bool
+    dry_run: bool = False
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and train.
+
+    Args:
+        arguments: Of the command line; default: the process's own.
+
+    Returns:
+        The exit code: 0, or 2 with one line on stderr for bad usage or bad input.
+    """
+    return run_main(lambda: _train(parse_command(arguments)))
+
+
+def _train(command: TrainCommand) -> int:
+    from sss.training.dry_run import dry_run
+    from sss.training.trainer import Trainer
+
+    trainer = Trainer(command.config, command.run_dir, command.resume)
+    if command.dry_run:
+        if shown := dry_run(trainer):  # nothing on processes other than the main one
+            print(shown)
+    else:
+        trainer.run()
+    return 0
+
+
+def parse_command(arguments: list[str] | None = None) -> TrainCommand:
+    """Read the config and the command line, choose the run folder.
+
+    Raises:
+        InputError: Unknown keys, wrong types, impossible values, no such config, a run folder
+            that is taken or cannot be made.
+        SystemExit: After --help.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments:
+        raise InputError(f"nothing to do; usage: {_USAGE} (--help lists the keys)")
+    try:
+        known, keys = _parser().parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise InputError(f"{error}; usage: {_USAGE}") from error
+    if known.resume is not None and known.run_dir is not None:
+        raise InputError("--resume already names the run's folder; leave --run_dir out")
+    configs = [find_config(name) for name in known.config]
+    if known.resume is not None:
+        configs.insert(0, _saved_config(known.resume))
+    config = read_config(TrainConfig, configs, keys)
+    from sss.training.check_config import check_config  # loads torch: not for a misspelt key
+
+    check_config(config)
+    if known.resume is not None:
+        return TrainCommand(config, known.resume, resume=True, dry_run=known.dry_run)
+    run_dir = known.run_dir or Path("runs") / _run_name(config.name)
+    if not known.dry_run:
+        _check_run_dir(run_dir)
+    return TrainCommand(config, run_dir, resume=False, dry_run=known.dry_run)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The options that are no keys of the configuration; --help shows those too."""
+    lines = [
+        textwrap.fill(line, 100, subsequent_indent=" " * 6) for line in describe_keys(TrainConfig)
+    ]
+    parser = argparse.ArgumentParser(
+        prog="train.py",
+        usage=_USAGE,
+        description="Train a pixel-embedding network.",
+        epilog="keys of the configuration:\n\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="YAML file, as given or in configs/; later ones override earlier ones",
+    )
+    parser.add_argument("--run_dir", type=Path, help="folder of the run (default: runs/NAME-DATE)")
+    parser.add_argument(
+        "--resume", type=Path, metavar="RUN_DIR", help="go on with the run in this folder"
+    )
+    parser.add_argument(
+        "--dry-run",
+        "--dry_run",
+        action="store_true",
+        help="show config, counts and times only",
+    )
+    return parser
+
+
+def _check_run_dir(run_dir: Path) -> None:
+    """Refuse a folder that a new run cannot use, before anything is loaded.
+
+    Raises:
+        InputError: It holds a run, or it cannot be made or written to.
+    """
+    try:
+        there = next(path for path in (run_dir, *run_dir.parents) if path.exists())
+    except OSError as error:  # a name that is too long, a parent that cannot be looked into
+        raise InputError(f"--run_dir {run_dir}: {error.strerror}; choose another folder") from error
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        reason = "cannot be written to" if there.is_dir() else "is a file"
+        raise InputError(f"--run_dir {run_dir}: {there} {reason}; choose another folder")
+    if (run_dir / "config.yaml").exists():
+        raise InputError(
+            f"{run_dir} already holds a run; go on with --resume {run_dir}, or choose another "
+            "--run_dir"
+        )
+
+
+def _run_name(name: str) -> str:
+    """The run's name and the time; in a sweep also its id, as runs may start at the same second."""
+    in_sweep = os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID")
+    suffix = f"-{os.environ['WANDB_RUN_ID']}" if in_sweep else ""
+    return f"{name}-{datetime.now():%Y%m%d-%H%M%S}{suffix}"
+
+
+def _saved_config(run_dir: Path) -> Path:
+    path = run_dir / "config.yaml"
+    if not path.is_file():
+        raise InputError(f"--resume {run_dir}: no run there (no config.yaml in it)")
+    return path

@@ -1,0 +1,220 @@
+"""evaluate.py from the command line to the report, within this process."""
+
+import csv
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sss.cli.evaluate import PROGRESS_SECONDS, EvaluationProgress
+from sss.evaluation.methods.base import Case, Segmentation
+from sss.evaluation.methods.registry import METHODS
+from sss.evaluation.work import PhotoResult
+from sss.models.base import ModelConfig
+from sss.models.checkpoints import save_checkpoint
+from sss.models.registry import build_network
+
+NAMES = ("a", "b", "c", "d")
+
+
+def test_from_the_command_line_to_the_report(
+    run: Any, line: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert run(*line, "--method", "kmeans", "--features", "lab", "--max-side", 30) == 0
+    assert run.out[0] == "features, 4 photos"
+    assert run.out[-1] == str(tmp_path / "report" / "index.html")
+    (row,) = (text for text in run.out if text.startswith("kmeans · lab"))
+    assert "/" in row  # ODS and OIS
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "kmeans · lab" in page
+    for name in ("results.csv", "results.json"):
+        assert (tmp_path / "report" / name).stat().st_size > 100
+    with (tmp_path / "report" / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["photo"] for row in rows} == set(NAMES)
+    assert {row["entry"] for row in rows} == {"lab", "kmeans · lab", "kmeans-lab"}
+    names = {path.name for path in (tmp_path / "cache").iterdir()}
+    assert {f"{kind}-{name}.webp" for kind in ("photo", "truth") for name in NAMES} < names
+    assert sum(name.endswith(".json") for name in names) == 12
+    with Image.open(tmp_path / "cache" / "photo-a.webp") as picture:
+        assert picture.size == (30, 24)  # --max-side
+    told = json.dumps(json.loads((tmp_path / "report" / "results.json").read_text()))
+    assert "at most 30 pixels" in told
+    assert "4 photos, 12 results, 12 of them made now" in caplog.text
+
+
+def test_nothing_is_made_twice(
+    run: Any, line: list[str], tmp_path: Path, reported: Any, kept: Any
+) -> None:
+    assert run(*line, "--photos", 2) == 0
+    before = kept()
+    assert len(before) == 2
+    assert run(*line) == 0
+    after = kept()
+    assert len(after) == 4
+    assert before.items() <= after.items()
+    assert run(*line) == 0
+    assert kept() == after
+    assert reported[2]["kmeans-lab"].photos == NAMES
+    assert reported.sums(2) == reported.sums(1)
+
+
+def test_another_seed_or_series_is_made_anew(
+    run: Any, line: list[str], tmp_path: Path, reported: Any, kept: Any
+) -> None:
+    for more in ([], ["--seed", "1"], ["--layers", "2,4"], ["--max-side", "20"]):
+        assert run(*line, *more) == 0
+    assert len(kept()) == 16
+    assert reported[2]["kmeans-lab"].scales == (2.0, 4.0)
+    keys = [set(one["kmeans-lab"].keys) for one in reported]
+    assert len(set.union(*keys)) == 16
+
+
+def test_models_get_names_of_their_own(
+    run: Any, line: list[str], tmp_path: Path, reported: Any
+) -> None:
+    for folder in ("net", "other/net"):
+        (tmp_path / folder).mkdir(parents=True)
+        for index, name in enumerate(NAMES):
+            values = np.random.default_rng(index).random((26, 32, 4), np.float32)
+            np.save(tmp_path / folder / f"{name}.npy", values * len(folder))
+    given = ["--features", tmp_path / "net", "--features", tmp_path / "other" / "net"]
+    assert run(*line, *given, "--method", "kmeans") == 0
+    assert list(reported[0]) == ["net", "net-2", "kmeans-lab", "kmeans · net", "kmeans · net-2"]
+
+
+def test_without_a_model_the_bundled_one_is_taken_if_one_is_needed(
+    run: Any,
+    line: list[str],
+    tmp_path: Path,
+    reported: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = ModelConfig(name="unet_plain", base_channels=4, dim=8, weights="none")
+    torch.manual_seed(0)
+    path = tmp_path / "ships.safetensors"
+    save_checkpoint(path, build_network(config), config, {})
+    monkeypatch.setattr("sss.models.checkpoints.DEFAULT_CHECKPOINT", path)
+    assert run(*line) == 0
+    assert "bundled" not in caplog.text
+    assert list(reported[0]) == ["kmeans-lab"]
+    assert run(*line, "--method", "kmeans", "--photos", 1) == 0
+    assert f"no model was given: taking the bundled {path}" in caplog.text
+    assert list(reported[1]) == ["ships", "kmeans-lab", "kmeans · ships"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Failing:
+    """Fails on the photos of the given corners."""
+
+    corners: tuple[int, ...]
+    name: str = "failing"
+    title: str = "fails"
+    needs: Any = "photo"
+    scale_name: str = "none"
+    scales: tuple[int, ...] = (0,)
+
+    def segment(self, case: Case) -> Iterator[Segmentation]:
+        if round(case.photo[0, 0, 0] * 255) in self.corners:
+            raise RuntimeError("bad\nluck")
+        yield Segmentation(np.zeros(case.photo.shape[:2], int), None, 0.1)
+
+
+def test_a_photo_that_fails_is_told_and_the_others_are_reported(
+    run: Any,
+    line: list[str],
+    reported: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(METHODS, "failing", Failing((1, 3)))
+    assert run(*line, "--method", "failing") == 2
+    assert run.errors == [
+        f"error: {name}, failing: unexpected RuntimeError: bad luck; please report it with the "
+        "photo"
+        for name in ("b", "d")
+    ]
+    assert reported[0]["failing"].photos == ("a", "c")
+    assert reported[0]["kmeans-lab"].photos == NAMES
+    monkeypatch.setitem(METHODS, "failing", Failing(()))
+    assert run(*line, "--method", "failing") == 0
+    assert reported[1]["failing"].photos == reported[1]["kmeans-lab"].photos == NAMES
+
+
+def test_nothing_to_report(
+    run: Any,
+    line: list[str],
+    reported: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(METHODS, "kmeans-lab", Failing((0, 1, 2, 3)))
+    assert run(*line) == 2
+    assert len(run.errors) == 5
+    assert run.errors[-1] == "error: no photo could be done, so there is nothing to report"
+    assert reported == []
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--method", "sss-no-semantik"], "unknown --method 'sss-no-semantik'; did you mean sss-"),
+        (["--data", "bsds5000"], "unknown data set 'bsds5000'"),
+        (["--data", "bsds500"], "no BSDS500 val photos at"),
+        (["--config", "unet_nparr"], "no config 'unet_nparr'"),
+        (["--checkpoint", "nowhere.safetensors"], "no checkpoint at nowhere.safetensors"),
+        (["--features", "nowhere"], "--features nowhere: No such file or directory"),
+        (["--encoder", "mobilenet_v22"], "encoder mobilenet_v22: no model.encoder"),
+        (["--layers", "x"], "--layers is 'x'"),
+        (["--device", "cuda", "--method", "kmeans", "--features", "lab"], None),
+    ],
+)
+def test_mistakes_cost_one_line(
+    run: Any,
+    line: list[str],
+    tmp_path: Path,
+    reported: Any,
+    more: list[str],
+    said: str | None,
+) -> None:
+    if said is None:  # colours need no GPU
+        assert run(*line, *more) == 0
+        return
+    assert run(*line, *more) == 2
+    (error,) = run.errors
+    assert said in error
+    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize("option", ["-o", "--cache"])
+def test_folders_that_cannot_be_written(
+    run: Any, line: list[str], tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "file").touch()
+    assert run(*line, option, tmp_path / "file" / "x") == 2
+    (error,) = run.errors
+    place = tmp_path / "file" / "x"
+    assert error == f"error: cannot write to {place}: Not a directory; choose another {option}"
+
+
+def test_the_time_left_is_that_of_the_photos_that_cost_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("sss.cli.evaluate.time.monotonic", lambda: clock[0])
+    progress = EvaluationProgress(100)
+    for _ in range(60):
+        progress.add(PhotoResult())  # kept from an earlier run
+    clock[0] += 20
+    progress.add(PhotoResult(made=2))
+    assert capsys.readouterr().err == ""  # too soon for a line
+    clock[0] += PROGRESS_SECONDS
+    progress.add(PhotoResult(made=3))
+    # 50 s for 2 photos, 38 are left.
+    assert capsys.readouterr().err == "evaluating: 62 of 100 photos, 15 min 50 s left\n"
