@@ -127,7 +127,7 @@ def test_it_learns(
     losses = [float(row["loss"]) for row in rows if row["loss"]]
     scores = [float(row["val_pair_auc"]) for row in rows if row["val_pair_auc"]]
     assert losses[-1] < losses[0] - 0.05
-    assert scores[-1] > 0.8
+    assert scores[-1] > 0.75
     assert scores[-1] > scores[0]
 
 
