@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from solvers import agreement
 
 from sss.cuda.torch_backend import TorchBackend
-from sss.spectral.grids import coarse_size, resize_linearly
-from sss.spectral.segmenter import SoftLayers, SoftSegmenter
+from sss.image.resize import resize_linearly
+from sss.spectral import RefinedLayers, Settings, SoftSegmenter
 
 LARGEST_COMPARED = 2_000_000
 """Pixels up to which the processor splits the photo as well, for comparison."""
@@ -34,7 +34,7 @@ LARGEST_COMPARED = 2_000_000
 
 def measure(
     segmenter: SoftSegmenter, photo: np.ndarray, features: np.ndarray
-) -> tuple[SoftLayers, dict[str, float]]:
+) -> tuple[RefinedLayers, dict[str, float]]:
     started = time.perf_counter()
     result = segmenter(photo, features)
     return result, {**result.seconds, "all": time.perf_counter() - started}
@@ -42,7 +42,7 @@ def measure(
 
 def report(size: tuple[int, int], device: torch.device, options: argparse.Namespace) -> None:
     photo = resize_linearly(data.coffee().astype(np.float32) / 255, size)
-    features = gaussian(resize_linearly(photo, coarse_size(size)), 2, channel_axis=2)
+    features = gaussian(resize_linearly(photo, Settings().grid_size(size)), 2, channel_axis=2)
     segmenter = SoftSegmenter(backend=TorchBackend(device))
     measure(segmenter, photo, features)
     if device.type == "cuda":

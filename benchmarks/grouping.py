@@ -23,33 +23,43 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from sss.data.base import spread_evenly
 from sss.data.sources import data_root, open_source
 from sss.evaluation.methods.base import LAYER_COUNTS
-from sss.evaluation.methods.pipeline import AUTO_SHARES
+from sss.evaluation.methods.pipeline import AUTO_THRESHOLDS
+from sss.image.resize import resize_linearly
 from sss.metrics.region_metrics import region_scores
 from sss.models.predictor import Predictor, open_predictor
 from sss.models.reduction import reduce_embedding
-from sss.spectral.grids import resize_linearly
 from sss.spectral.grouping import group_components
 from sss.spectral.segmenter import SoftSegmenter
+from sss.spectral.settings import Settings
 
 Groups = Callable[[np.ndarray, np.ndarray, np.ndarray], list[np.ndarray]]
 """From components (N, C), embedding (h, w, D) and 3-D features: a layer map (h, w) per scale."""
 
+KMEANS = Settings(grouping="kmeans")
+
+
+def grouped(
+    components: np.ndarray, embedding: np.ndarray, layers: int | None, settings: Settings
+) -> np.ndarray:
+    return group_components(components, embedding, layers, settings).argmax(axis=2)
+
+
 WAYS: dict[str, Groups] = {
-    "k-means, 3-D features (reference)": lambda parts, _, reduced: [
-        group_components(parts, reduced, count, "kmeans").argmax(axis=2) for count in LAYER_COUNTS
+    "k-means, 3-D features (reference)": lambda alpha, _, features3: [
+        grouped(alpha, features3, count, KMEANS) for count in LAYER_COUNTS
     ],
-    "k-means, embedding": lambda parts, embedding, _: [
-        group_components(parts, embedding, count, "kmeans").argmax(axis=2) for count in LAYER_COUNTS
+    "k-means, embedding": lambda alpha, embedding, _: [
+        grouped(alpha, embedding, count, KMEANS) for count in LAYER_COUNTS
     ],
-    "linkage, 3-D features": lambda parts, _, reduced: [
-        group_components(parts, reduced, count).argmax(axis=2) for count in LAYER_COUNTS
+    "linkage, 3-D features": lambda alpha, _, features3: [
+        grouped(alpha, features3, count, Settings()) for count in LAYER_COUNTS
     ],
-    "linkage, embedding (ours)": lambda parts, embedding, _: [
-        group_components(parts, embedding, count).argmax(axis=2) for count in LAYER_COUNTS
+    "linkage, embedding (ours)": lambda alpha, embedding, _: [
+        grouped(alpha, embedding, count, Settings()) for count in LAYER_COUNTS
     ],
-    "the same, number of layers per photo": lambda parts, embedding, _: [
-        group_components(parts, embedding, None, share=share).argmax(axis=2)
-        for share in AUTO_SHARES
+    "the same, number of layers per photo": lambda alpha, embedding, _: [
+        grouped(alpha, embedding, None, Settings(auto_threshold=threshold))
+        for threshold in AUTO_THRESHOLDS
     ],
 }
 
@@ -79,16 +89,19 @@ def scores_of(
     photo = pixels / 255.0
     embedding = extractor(photo)
     reduced = reduce_embedding(embedding, photo)
-    parts = SoftSegmenter().decompose(photo, reduced, embedding)
-    size = parts.components.shape[:2]
+    components = SoftSegmenter().decompose(photo, reduced, embedding)
+    size = components.alpha.shape[:2]
     truth = people[:, *np.ix_(*(nearest(*sides) for sides in zip(size, photo.shape, strict=False)))]
-    flat = parts.components.reshape(-1, parts.components.shape[2])
+    flat = components.alpha.reshape(-1, components.n_components)
     small = resize_linearly(reduced, size)
     scores = {
-        name: [region_scores(labels, truth).covering for labels in way(flat, parts.features, small)]
+        name: [
+            region_scores(labels, truth).covering
+            for labels in way(flat, components.embedding, small)
+        ]
         for name, way in WAYS.items()
     }
-    strongest = parts.components.argmax(axis=2)
+    strongest = components.alpha.argmax(axis=2)
     best = [
         region_scores(best_groups(strongest, person), person[None]).covering for person in truth
     ]

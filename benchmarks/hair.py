@@ -28,7 +28,7 @@ from sss.data.sources import data_root
 from sss.image.resize import shrink_to_fit
 from sss.models.predictor import open_predictor
 from sss.models.reduction import reduce_embedding
-from sss.spectral.segmenter import LAYERS, SoftSegmenter
+from sss.spectral import LAYERS, Settings, SoftSegmenter
 
 SIDE = 0.35
 """Of the crop, as a share of the photo's height."""
@@ -83,10 +83,11 @@ def main() -> None:
     embedding = open_predictor(device="cpu")(photo)
     features = reduce_embedding(embedding, shrink_to_fit(photo))
     mattes = []
-    for way, relaxed in (("refined", True), ("only enlarged", False)):
+    for way, refine in (("refined", True), ("only enlarged", False)):
         started = time.perf_counter()
-        segmenter = SoftSegmenter(options.layers, relaxed=relaxed)
-        mattes.append(object_matte(segmenter(photo, features, embedding).alpha, truth))
+        segmenter = SoftSegmenter(Settings(refine=refine))
+        layers = segmenter(photo, features, embedding, options.layers)
+        mattes.append(object_matte(layers.alpha, truth))
         told = f"{photo.shape[1]}×{photo.shape[0]}, {way}: {time.perf_counter() - started:.1f} s"
         if truth is not None:
             soft = (truth > 0.02) & (truth < 0.98)

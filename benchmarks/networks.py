@@ -22,11 +22,11 @@ from skimage import data
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from sss.image.resize import resize_linearly
 from sss.models.base import ModelConfig
 from sss.models.checkpoints import save_checkpoint
 from sss.models.predictor import Predictor, open_predictor
 from sss.models.registry import build_network
-from sss.spectral.grids import resize_linearly
 from sss.threads import set_thread_count, thread_count
 
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sss.data.sources import data_root, open_source
 from sss.evaluation.open_samples import given_names
-from sss.spectral.segmenter import SoftSegmenter
+from sss.spectral import Settings, SoftSegmenter
 
 Case = tuple[str, np.ndarray, np.ndarray, np.ndarray | None]
 
@@ -67,12 +67,12 @@ def labels(segmenter: SoftSegmenter, case: Case) -> tuple[np.ndarray, float]:
 
 
 def regrouped(segmenter: SoftSegmenter, case: Case) -> tuple[np.ndarray, np.ndarray, float]:
-    """Strongest layers of the exact solver: guided by the coarse one, by itself; seconds."""
+    """Strongest layers of the exact solver: grouped as the coarse one, by itself; seconds."""
     started = time.perf_counter()
-    parts = segmenter.decompose(*case[1:])
+    components = segmenter.decompose(*case[1:])
     layers = [
-        segmenter.refine(parts, segmenter.group(chosen)).alpha.argmax(axis=2)
-        for chosen in (parts, replace(parts, guide=None))
+        segmenter.refine(components, segmenter.group(chosen)).alpha.argmax(axis=2)
+        for chosen in (components, replace(components, coarse=None))
     ]
     return *layers, time.perf_counter() - started
 
@@ -94,10 +94,11 @@ def main() -> None:
     print("| photo | coarse | by itself | other seed | coarse, s | exact, s |")
     print("|---|---|---|---|---|---|")
     for case in cases:
-        guided, alone, exact_seconds = regrouped(SoftSegmenter(solver="exact"), case)
+        matched, alone, exact_seconds = regrouped(SoftSegmenter(Settings(solver="exact")), case)
         coarse, coarse_seconds = labels(SoftSegmenter(), case)
-        other, _ = labels(SoftSegmenter(solver="exact", seed=1, guided=False), case)
-        agreements = [agreement(coarse, guided), agreement(coarse, alone), agreement(other, alone)]
+        by_itself = Settings(solver="exact", seed=1, match_coarse_grouping=False)
+        other, _ = labels(SoftSegmenter(by_itself), case)
+        agreements = [agreement(coarse, matched), agreement(coarse, alone), agreement(other, alone)]
         rows.append([*agreements, coarse_seconds, exact_seconds])
         cells = [*(f"{share:.3f}" for share in agreements)]
         cells += [f"{coarse_seconds:.1f}", f"{exact_seconds:.1f}"]

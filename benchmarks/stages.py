@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -28,11 +29,14 @@ from skimage.io import imread
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from sss.cli.photo_worker import peak_memory_mb
-from sss.processes import keep_freed_memory
-from sss.spectral.grids import resize_linearly
-from sss.spectral.segmenter import SOLVERS, SoftSegmenter
+from sss.image.resize import resize_linearly
+from sss.spectral import SOLVERS, Settings, SoftSegmenter
 from sss.threads import set_thread_count, thread_count
+
+
+def peak_memory_mb() -> float:
+    """Of this process so far; Linux counts in KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def read_picture(path: Path | None, size: tuple[int, int]) -> np.ndarray:
@@ -49,8 +53,7 @@ def measure(options: argparse.Namespace, size: tuple[int, int]) -> dict[str, dic
     else:
         small = read_picture(options.photo, (min(size[0], 480), min(size[1], 640)))
         features = resize_linearly(gaussian(small, 2, channel_axis=2), size)
-    keep_freed_memory()  # as infer.py does
-    segmenter = SoftSegmenter(solver=options.solver)
+    segmenter = SoftSegmenter(Settings(solver=options.solver))
     segmenter(resize_linearly(photo, (170, 190)), resize_linearly(features, (170, 190)))
     peaks = {}
 

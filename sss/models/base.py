@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sss.errors import InputError
-from sss.image.resize import MIN_SIDE
+from sss.models.tiling import Geometry, check_size, padding, reflects, scaled_size
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -99,24 +98,6 @@ class ModelConfig:
         )
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where in a photo a part of it lies.
-
-    Attributes:
-        start: Row and column of its upper left corner.
-        whole: Height and width of the photo.
-    """
-
-    start: tuple[int, int]
-    whole: tuple[int, int]
-
-    def in_cells(self, cell: int) -> Place:
-        """The same in units of ``cell`` pixels, which all numbers are multiples of."""
-        (top, left), (height, width) = self.start, self.whole
-        return Place((top // cell, left // cell), (height // cell, width // cell))
-
-
 class EmbeddingNetwork(nn.Module):
     """Wraps a backbone into the contract of this module.
 
@@ -179,7 +160,7 @@ class EmbeddingNetwork(nn.Module):
         Raises:
             InputError: A side is shorter than 16 pixels.
         """
-        self.check_size(photos)
+        check_size(photos.shape[-2:])
         if self.training or self.scales == [1.0]:
             return self.embed(photos)
         size = photos.shape[-2:]
@@ -188,19 +169,6 @@ class EmbeddingNetwork(nn.Module):
             for scale in self.scales
         ]
         return torch.stack(views).mean(0)
-
-    def check_size(self, photos: Tensor) -> None:
-        """Refuse photos (…, H, W) that are too small.
-
-        Raises:
-            InputError: A side is shorter than 16 pixels.
-        """
-        height, width = photos.shape[-2:]
-        if min(height, width) < MIN_SIDE:
-            raise InputError(
-                f"the photo has {height} × {width} pixels, expected {MIN_SIDE} or more on each "
-                "side; enlarge it"
-            )
 
     def embed(self, photos: Tensor) -> Tensor:
         """Embed photos at their own scale, whatever ``scales``; as :meth:`forward` else."""
@@ -232,19 +200,40 @@ class EmbeddingNetwork(nn.Module):
 
     def prepare(self, photos: Tensor) -> tuple[Tensor, int, int]:
         """Normalised and padded photos, and the rows above and columns left of the photo."""
-        height, width = photos.shape[-2:]
-        top, bottom = self._padding(height)
-        left, right = self._padding(width)
-        normalised = (photos - self.mean) / self.std
-        # Torch reflects once only: a much smaller photo is continued by its border instead.
-        fits = max(top, bottom) < height and max(left, right) < width
-        mode = "reflect" if fits else "replicate"
-        return F.pad(normalised, (left, right, top, bottom), mode=mode), top, left
+        size = photos.shape[-2:]
+        pads = [padding(side, self.stride, self.least_side) for side in size]
+        (top, bottom), (left, right) = pads
+        mode = "reflect" if reflects(size, pads) else "replicate"
+        return F.pad(self.normalize(photos), (left, right, top, bottom), mode=mode), top, left
 
-    def _padding(self, side: int) -> tuple[int, int]:
-        """Pixels to add on both ends so that the backbone takes a side."""
-        total = max(side + -side % self.stride, self.least_side) - side
-        return total // 2, total - total // 2
+    def normalize(self, photos: Tensor) -> Tensor:
+        """(B, 3, h, w) RGB in [0, 1] to what the backbone takes."""
+        return (photos - self.mean) / self.std
+
+    @property
+    def geometry(self) -> Geometry:
+        """The sizes of the network, for :mod:`sss.models.tiling`."""
+        cell = getattr(self.backbone, "cell", 1)
+        return Geometry(self.dim, self.stride, self.least_side, cell, tuple(self.scales))
+
+    def embed_cells(self, photo: Tensor, place: Tensor) -> Tensor:
+        """Embed the cells of a padded photo, or of a part of it, at its own scale.
+
+        Args:
+            photo: (1, 3, h, w) float RGB in [0, 1], h and w multiples of ``stride``.
+            place: (4,) int64, all in pixels: the row and the column where it begins in the padded
+                photo, and the height and width of that.
+
+        Returns:
+            (h / cell, w / cell, dim).
+        """
+        backbone: Any = self.backbone
+        normalized = self.normalize(photo)
+        if hasattr(backbone, "embed_cells"):
+            cells = backbone.embed_cells(normalized, place)
+        else:
+            cells = backbone(normalized)
+        return cells[0].permute(1, 2, 0)
 
     def freeze_encoder(self) -> None:
         """Leave all of the encoder as it is: no gradients, always in evaluation mode."""
@@ -266,11 +255,6 @@ class EmbeddingNetwork(nn.Module):
         """All trainable weights outside the pretrained encoder."""
         pretrained = {id(p) for p in self.encoder.parameters()}
         return (p for p in self.parameters() if p.requires_grad and id(p) not in pretrained)
-
-
-def scaled_size(size: Sequence[int], scale: float) -> list[int]:
-    """Height and width of a photo of ``size`` at one of the scales of a network."""
-    return [max(MIN_SIDE, round(side * scale)) for side in size]
 
 
 def resize(values: Tensor, size: Sequence[int]) -> Tensor:

@@ -1,29 +1,26 @@
-"""Networks on disk: one safetensors file that also says which network it holds."""
+"""Networks on disk: one safetensors file that also says which network it holds.
+
+Torch is imported where a network is loaded or saved, not to know where a checkpoint lies.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
-
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch.overrides import TorchFunctionMode
+from typing import TYPE_CHECKING, Any
 
 from sss.errors import InputError
 from sss.files import whole_file
-from sss.models.base import EmbeddingNetwork, ModelConfig, config_as_dict
-from sss.models.registry import build_network
 from sss.resources import shipped_folder
+
+if TYPE_CHECKING:
+    from sss.models.base import EmbeddingNetwork, ModelConfig
 
 DEFAULT_CHECKPOINT = shipped_folder("checkpoints") / "hypercolumn_efficientnet_lite2.safetensors"
 """The model that ships with the project."""
 
 _MODEL_KEY = "sss_model"
 _TRAINING_KEY = "sss_training"
-
-_RANDOM = frozenset({"normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_"})
-"""Names of torch's functions and methods that fill a tensor, their first argument."""
 
 
 def save_checkpoint(
@@ -46,6 +43,11 @@ def save_checkpoint(
     Raises:
         InputError: The file cannot be written.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    from sss.models.base import config_as_dict
+
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     if half:
         weights = {key for key, _ in network.named_parameters()}
@@ -74,6 +76,12 @@ def load_checkpoint(path: Path) -> tuple[EmbeddingNetwork, ModelConfig, dict[str
         InputError: No such file, not a checkpoint of this project, or weights that do not fit
             the network the file names.
     """
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    from sss.models.base import ModelConfig
+    from sss.models.registry import build_network
+
     path = checkpoint_file(path)
     try:
         with safe_open(path, framework="pt") as file:
@@ -88,7 +96,7 @@ def load_checkpoint(path: Path) -> tuple[EmbeddingNetwork, ModelConfig, dict[str
     try:
         config = ModelConfig(**json.loads(header[_MODEL_KEY]))
         training = json.loads(header.get(_TRAINING_KEY, "{}"))
-        with _UnsetWeights():
+        with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
             network = build_network(config)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path} was written by another version of train.py ({error})") from error
@@ -101,26 +109,6 @@ def load_checkpoint(path: Path) -> tuple[EmbeddingNetwork, ModelConfig, dict[str
             f"'{config.encoder}' ({problems[0][:120] if problems else error})"
         ) from error
     return network.float().eval(), config, training
-
-
-class _UnsetWeights(TorchFunctionMode):
-    """Inside, zeros stand in for random numbers, which a checkpoint is about to replace.
-
-    On the ``meta`` device, where segmentation_models_pytorch builds encoders of timm to see how
-    they are made, drawing them would even load all of sympy.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func.__name__ in _RANDOM:
-            tensor = args[0] if args else kwargs["tensor"]
-            if not tensor.is_meta:
-                # Not left as they are: a truncated distribution is drawn until all are inside.
-                tensor.detach().zero_()
-            return tensor
-        return func(*args, **kwargs)
 
 
 def checkpoint_file(path: Path) -> Path:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from skimage.color import rgb2lab
 
 
 def lab_embedding(photo: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 photo to its CIE Lab colour, (H, W, 3) float32."""
+    from skimage.color import rgb2lab
+
     return rgb2lab(photo).astype(np.float32)
 
 

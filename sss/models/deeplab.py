@@ -15,7 +15,6 @@ from torch.utils.checkpoint import checkpoint
 from torchvision.models import ResNet, resnet101
 
 from sss.models.base import EmbeddingNetwork, ModelConfig
-from sss.models.pieces import in_pieces, uncut
 from sss.models.torchvision_encoders import check_encoder
 from sss.models.weights import start_torchvision
 
@@ -105,20 +104,19 @@ class HypercolumnHead(nn.Module):
     def _infer(self, features: Sequence[Tensor], size: torch.Size) -> Tensor:
         """All in bands of pixels; layers on the same values are computed as one."""
         columns = [layer(part) for layer, part in zip(self.columns, features, strict=True)]
-        down2, embed = uncut(self.down2), uncut(self.embed)
-        assert embed.bias is not None
-        weight1, weight2 = embed.weight.split(HIDDEN, dim=1)
-        weights = torch.cat([down2.weight, weight1])
-        biases = F.pad(embed.bias, (RANK, 0))  # down2 has none
+        assert self.embed.bias is not None
+        weight1, weight2 = self.embed.weight.split(HIDDEN, dim=1)
+        weights = torch.cat([self.down2.weight, weight1])
+        biases = F.pad(self.embed.bias, (RANK, 0))  # down2 has none
 
         def mixed(top: int) -> Tensor:
             rectified = [_band(column, top, size).relu_() for column in columns]
             hidden1 = self.up1(self.down1(torch.cat(rectified, dim=1))).relu_()
-            both = F.conv2d(hidden1, weights, biases, dilation=embed.dilation)
+            both = F.conv2d(hidden1, weights, biases)
             hidden2 = self.up2(both[:, :RANK]).relu_()
-            return both[:, RANK:] + F.conv2d(hidden2, weight2, dilation=embed.dilation)
+            return both[:, RANK:] + F.conv2d(hidden2, weight2)
 
-        return torch.cat(in_pieces(mixed, range(0, size[0], OUTPUT_STRIDE)), dim=2)
+        return torch.cat([mixed(top) for top in range(0, size[0], OUTPUT_STRIDE)], dim=2)
 
     def _mix(self, reduced: Tensor, kept1: Tensor, kept2: Tensor) -> Tensor:
         """(B, 256, h, w) of the first layer's middle to (B, dim, h, w)."""
@@ -156,6 +154,8 @@ def _band(column: Tensor, top: int, size: torch.Size) -> Tensor:
 
 class HypercolumnDeepLab(nn.Module):
     """The ResNet and the hypercolumn over it."""
+
+    not_in_onnx = "as many bands of rows as the photo has"
 
     def __init__(self, encoder: DilatedResNet, dim: int, dropout: float) -> None:
         super().__init__()

@@ -17,16 +17,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sss.errors import InputError
-from sss.models.base import EmbeddingNetwork, ModelConfig, Place
-from sss.models.pieces import in_pieces
+from sss.models.base import EmbeddingNetwork, ModelConfig
 from sss.models.smp_encoder import input_scale, start_from_file, with_weights
 
 COLOUR_STRIDES = (2, 8, 32)
 """Cells in pixels over which a pixel's surrounding colour is averaged."""
 
-BAND = 4
-"""Rows of quarter size whose hidden layer is computed at a time in inference; few enough for the
-caches of a processor."""
+BANDS = 8
+"""Parts in which inference computes the hidden layer: the rows of quarter size are multiples of it,
+whatever the photo, so the exported network can do the same."""
 
 
 class Standardise(nn.Module):
@@ -97,55 +96,35 @@ class Hypercolumn(nn.Module):
 
     def forward(self, photos: Tensor) -> Tensor:
         """Embed normalised photos (B, 3, h, w), h and w multiples of the stride."""
-        return _resize(self.embed_cells(photos), photos)
+        return _doubled(self.embed_cells(photos))
 
-    def embed_cells(self, photos: Tensor, place: Place | None = None) -> Tensor:
+    def embed_cells(self, photos: Tensor, place: Tensor | None = None) -> Tensor:
         """Embed cells of ``cell``×``cell`` pixels, (B, dim, h / cell, w / cell).
 
         Args:
             photos: As for a call.
-            place: Where in a photo they lie; None: they are whole.
+            place: Where they lie, as for :meth:`EmbeddingNetwork.embed_cells`; None: they are
+                whole.
         """
         finest, *coarser = zip(self._columns(photos, place), self.scales, self.project, strict=True)
         hidden: Tensor | None = None
         for values, scale, project in reversed(coarser):
             part = project(scale(values))
-            hidden = part if hidden is None else part + _resize(hidden, part)
+            hidden = part if hidden is None else part + _doubled(hidden)
         assert hidden is not None  # (B, hidden, h/4, w/4)
         values, scale, project = finest
         values = scale(values)
         if self.training or torch.is_grad_enabled():
-            part = project(values)
-            return self._embedding(part + _resize(hidden, part))
+            return self._embedding(project(values) + _doubled(hidden))
         # The hidden layer is the largest by far: a band of it is held at a time.
-        rows = hidden.shape[2]
-        around = hidden
-
-        def band(row: int) -> Tensor:
-            return self._band(values, around, row, min(row + BAND, rows))
-
-        return torch.cat(in_pieces(band, range(0, rows, BAND)), dim=2)
-
-    def fold_statistics(self) -> None:
-        """Make the fixed statistics a part of the layers that follow them; for inference."""
-        for scale, (standardise, project) in enumerate(zip(self.scales, self.project, strict=True)):
-            assert isinstance(standardise, Standardise)
-            assert isinstance(project, nn.Conv2d)
-            weight = project.weight.detach() / standardise.std
-            shift = (weight * standardise.mean).sum((1, 2, 3))
-            project.bias = nn.Parameter((0 if project.bias is None else project.bias) - shift)
-            project.weight = nn.Parameter(weight)
-            self.scales[scale] = nn.Identity()
-
-    def _band(self, column: Tensor, hidden: Tensor, top: int, end: int) -> Tensor:
-        """Embed the cells of some rows of ``hidden``: two rows of cells each."""
-        first, last = max(top - 1, 0), min(end + 1, hidden.shape[2])  # what interpolation looks at
-        size = (2 * (last - first), column.shape[3])
-        upsampled = F.interpolate(
-            hidden[:, :, first:last], size, mode="bilinear", align_corners=False
-        )
-        values = self.project[0](column[:, :, 2 * top : 2 * end])
-        return self._embedding(values + upsampled[:, :, 2 * (top - first) : 2 * (end - first)])
+        rows = hidden.shape[2] // BANDS
+        around = F.pad(hidden, (0, 0, 1, 1), mode="replicate")  # what interpolation looks at
+        bands = []
+        for band in range(BANDS):
+            near = _doubled(around[:, :, band * rows : (band + 1) * rows + 2])[:, :, 2:-2]
+            part = project(values[:, :, 2 * band * rows : 2 * (band + 1) * rows])
+            bands.append(self._embedding(part + near))
+        return torch.cat(bands, dim=2)
 
     def _embedding(self, hidden: Tensor) -> Tensor:
         embeddings: Tensor = self.head(self.dropout(F.relu(hidden, inplace=True)))
@@ -160,36 +139,41 @@ class Hypercolumn(nn.Module):
             assert isinstance(scale, Standardise)
             scale.measure(values.float())
 
-    def _columns(self, photos: Tensor, place: Place | None = None) -> list[Tensor]:
+    def _columns(self, photos: Tensor, place: Tensor | None = None) -> list[Tensor]:
         """What is known at each scale: features, some the colour, the finest position."""
         columns: list[Tensor] = self.encoder(photos)[1:]
         for scale, stride in enumerate(self.strides):
             if stride in COLOUR_STRIDES:
                 colours = F.avg_pool2d(photos, stride)
                 columns[scale] = torch.cat([columns[scale], colours], dim=1)
-        positions = _positions(columns[0], place and place.in_cells(self.cell))
+        positions = _positions(columns[0], None if place is None else place // self.cell)
         columns[0] = torch.cat([columns[0], positions], dim=1)
         return columns
 
 
-def _positions(like: Tensor, place: Place | None = None) -> Tensor:
-    """(B, 2, rows, columns) row and column from the centre, in units of the longer side."""
-    sides = like.shape[-2:]
-    starts, whole = ((0, 0), tuple(sides)) if place is None else (place.start, place.whole)
+def _positions(like: Tensor, place: Tensor | None = None) -> Tensor:
+    """(B, 2, rows, columns) row and column from the centre, in units of the longer side.
+
+    Args:
+        like: (B, C, rows, columns).
+        place: (4,) row, column, height and width in cells; None: ``like`` is whole.
+    """
+    rows, columns = like.shape[-2:]
+    if place is None:
+        place = torch.tensor([0, 0, rows, columns], device=like.device)
+    top, left, height, width = place.float()
+    longer = torch.maximum(height, width)
     row, column = (
-        (torch.arange(start, start + n, device=like.device, dtype=like.dtype) - (side - 1) / 2)
-        / max(whole)
-        for n, start, side in zip(sides, starts, whole, strict=True)
+        (torch.arange(count, device=like.device) + (start - (side - 1) / 2)) / longer
+        for count, start, side in ((rows, top, height), (columns, left, width))
     )
-    grid = torch.stack(torch.meshgrid(row, column, indexing="ij"))
-    return grid.expand(len(like), -1, -1, -1)
+    grid = torch.stack(torch.meshgrid(row, column, indexing="ij")).to(like.dtype)
+    return grid.expand(like.shape[0], -1, -1, -1)
 
 
-def _resize(values: Tensor, like: Tensor) -> Tensor:
-    """Bilinear interpolation to the height and width of ``like``."""
-    if values.shape[-2:] == like.shape[-2:]:
-        return values
-    return F.interpolate(values, like.shape[-2:], mode="bilinear", align_corners=False)
+def _doubled(values: Tensor) -> Tensor:
+    """Bilinear interpolation to twice the height and width."""
+    return F.interpolate(values, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 def build_hypercolumn(config: ModelConfig) -> EmbeddingNetwork:

@@ -8,9 +8,9 @@ pixel to memory, which costs more than the network.
 from __future__ import annotations
 
 import numpy as np
-import torch
 from scipy.sparse import csr_array
-from torch import Tensor
+
+from sss.threads import map_threads, slices
 
 BLOCK = 32
 """Rows of a product that are made at a time from the few entries that they need."""
@@ -39,31 +39,35 @@ def span(matrix: csr_array) -> tuple[int, int]:
     return int(matrix.indices.min()), int(matrix.indices.max()) + 1
 
 
-def add_interpolated(rows: csr_array, columns: csr_array, cells: Tensor, result: Tensor) -> None:
-    """Interpolate along both axes and add.
+def add_interpolated(
+    rows: csr_array, columns: csr_array, cells: np.ndarray, result: np.ndarray
+) -> None:
+    """Interpolate along both axes and add, on several threads.
 
     Args:
         rows: (H, h).
         columns: (W, w).
-        cells: (h, w, D).
-        result: (H, W, D), to which ``rows · cells · columnsᵀ`` is added for each channel.
+        cells: (h, w, D) float32.
+        result: (H, W, D) float32, to which ``rows · cells · columnsᵀ`` is added for each channel.
     """
-    wide = cells.new_empty(cells.shape[0], columns.shape[0], cells.shape[2])  # (h, W, D)
-    for begin, first, part in _blocks(columns, cells):
-        near = cells[:, first : first + part.shape[1]]
-        wide[:, begin : begin + len(part)] = torch.matmul(part, near)
-    flat = wide.flatten(1)
-    for begin, first, part in _blocks(rows, cells):
-        block = result[begin : begin + len(part)].flatten(1)
-        block.addmm_(part, flat[first : first + part.shape[1]])
+    across = _bands(columns)
+
+    def add(band: tuple[slice, slice, np.ndarray]) -> None:
+        target, near, weights = band
+        wide = np.empty((near.stop - near.start, len(result[0]), cells.shape[2]), np.float32)
+        for part, beside, mix in across:
+            wide[:, part] = mix @ cells[near, beside]
+        flat = weights @ wide.reshape(len(wide), -1)
+        result[target] += flat.reshape(result[target].shape)
+
+    map_threads(add, _bands(rows))
 
 
-def _blocks(matrix: csr_array, like: Tensor) -> list[tuple[int, int, Tensor]]:
-    """Bands of a matrix: their first row, their first column, and what is not zero of them."""
-    blocks = []
-    for begin in range(0, matrix.shape[0], BLOCK):
-        band = matrix[begin : begin + BLOCK]
+def _bands(matrix: csr_array) -> list[tuple[slice, slice, np.ndarray]]:
+    """Bands of a matrix: their rows, the columns they use, and what stands there, dense."""
+    bands = []
+    for rows in slices(matrix.shape[0], BLOCK):
+        band = matrix[rows]
         first, end = span(band)
-        part = torch.from_numpy(band[:, first:end].toarray())
-        blocks.append((begin, first, part.to(like.device, like.dtype)))
-    return blocks
+        bands.append((rows, slice(first, end), band[:, first:end].toarray().astype(np.float32)))
+    return bands

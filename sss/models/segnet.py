@@ -17,6 +17,8 @@ class SegNet(nn.Module):
     No features pass from encoder to decoder, only the places of the maxima, which keep the edges.
     """
 
+    not_in_onnx = "unpooling to where the maxima stood"
+
     def __init__(self, encoder: VGGEncoder, dim: int, dropout: float, norm: str) -> None:
         super().__init__()
         self.encoder = encoder

@@ -81,8 +81,8 @@ class PhotoPyramidUNet(nn.Module):
     def forward(self, photos: Tensor) -> Tensor:
         """Embed normalised photos (B, 3, h, w), h and w multiples of the stride."""
         skips = [
-            torch.cat([skip, F.adaptive_avg_pool2d(photos, skip.shape[-2:])], dim=1)
-            for skip in self.encoder(photos)
+            torch.cat([skip, F.avg_pool2d(photos, 2**stage)], dim=1)
+            for stage, skip in enumerate(self.encoder(photos))
         ]
         decoded = self.dropout(self.decoder(skips))
         return self.head(torch.cat([decoded, photos], dim=1))

@@ -69,6 +69,8 @@ class TokenHead(nn.Module):
 class HeadedTransformer(nn.Module):
     """A transformer of timm that takes images of any size, and the head on some of its blocks."""
 
+    not_in_onnx = "position embeddings resampled to the size of the photo"
+
     def __init__(self, transformer: nn.Module, levels: list[int], head: TokenHead) -> None:
         super().__init__()
         self.encoder = transformer

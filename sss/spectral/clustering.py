@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 START_RESTARTS = 3
+"""Of the start's k-means, whose clusters the sparsification reshapes anyway."""
 
 
 def cluster_pixels(features: np.ndarray, count: int, seed: int = 0) -> np.ndarray:

@@ -17,12 +17,14 @@ from sss.threads import map_threads, slices
 log = logging.getLogger(__name__)
 
 SPARSITY = 0.8
-"""Exponent of the sparsity energy."""
+"""Exponent of the sparsity energy (released code, as the following)."""
 
 SPARSITY_WEIGHT = 0.3**SPARSITY
 """Weight of both its halves, |α| and |α − 1|."""
 
 REWEIGHTING_FLOOR = 1e-10
+"""Least distance from 0 and 1 that the weights tell from none."""
+
 SINGLE_FLOOR = 1e-4
 """In single precision: weights that span more than five decades are beyond it. The layers of six
 photos agree as well with those of the lower floor as those of two random starts do."""

@@ -169,8 +169,8 @@ class SoftSegmenter:
             with clock.stage("coarse"):
                 coarse = self._coarse().decompose(photo, features3, embedding)
         with clock.stage("graph"):
-            far = self._superpixel_laplacian(photo, features3)
-            laplacian = self._matting_laplacian(photo) + far
+            superpixel_part = self._superpixel_laplacian(photo, features3)
+            laplacian = self._matting_laplacian(photo) + superpixel_part
             uploaded = self.backend.upload(photo)
             level = self._level(uploaded, refined_size)
             self.backend.wait()
@@ -181,7 +181,7 @@ class SoftSegmenter:
                 settings.n_eigenvectors,
                 settings.seed,
                 rough=not settings.exact,
-                linked=np.flatnonzero(np.diff(far.indptr)),
+                separator=np.flatnonzero(np.diff(superpixel_part.indptr)),
             )
         with clock.stage("components"):
             pixels = sample_lattice_pixels(grid_size, settings.sampled_pixels, settings.seed)
@@ -189,30 +189,25 @@ class SoftSegmenter:
             single = not settings.exact
             alpha = constrained_components(values, vectors, start, pixels, single)
             grouped_by = features3 if embedding is None else embedding
+            grouped_by = resize_linearly(grouped_by, grid_size)
         return SoftComponents(
             alpha.reshape(*grid_size, -1),
-            resize_linearly(grouped_by, grid_size),
+            grouped_by,
             level,
             uploaded,
-            far if grid_size == refined_size else None,
+            superpixel_part if grid_size == refined_size else None,
             coarse,
             clock.seconds,
         )
 
     @_one_blas_thread
-    def group(
-        self,
-        components: SoftComponents,
-        layers: int | None = LAYERS,
-        threshold: float | None = None,
-    ) -> np.ndarray:
+    def group(self, components: SoftComponents, layers: int | None = LAYERS) -> np.ndarray:
         """Layers on the solver's grid, before they are refined.
 
         Args:
             components: Of this segmenter, or of one that differs in what comes after them.
             layers: Layers wanted, 1 or more; None chooses a number for the photo, see
                 :func:`sss.spectral.grouping.group_components`.
-            threshold: Of the automatic number; None is that of the settings.
 
         Returns:
             (h, w, K), largest first.
@@ -222,12 +217,9 @@ class SoftSegmenter:
         """
         flat = components.alpha.reshape(-1, components.n_components)
         if components.coarse is not None and self._matches_coarse:
-            grouped = self._coarse().group(components.coarse, layers, threshold)
+            grouped = self._coarse().group(components.coarse, layers)
             return group_as(flat, resize_linearly(grouped, components.alpha.shape[:2]))
-        settings = self.settings
-        if threshold is not None:
-            settings = replace(settings, auto_threshold=threshold)
-        return group_components(flat, components.embedding, layers, settings)
+        return group_components(flat, components.embedding, layers, self.settings)
 
     def refine(
         self, components: SoftComponents, grouped: np.ndarray, progress: Progress | None = None

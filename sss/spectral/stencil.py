@@ -69,6 +69,7 @@ def matting_stencil(photo: np.ndarray, epsilon: float = MATTING_EPSILON) -> np.n
     height, width = photo.shape[:2]
     if min(height, width) < 3:
         raise ValueError(f"photo is {height}×{width}, a matting window needs 3×3 or more")
+    photo = np.ascontiguousarray(photo)
     stencil = np.zeros((len(AHEAD) + 1, height + 2 * REACH, width + 2 * REACH), photo.dtype)
     map_threads(lambda band: _add_windows(stencil, photo, epsilon / 9, *band), bands(height))
     return stencil

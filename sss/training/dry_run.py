@@ -8,7 +8,7 @@ from dataclasses import asdict
 import torch
 import yaml
 
-from sss.models.torch_predictor import embed_photo
+from sss.models.torch_network import embed_photo
 from sss.timer import hours_minutes
 from sss.training.describe import describe
 from sss.training.memory import explain_out_of_memory

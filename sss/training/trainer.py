@@ -25,7 +25,7 @@ from sss.models.base import EmbeddingNetwork
 from sss.models.checkpoints import save_checkpoint
 from sss.models.device import pick_device
 from sss.models.registry import build_network
-from sss.models.torch_predictor import embed_photo
+from sss.models.torch_network import embed_photo
 from sss.timer import StepTimer, hours_minutes
 from sss.tracking import NoTracker, open_tracker
 from sss.training.average import WeightAverage

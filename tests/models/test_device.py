@@ -1,25 +1,45 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from sss.errors import InputError
-from sss.models.device import pick_device
+from sss.models.device import pick_device, resolve_device
 
 
-def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert pick_device("cpu").type == "cpu"
+def test_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert pick_device("auto").type == "cpu"
-    with pytest.raises(InputError, match="--device cpu"):
-        pick_device("cuda")
+    for driver in (False, True):
+        monkeypatch.setattr("sss.models.device.has_gpu_driver", lambda found=driver: found)
+        assert resolve_device("cpu") == resolve_device("auto") == "cpu"
+        with pytest.raises(InputError, match="--device cpu"):
+            resolve_device("cuda")
     with pytest.raises(InputError, match="unknown device 'tpu'"):
-        pick_device("tpu")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert pick_device("auto") == pick_device("cuda") == torch.device("cuda")
+        resolve_device("tpu")
 
 
-def test_each_process_of_torchrun_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def _two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sss.models.device.has_gpu_driver", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    for rank, gpu in (("0", 0), ("1", 1), ("3", 1)):
+
+
+@pytest.mark.usefixtures("_two_gpus")
+def test_with_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve_device("auto") == resolve_device("cuda") == "cuda"
+    assert pick_device("cpu") == torch.device("cpu")
+    for rank, gpu in (("0", 0), ("1", 1), ("3", 1)):  # each process of torchrun has its own
         monkeypatch.setenv("LOCAL_RANK", rank)
         assert pick_device("auto") == torch.device("cuda", gpu)
+
+
+def test_a_machine_without_a_driver_is_told_without_torch() -> None:
+    code = """
+import sys
+import sss.models.device as device
+device.has_gpu_driver = lambda: False
+print(device.resolve_device("auto"), "torch" in sys.modules)"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["cpu", "False"]

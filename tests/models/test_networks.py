@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from sss.errors import InputError
+from sss.export import export_onnx
 from sss.models.base import (
     DEFAULT_ENCODERS,
     EmbeddingNetwork,
@@ -17,7 +18,9 @@ from sss.models.base import (
     config_as_dict,
 )
 from sss.models.checkpoints import load_checkpoint, save_checkpoint
+from sss.models.predictor import Predictor, open_predictor
 from sss.models.registry import NETWORKS, build_network
+from sss.models.torch_network import TorchNetwork, embed_photo
 
 TINY = {
     "hypercolumn": ModelConfig(encoder="mobilenet_v2", hidden=16),
@@ -31,6 +34,8 @@ TINY = {
 }
 for _name, _config in TINY.items():
     TINY[_name] = replace(_config, name=_name, weights="none")
+
+NOT_IN_ONNX = ("deeplab_resnet101", "segnet", "vit")
 
 WITH_ENCODER = sorted(set(TINY) - {"unet_plain"})
 
@@ -207,6 +212,44 @@ class TestWeights:
             network(random_photos(2, 3, 32, 32))
         for norm, mean in zip(head, before, strict=True):
             assert not torch.equal(norm.running_mean, mean)
+
+
+@pytest.mark.parametrize("name", sorted(TINY))
+class TestInference:
+    def test_a_predictor_gives_what_the_network_gives(self, network: EmbeddingNetwork) -> None:
+        network.scales = [1.0, 1.5]
+        photo = random_photos(33, 47, 3).numpy()
+        expected = embed_photo(network.eval(), photo, torch.device("cpu"))
+        found = Predictor(Path(), "", TorchNetwork(network))(photo)
+        assert found.shape == (33, 47, 64)
+        assert relative_error(torch.from_numpy(found), torch.from_numpy(expected)) < 1e-5
+
+    @pytest.mark.slow
+    def test_its_export_computes_the_same_or_is_refused_by_name(
+        self, network: EmbeddingNetwork, name: str, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "network.safetensors"
+        save_checkpoint(path, network.eval(), TINY[name], {})
+        if name in NOT_IN_ONNX:
+            with pytest.raises(InputError, match=f"ONNX cannot express '{name}'"):
+                export_onnx(path, path.with_suffix(".onnx"))
+            assert not path.with_suffix(".onnx").exists()
+            return
+        export_onnx(path, path.with_suffix(".onnx"))
+        photo = random_photos(70, 129, 3).numpy()
+        exported = open_predictor(path, "cpu")
+        assert exported.runtime == "onnxruntime"
+        expected = torch.from_numpy(Predictor(path, "", TorchNetwork(network))(photo))
+        assert relative_error(torch.from_numpy(exported(photo)), expected) < 1e-4
+
+    @cuda
+    def test_a_predictor_on_a_gpu_agrees(self, network: EmbeddingNetwork) -> None:
+        photo = random_photos(33, 47, 3).numpy()
+        expected = Predictor(Path(), "", TorchNetwork(network.eval()))(photo)
+        predictor = Predictor(Path(), "", TorchNetwork(network.cuda()))
+        assert predictor.device.startswith("cuda")
+        found = torch.from_numpy(predictor(photo))
+        assert relative_error(found, torch.from_numpy(expected)) < 1e-2
 
 
 @pytest.mark.parametrize("name", WITH_ENCODER)

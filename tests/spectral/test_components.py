@@ -4,41 +4,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sss.data.scenes import generate_scene
-from sss.spectral import components as constrained
-from sss.spectral.clustering import cluster_pixels
-from sss.spectral.components import (
-    SINGLE_FLOOR,
-    _inverse,
-    _solve_coupled,
-    constrained_components,
-    sample_pixels,
-    sparsity_weight,
-)
+from sss.spectral.components import constrained_components, solve_coupled, sparsity_weight
 from sss.spectral.eigenvectors import smallest_eigenvectors
-from sss.spectral.laplacian import matting_laplacian, soft_segmentation_laplacian
-from sss.spectral.superpixels import compute_superpixels
+from sss.spectral.laplacian import matting_laplacian
+from sss.spectral.sampling import sample_lattice_pixels
 
 Threads = Callable[[Callable[[], Any]], tuple[Any, Any]]
-Eigenpairs = tuple[np.ndarray, np.ndarray]
+Pairs = tuple[np.ndarray, np.ndarray]
+Started = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @pytest.fixture(scope="module")
-def two_colours() -> Eigenpairs:
-    """Of the matting Laplacian of a photo whose columns 0–8 and 9–23 differ in colour."""
+def two_colours() -> Pairs:
+    """Eigenpairs of a photo whose columns 0–8 and 9–23 differ in colour."""
     photo = np.full((20, 24, 3), 0.2)
     photo[:, 9:] = (0.9, 0.4, 0.1)
     return smallest_eigenvectors(matting_laplacian(photo), (20, 24), 30)
-
-
-@pytest.fixture(scope="module")
-def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Eigenvalues, eigenvectors and start of a 48×56 scene of three regions."""
-    drawn = generate_scene(5, (48, 56), regions=(3, 3))
-    photo = drawn.photo.astype(np.float64)
-    features = drawn.alphas @ np.array([[0.1, 0.1, 0.9], [0.9, 0.2, 0.1], [0.2, 0.9, 0.3]])
-    laplacian = soft_segmentation_laplacian(photo, features, compute_superpixels(photo))
-    return *smallest_eigenvectors(laplacian, (48, 56), 40), cluster_pixels(features, 12)
 
 
 def dense_system(
@@ -67,20 +48,10 @@ def test_coupled_solve_equals_the_whole_system(components: int) -> None:
     basis = np.linalg.qr(rng.standard_normal((60, 7)))[0]
     energy = np.diag(rng.uniform(-0.01, 0.5, 7))
     to_zero, to_one = 10 ** rng.uniform(-1, 4, (2, 60, components))
-    solved = _solve_coupled(basis, energy, to_zero.T, to_one.T).T
+    solved = solve_coupled(basis, energy, to_zero.T, to_one.T).T
     assert solved.shape == (7, components - 1)
     expected = dense_system(basis, energy, to_zero, to_one)
     np.testing.assert_allclose(solved, expected, rtol=1e-7, atol=1e-9)
-
-
-@pytest.mark.parametrize("size", [1, 2, 25, 26, 51, 100])
-def test_inverse_by_sweeps(size: int) -> None:
-    rng = np.random.default_rng(size)
-    roots = rng.standard_normal((300, size)) * 10 ** rng.uniform(0, 2, (300, 1))
-    matrix = roots.T @ roots
-    expected = np.linalg.inv(matrix)
-    found = _inverse(matrix)
-    np.testing.assert_allclose(found, expected, atol=1e-8 * np.abs(expected).max())
 
 
 def test_weights_are_those_of_the_sparsity_energy() -> None:
@@ -103,7 +74,7 @@ def test_weight_is_bounded_at_no_deviation(dtype: type, floor: float) -> None:
     np.testing.assert_allclose(weight, 0.3**0.8 * floor**-1.2, rtol=1e-5)
 
 
-def test_two_flat_colours_give_two_crisp_components(two_colours: Eigenpairs) -> None:
+def test_two_flat_colours_give_two_crisp_components(two_colours: Pairs) -> None:
     truth = np.repeat((np.arange(24) >= 9)[None], 20, axis=0).ravel().astype(int)
     start = truth.copy()
     start[np.random.default_rng(0).random(480) < 0.2] = 1  # a start that is wrong here and there
@@ -111,25 +82,28 @@ def test_two_flat_colours_give_two_crisp_components(two_colours: Eigenpairs) -> 
     np.testing.assert_allclose(alpha, np.eye(2)[truth], atol=1e-3)
 
 
-def test_superfluous_components_die(two_colours: Eigenpairs) -> None:
+def test_superfluous_components_die(two_colours: Pairs) -> None:
     start = np.random.default_rng(1).integers(0, 8, 480)
-    alpha = constrained_components(*two_colours, start)
-    assert 2 <= alpha.shape[1] < 8
+    assert 2 <= constrained_components(*two_colours, start).shape[1] < 8
 
 
-def test_components_sum_to_one(scene: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-    alpha = constrained_components(*scene)
-    assert alpha.shape[0] == 48 * 56
-    assert 3 <= alpha.shape[1] <= scene[2].max() + 1
-    np.testing.assert_allclose(alpha.sum(axis=1), 1, atol=1e-12)
+@pytest.fixture(scope="module")
+def components(eigenpairs: Started) -> np.ndarray:
+    """Of all pixels' equations in double precision."""
+    return constrained_components(*eigenpairs)
+
+
+def test_components_sum_to_one(eigenpairs: Started, components: np.ndarray) -> None:
+    assert components.shape[0] == 48 * 56
+    assert 3 <= components.shape[1] <= eigenpairs[2].max() + 1
+    np.testing.assert_allclose(components.sum(axis=1), 1, atol=1e-12)
 
 
 def test_components_are_combinations_of_the_eigenvectors(
-    scene: tuple[np.ndarray, np.ndarray, np.ndarray],
+    eigenpairs: Started, components: np.ndarray
 ) -> None:
-    vectors = scene[1]
-    alpha = constrained_components(*scene)
-    np.testing.assert_allclose(vectors @ (vectors.T @ alpha), alpha, atol=1e-6)
+    vectors = eigenpairs[1]
+    np.testing.assert_allclose(vectors @ (vectors.T @ components), components, atol=1e-6)
 
 
 def overlap_of_big_components(every: np.ndarray, other: np.ndarray) -> float:
@@ -142,129 +116,59 @@ def overlap_of_big_components(every: np.ndarray, other: np.ndarray) -> float:
 
 
 def test_a_third_of_the_pixels_gives_much_the_same_components(
-    scene: tuple[np.ndarray, np.ndarray, np.ndarray],
+    eigenpairs: Started, components: np.ndarray
 ) -> None:
     # The big components carry the picture; a start of small clusters may die otherwise.
-    values, vectors, start = scene
-    pixels = sample_pixels((48, 56), 900)
+    values, vectors, start = eigenpairs
+    pixels = sample_lattice_pixels((48, 56), 900)
     sampled = constrained_components(values, vectors, start[pixels], pixels)
     assert sampled.shape[0] == 48 * 56
-    assert overlap_of_big_components(constrained_components(*scene), sampled) > 0.9
+    assert overlap_of_big_components(components, sampled) > 0.9
 
 
-def test_every_pixel_is_what_no_choice_of_pixels_means(two_colours: Eigenpairs) -> None:
+def test_every_pixel_is_what_no_choice_of_pixels_means(two_colours: Pairs) -> None:
     start = np.random.default_rng(1).integers(0, 4, 480)
     every = constrained_components(*two_colours, start)
     named = constrained_components(*two_colours, start, np.arange(480))
     np.testing.assert_array_equal(every, named)
 
 
-def test_sampled_equations_count_for_all(
-    two_colours: Eigenpairs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Half the pixels, each standing for two, are worth as much as these pixels twice.
-    monkeypatch.setattr(constrained, "ITERATIONS", 1)  # later rounds amplify rounding
-    values, vectors = two_colours
+def test_sampled_equations_count_for_all(two_colours: Pairs) -> None:
+    # Half the pixels, each standing for two, are worth as much as these pixels twice. One round:
+    # later ones amplify rounding.
     start = np.random.default_rng(1).integers(0, 4, 480)
     half = np.arange(0, 480, 2)
     twice = np.repeat(half, 2)
-    once = constrained_components(values, vectors, start[half], half)
-    np.testing.assert_allclose(
-        constrained_components(values, vectors, start[twice], twice), once, atol=1e-7
+    once, doubled = (
+        constrained_components(*two_colours, start[pixels], pixels, iterations=1)
+        for pixels in (half, twice)
     )
-
-
-def test_every_other_pixel_is_enough_at_first(
-    scene: tuple[np.ndarray, np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    used: list[int] = []
-    solve = constrained._solve_coupled
-
-    def watched(basis: np.ndarray, *rest: np.ndarray) -> np.ndarray:
-        used.append(len(basis))
-        return solve(basis, *rest)
-
-    monkeypatch.setattr(constrained, "_solve_coupled", watched)
-    values, vectors, start = scene
-    all_pixels = np.arange(48 * 56)
-    few = constrained_components(values, vectors, start, all_pixels)
-    assert used == [48 * 56 // 2] * 30 + [48 * 56] * 10
-    used.clear()
-    assert overlap_of_big_components(constrained_components(*scene), few) > 0.9
-    assert used == [48 * 56] * 40
-    used.clear()
-    pixels = sample_pixels((48, 56), 300)  # too few to leave any out
-    constrained_components(values, vectors, start[pixels], pixels)
-    assert used == [len(pixels)] * 40
+    np.testing.assert_allclose(doubled, once, atol=1e-7)
 
 
 def test_single_precision_gives_much_the_same_components(
-    scene: tuple[np.ndarray, np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    eigenpairs: Started, components: np.ndarray
 ) -> None:
-    single = constrained_components(*scene, single=True)
+    single = constrained_components(*eigenpairs, single=True)
     np.testing.assert_allclose(single.sum(axis=1), 1, atol=1e-5)
-    assert overlap_of_big_components(constrained_components(*scene), single) > 0.9
-    # Most of the difference is that of the floor, not that of the precision.
-    monkeypatch.setattr(constrained, "REWEIGHTING_FLOOR", SINGLE_FLOOR)
-    same_floor = constrained_components(*scene)
-    assert overlap_of_big_components(same_floor, single) > 0.97
+    assert overlap_of_big_components(components, single) > 0.9
 
 
 @pytest.mark.parametrize("single", [False, True])
 def test_threads_do_not_show(
-    scene: tuple[np.ndarray, np.ndarray, np.ndarray], single: bool, one_and_two_threads: Threads
+    eigenpairs: Started, single: bool, one_and_two_threads: Threads
 ) -> None:
-    alone, two = one_and_two_threads(lambda: constrained_components(*scene, single=single))
+    alone, two = one_and_two_threads(
+        lambda: constrained_components(*eigenpairs, single=single, iterations=12)
+    )
     np.testing.assert_array_equal(alone, two)
 
 
-def test_one_cluster_gives_one_component(two_colours: Eigenpairs) -> None:
+def test_one_cluster_gives_one_component(two_colours: Pairs) -> None:
     alpha = constrained_components(*two_colours, np.zeros(480, int))
     np.testing.assert_array_equal(alpha, np.ones((480, 1)))
 
 
-def test_one_component_is_left_when_all_die(
-    two_colours: Eigenpairs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(constrained, "REMOVAL_MAXIMUM", 10.0)
-    alpha = constrained_components(*two_colours, np.arange(480) % 4)
+def test_one_component_is_left_when_all_die(two_colours: Pairs) -> None:
+    alpha = constrained_components(*two_colours, np.arange(480) % 4, removal_maximum=10.0)
     np.testing.assert_array_equal(alpha, np.ones((480, 1)))
-
-
-# --- sampled pixels ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [(40, 60), (33, 57), (3, 900), (900, 3), (1, 50)])
-@pytest.mark.parametrize("count", [1, 7, 100, 1000])
-def test_sampled_pixels_are_sorted_and_different(size: tuple[int, int], count: int) -> None:
-    pixels = sample_pixels(size, count)
-    assert (np.diff(pixels) > 0).all()
-    assert pixels[0] >= 0
-    assert pixels[-1] < size[0] * size[1]
-    assert 0.7 * min(count, size[0] * size[1]) <= len(pixels) <= 1.4 * count
-
-
-@pytest.mark.parametrize("count", [2400, 2401, 10**6])
-def test_all_pixels_are_taken_when_there_are_no_more(count: int) -> None:
-    np.testing.assert_array_equal(sample_pixels((40, 60), count), np.arange(2400))
-
-
-@pytest.mark.parametrize("factor", [2, 4, 7])
-def test_photos_of_one_shape_get_the_same_places(factor: int) -> None:
-    small = sample_pixels((100, 150), 600, seed=3)
-    large = sample_pixels((100 * factor, 150 * factor), 600, seed=3)
-    rows, columns = np.divmod(large, 150 * factor)
-    places = np.sort(rows // factor * 150 + columns // factor)
-    np.testing.assert_array_equal(places, small)
-
-
-def test_every_cell_of_the_lattice_has_one_pixel() -> None:
-    rows, columns = np.divmod(sample_pixels((100, 150), 600), 150)
-    cells = np.bincount(rows // 5 * 30 + columns // 5, minlength=600)  # cells of 5×5 pixels
-    np.testing.assert_array_equal(cells, np.ones(600))
-
-
-def test_sampled_pixels_depend_on_the_seed_alone() -> None:
-    first, second, other = (sample_pixels((40, 60), 300, seed) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first, second)
-    assert not np.array_equal(first, other)

@@ -1,14 +1,14 @@
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-import scipy.linalg
 import scipy.sparse as sp
+from scipy.sparse.linalg import eigsh
 
 from sss.data.scenes import generate_scene
-from sss.spectral import eigenvectors
-from sss.spectral.eigenvectors import FINE, ROUGH, smallest_eigenvectors
+from sss.spectral.eigenvectors import smallest_eigenvectors
 from sss.spectral.laplacian import (
     matting_laplacian,
     soft_segmentation_laplacian,
@@ -22,36 +22,26 @@ Eigenpairs = tuple[np.ndarray, np.ndarray]
 COUNT = 30
 SIZE = (40, 40)
 
+sparse_eigenvectors = partial(smallest_eigenvectors, dense_limit=0)
+
+
+def scene_laplacian(size: tuple[int, int], superpixels: int = 400) -> sp.csr_array:
+    """Of a generated scene; unlike features all over make it indefinite."""
+    photo = generate_scene(0, size).photo.astype(np.float64)
+    features = np.random.default_rng(0).random((*size, 3))
+    return soft_segmentation_laplacian(photo, features, compute_superpixels(photo, superpixels))
+
 
 @pytest.fixture(scope="module")
 def laplacian() -> sp.csr_array:
-    """Of a 40×40 scene; unlike features all over make it indefinite."""
-    photo = generate_scene(0, SIZE).photo.astype(np.float64)
-    features = np.random.default_rng(0).random((*SIZE, 3))
-    return soft_segmentation_laplacian(photo, features, compute_superpixels(photo, 400))
+    return scene_laplacian(SIZE)
 
 
-def dense_eigenpairs(laplacian: sp.csr_array) -> Eigenpairs:
-    """All eigenpairs with rising |λ|."""
+def dense_eigenpairs(laplacian: sp.csr_array, count: int = COUNT) -> Eigenpairs:
+    """``count`` eigenpairs with rising |λ|."""
     values, vectors = np.linalg.eigh(laplacian.toarray())
-    order = np.argsort(abs(values))
+    order = np.argsort(abs(values))[:count]
     return values[order], vectors[:, order]
-
-
-@pytest.fixture(scope="module")
-def dense(laplacian: sp.csr_array) -> Eigenpairs:
-    return dense_eigenpairs(laplacian)
-
-
-@pytest.fixture
-def sparse_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the Krylov branch whatever the size."""
-
-    def refuse(*_: object) -> None:
-        raise AssertionError("the dense solver was used")
-
-    monkeypatch.setattr(eigenvectors, "DENSE_LIMIT", 0)
-    monkeypatch.setattr(scipy.linalg, "eigh", refuse)
 
 
 def least_cosine(a: np.ndarray, b: np.ndarray) -> float:
@@ -59,84 +49,89 @@ def least_cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.linalg.svd(a.T @ b, compute_uv=False).min())
 
 
-# --- against a dense solver --------------------------------------------------------------------
+def largest_residual(laplacian: sp.csr_array, values: np.ndarray, vectors: np.ndarray) -> float:
+    return float(np.linalg.norm(laplacian @ vectors - vectors * values, axis=0).max())
 
 
-@pytest.mark.usefixtures("sparse_only")
-def test_exact_eigenpairs_are_those_of_a_dense_solver(
-    laplacian: sp.csr_array, dense: Eigenpairs
-) -> None:
-    values, vectors = smallest_eigenvectors(laplacian, SIZE, COUNT)
-    assert dense[0][:COUNT].min() < -1e-4  # nearest zero is not algebraically smallest
-    np.testing.assert_allclose(values, dense[0][:COUNT], rtol=1e-6, atol=1e-10)
-    assert least_cosine(dense[1][:, :COUNT], vectors) > 1 - 1e-6
-    residuals = np.linalg.norm(laplacian @ vectors - vectors * values, axis=0)
-    assert residuals.max() < FINE * abs(dense[0][COUNT - 1])
+# --- against closed forms and independent solvers ----------------------------------------------
 
 
-@pytest.mark.usefixtures("sparse_only")
-def test_rough_eigenpairs_are_nearly_those_of_a_dense_solver(
-    laplacian: sp.csr_array, dense: Eigenpairs
-) -> None:
-    values, vectors = smallest_eigenvectors(laplacian, SIZE, COUNT, rough=True)
-    assert vectors.dtype == np.float64
-    largest = abs(dense[0][COUNT - 1])
-    np.testing.assert_allclose(values, dense[0][:COUNT], rtol=0, atol=1e-4 * largest)
-    # The last wanted one may be mixed with the first that is not.
-    assert least_cosine(dense[1][:, : COUNT + 4], vectors) > 1 - 1e-4
-    residuals = np.linalg.norm(laplacian @ vectors - vectors * values, axis=0)
-    assert residuals.max() < 100 * ROUGH * largest
-    assert residuals.max() > 1e-7  # it did stop early
-
-
-@pytest.mark.usefixtures("sparse_only")
-@pytest.mark.parametrize("rough", [False, True])
-def test_eigenvectors_are_orthonormal(laplacian: sp.csr_array, rough: bool) -> None:
-    _, vectors = smallest_eigenvectors(laplacian, SIZE, COUNT, rough=rough)
+@pytest.mark.parametrize("size", [(40, 40), (30, 50)])
+def test_grid_graph_has_its_known_eigenvalues(size: tuple[int, int]) -> None:
+    # Sums of a path's, 4·sin²(πi/2n); on a square nearly all of them are double.
+    paths = []
+    for side in size:
+        path = sp.diags_array([-np.ones(side - 1)] * 2, offsets=[-1, 1])
+        paths.append(path + sp.diags_array(-np.asarray(path.sum(axis=1)).ravel()))
+    laplacian = sp.csr_array(sp.kronsum(paths[1], paths[0], format="csr"))
+    down, across = (4 * np.sin(np.pi * np.arange(side) / (2 * side)) ** 2 for side in size)
+    expected = np.sort(np.add.outer(down, across).ravel())[:COUNT]
+    values, vectors = sparse_eigenvectors(laplacian, size, COUNT)
+    np.testing.assert_allclose(values, expected, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(COUNT), atol=1e-10)
 
 
-@pytest.mark.usefixtures("sparse_only")
+@pytest.mark.parametrize("method", ["auto", "superlu"])
+def test_exact_eigenpairs_are_those_of_a_dense_solver(laplacian: sp.csr_array, method: str) -> None:
+    expected = dense_eigenpairs(laplacian)
+    values, vectors = sparse_eigenvectors(laplacian, SIZE, COUNT, method=method)
+    assert expected[0].min() < -1e-4  # nearest zero is not algebraically smallest
+    np.testing.assert_allclose(values, expected[0], rtol=1e-8, atol=1e-12)
+    assert least_cosine(expected[1], vectors) > 1 - 1e-9
+    assert largest_residual(laplacian, values, vectors) < 1e-7
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(COUNT), atol=1e-10)
+
+
+@pytest.mark.slow
+def test_exact_eigenpairs_are_those_of_arpack() -> None:
+    size = (90, 120)
+    laplacian = scene_laplacian(size, 1000)
+    values, vectors = smallest_eigenvectors(laplacian, size)
+    expected = eigsh(laplacian, 100, sigma=-1e-6)[0]
+    np.testing.assert_allclose(np.sort(values), np.sort(expected), rtol=1e-8, atol=1e-12)
+    assert largest_residual(laplacian, values, vectors) < 1e-6
+
+
+def test_rough_eigenpairs_are_nearly_those_of_a_dense_solver(laplacian: sp.csr_array) -> None:
+    expected = dense_eigenpairs(laplacian, COUNT + 4)
+    values, vectors = sparse_eigenvectors(laplacian, SIZE, COUNT, rough=True)
+    assert vectors.dtype == np.float64
+    largest = abs(expected[0][COUNT - 1])
+    np.testing.assert_allclose(values, expected[0][:COUNT], rtol=0, atol=1e-4 * largest)
+    # The last wanted one may be mixed with the first that is not.
+    assert least_cosine(expected[1], vectors) > 1 - 1e-4
+    assert 1e-7 < largest_residual(laplacian, values, vectors) < largest
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(COUNT), atol=1e-10)
+
+
 @pytest.mark.parametrize("size", [(3, 90), (90, 3), (4, 80), (17, 43)])
 def test_narrow_photos(size: tuple[int, int]) -> None:
-    rng = np.random.default_rng(1)
-    photo, features = rng.random((2, *size, 3))
+    photo, features = np.random.default_rng(1).random((2, *size, 3))
     laplacian = soft_segmentation_laplacian(photo, features, compute_superpixels(photo, 60))
-    expected = dense_eigenpairs(laplacian)
-    for rough, tolerance in ((False, 1e-8), (True, 1e-4)):
-        values, _ = smallest_eigenvectors(laplacian, size, 20, rough=rough)
-        np.testing.assert_allclose(values, expected[0][:20], rtol=0, atol=tolerance)
+    expected, _ = dense_eigenpairs(laplacian, 20)
+    for rough, tolerance in ((False, 1e-9), (True, 1e-4)):
+        values, _ = sparse_eigenvectors(laplacian, size, 20, rough=rough)
+        np.testing.assert_allclose(values, expected, rtol=0, atol=tolerance)
 
 
-@pytest.mark.usefixtures("sparse_only")
 @pytest.mark.parametrize("rough", [False, True])
-@pytest.mark.parametrize("term", ["semantic", "colour"])
-def test_superpixels_of_a_pixel_or_two_couple_within_the_stencil(term: str, rough: bool) -> None:
+@pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 0.01)])
+def test_superpixels_of_a_pixel_or_two_couple_within_the_stencil(
+    weights: tuple[float, float], rough: bool
+) -> None:
     # Negative couplings that reach no further than the stencil make its part indefinite, too.
-    rng = np.random.default_rng(2)
-    photo, features = rng.random((2, *SIZE, 3))
-    weights = (1.0, 0.0) if term == "semantic" else (0.0, 0.01)
+    photo, features = np.random.default_rng(2).random((2, *SIZE, 3))
     graph = compute_superpixels(photo)
     laplacian = soft_segmentation_laplacian(photo, features, graph, *weights)
-    links = superpixel_laplacian(photo, features, graph, *weights)
-    linked = np.flatnonzero(np.diff(links.indptr))
-    expected = dense_eigenpairs(laplacian)[0][:COUNT]
-    values, _ = smallest_eigenvectors(laplacian, SIZE, COUNT, rough=rough, linked=linked)
-    scale = abs(expected[-1])
-    tolerance = (1e-3 if rough else 1e-8) * scale
+    coupled = superpixel_laplacian(photo, features, graph, *weights)
+    separator = np.flatnonzero(np.diff(coupled.indptr))
+    expected, _ = dense_eigenpairs(laplacian)
+    values, _ = sparse_eigenvectors(laplacian, SIZE, COUNT, rough=rough, separator=separator)
+    tolerance = (1e-3 if rough else 1e-9) * abs(expected[-1])
     np.testing.assert_allclose(values, expected, rtol=0, atol=tolerance)
 
 
-def test_dense_branch_agrees(
-    laplacian: sp.csr_array, dense: Eigenpairs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(eigenvectors, "DENSE_LIMIT", 10_000)
-    values, vectors = smallest_eigenvectors(laplacian, SIZE, COUNT)
-    assert vectors.shape == (1600, COUNT)
-    np.testing.assert_allclose(values, dense[0][:COUNT], rtol=0, atol=1e-12)
-
-
-def test_order_is_by_magnitude_and_the_sign_is_kept() -> None:
+def test_small_photos_are_left_to_a_dense_solver() -> None:
     diagonal = np.array([5.0, -0.1, 0.3, -2.0, 0.0, 0.2, -4.0])
     values, vectors = smallest_eigenvectors(sp.csr_array(np.diag(diagonal)), (7, 1), 5)
     np.testing.assert_allclose(values, [0.0, -0.1, 0.2, 0.3, -2.0], atol=1e-12)
@@ -153,42 +148,45 @@ def test_fewer_pixels_than_eigenvectors() -> None:
     )
 
 
-# --- graphs that fall apart, or nearly ---------------------------------------------------------
+# --- graphs that fall apart, or nearly; repeated eigenvalues -----------------------------------
 
 
-@pytest.mark.usefixtures("sparse_only")
 @pytest.mark.parametrize("rough", [False, True])
 @pytest.mark.parametrize("pieces", [2, 5, 20])
 def test_every_piece_of_a_graph_has_its_eigenvalue_of_zero(pieces: int, rough: bool) -> None:
     rng = np.random.default_rng(3)
     parts = [matting_laplacian(rng.random((60 // pieces, 24, 3))) for _ in range(pieces)]
     laplacian = sp.csr_array(sp.block_diag(parts, format="csr"))
-    values, vectors = smallest_eigenvectors(laplacian, (60, 24), COUNT, rough=rough)
-    expected = dense_eigenpairs(laplacian)[0][:COUNT]
+    values, vectors = sparse_eigenvectors(laplacian, (60, 24), COUNT, rough=rough)
+    expected, _ = dense_eigenpairs(laplacian)
     assert (abs(expected) < 1e-9).sum() == pieces
     np.testing.assert_allclose(values, expected, rtol=0, atol=1e-4 if rough else 1e-9)
     indicators = np.repeat(np.eye(pieces), 1440 // pieces, axis=0) / (1440 / pieces) ** 0.5
     assert least_cosine(vectors[:, :pieces], indicators) > 1 - (1e-2 if rough else 1e-6)
 
 
-@pytest.mark.usefixtures("sparse_only")
+@pytest.mark.parametrize("rough", [False, True])
+def test_two_identical_halves_have_every_eigenvalue_twice(rough: bool) -> None:
+    half = matting_laplacian(np.random.default_rng(5).random((26, 30, 3)))
+    laplacian = sp.csr_array(sp.block_diag([half, half], format="csr"))
+    once, _ = dense_eigenpairs(half, COUNT // 2)
+    values, vectors = sparse_eigenvectors(laplacian, (52, 30), COUNT, rough=rough)
+    tolerance = 1e-3 * abs(once[-1]) if rough else 1e-9
+    np.testing.assert_allclose(values, np.repeat(once, 2), rtol=0, atol=tolerance)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(COUNT), atol=1e-9)
+
+
 @pytest.mark.parametrize("rough", [False, True])
 @pytest.mark.parametrize("colours", [1, 2, 12])
-def test_photos_of_few_flat_colours(
-    colours: int, rough: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not rough:
-        monkeypatch.setattr(eigenvectors, "EXACT", 0.0)  # found without a space in double precision
+def test_photos_of_few_flat_colours(colours: int, rough: bool) -> None:
     # Eigenvalues of regions that differ in colour are 1e-8 and less: far beyond all others.
     palette = np.random.default_rng(4).random((colours, 3))
     photo = np.broadcast_to(palette[np.arange(48) * colours // 48][:, None], (48, 30, 3))
     laplacian = matting_laplacian(photo)
-    expected = dense_eigenpairs(laplacian)[0][:COUNT]
-    # The last wanted are among ten that differ by 1e-6.
-    relative = 1e-6 if colours == 12 else 1e-7
-    tolerance = {"rtol": 0, "atol": 1e-4} if rough else {"rtol": relative, "atol": 1e-9}
+    expected, _ = dense_eigenpairs(laplacian)
+    tolerance = {"rtol": 0, "atol": 1e-4} if rough else {"rtol": 1e-9, "atol": 1e-10}
     for seed in range(3):
-        values, vectors = smallest_eigenvectors(laplacian, (48, 30), COUNT, seed, rough)
+        values, vectors = sparse_eigenvectors(laplacian, (48, 30), COUNT, seed, rough)
         np.testing.assert_allclose(values, expected, **tolerance)
         np.testing.assert_allclose(vectors.T @ vectors, np.eye(COUNT), atol=1e-9)
 
@@ -196,70 +194,26 @@ def test_photos_of_few_flat_colours(
 # --- seeds, threads, failure -------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("sparse_only")
 @pytest.mark.parametrize("rough", [False, True])
 def test_same_seed_gives_the_same_bits(laplacian: sp.csr_array, rough: bool) -> None:
     first, second, other = (
-        smallest_eigenvectors(laplacian, SIZE, COUNT, seed, rough) for seed in (3, 3, 4)
+        sparse_eigenvectors(laplacian, SIZE, COUNT, seed, rough) for seed in (3, 3, 4)
     )
     np.testing.assert_array_equal(first[0], second[0])
     np.testing.assert_array_equal(first[1], second[1])
     assert not np.array_equal(first[1], other[1])
 
 
-@pytest.mark.usefixtures("sparse_only")
 @pytest.mark.parametrize("rough", [False, True])
-def test_threads_do_not_show(
-    laplacian: sp.csr_array,
-    rough: bool,
-    one_and_two_threads: Threads,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("sss.spectral.linalg.ROWS", 300)
+def test_threads_do_not_show(rough: bool, one_and_two_threads: Threads) -> None:
+    laplacian = scene_laplacian((70, 72))  # more rows than one thread takes at a time
     alone, two = one_and_two_threads(
-        lambda: smallest_eigenvectors(laplacian, SIZE, COUNT, rough=rough)
+        lambda: smallest_eigenvectors(laplacian, (70, 72), COUNT, rough=rough)
     )
     np.testing.assert_array_equal(alone[0], two[0])
     np.testing.assert_array_equal(alone[1], two[1])
 
 
-@pytest.mark.usefixtures("sparse_only")
-def test_no_convergence_is_told(laplacian: sp.csr_array, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eigenvectors, "LARGEST_SPACE", 2)
-    monkeypatch.setattr(eigenvectors, "MOST_CORRECTIONS", 0)
+def test_no_convergence_is_told(laplacian: sp.csr_array) -> None:
     with pytest.raises(RuntimeError, match="33 eigenvectors did not converge in a space of 64"):
-        smallest_eigenvectors(laplacian, SIZE, COUNT)
-
-
-@pytest.mark.usefixtures("sparse_only")
-def test_a_correction_finishes_an_interrupted_search(
-    laplacian: sp.csr_array, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(eigenvectors, "FINE", 0.0)
-    monkeypatch.setattr(eigenvectors, "CORRECTED_SPACE", 4)
-    monkeypatch.setattr(eigenvectors, "EXACT", 0.0)  # nothing else would find them
-
-    def residual() -> float:
-        values, vectors = smallest_eigenvectors(laplacian, SIZE, COUNT)
-        return float(np.linalg.norm(laplacian @ vectors - vectors * values, axis=0).max())
-
-    assert residual() < 5e-5
-    values, _ = smallest_eigenvectors(laplacian, SIZE, COUNT)
-    np.testing.assert_allclose(values, dense_eigenpairs(laplacian)[0][:COUNT], rtol=1e-6, atol=1e-9)
-    monkeypatch.setattr(
-        eigenvectors,
-        "_corrected",
-        lambda laplacian, _, found: eigenvectors._rayleigh_ritz(laplacian, found),
-    )
-    assert residual() > 2e-4
-
-
-@pytest.mark.usefixtures("sparse_only")
-def test_what_does_not_settle_is_searched_for_in_double_precision(
-    laplacian: sp.csr_array, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(eigenvectors, "SETTLED", 0.0)
-    monkeypatch.setattr(eigenvectors, "ZERO", 0.0)
-    values, vectors = smallest_eigenvectors(laplacian, SIZE, COUNT)
-    np.testing.assert_allclose(values, dense_eigenpairs(laplacian)[0][:COUNT], rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(vectors.T @ vectors, np.eye(COUNT), atol=1e-10)
+        sparse_eigenvectors(laplacian, SIZE, COUNT, largest_space=2)

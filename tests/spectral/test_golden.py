@@ -15,8 +15,9 @@ from scipy.optimize import linear_sum_assignment
 from skimage.io import imread
 
 from sss.spectral.affinities import colour_affinity, semantic_affinity
-from sss.spectral.components import constrained_components, sample_pixels
+from sss.spectral.components import constrained_components
 from sss.spectral.eigenvectors import smallest_eigenvectors
+from sss.spectral.gradient import gradient_magnitude
 from sss.spectral.grouping import group_components
 from sss.spectral.laplacian import (
     graph_laplacian,
@@ -24,8 +25,10 @@ from sss.spectral.laplacian import (
     soft_segmentation_laplacian,
     superpixel_laplacian,
 )
-from sss.spectral.refinement import gradient_magnitude, relaxed_layers
+from sss.spectral.refinement import relaxed_layers
+from sss.spectral.sampling import sample_lattice_pixels
 from sss.spectral.segmenter import SoftSegmenter
+from sss.spectral.settings import Settings
 from sss.spectral.spectral_matting import spectral_matting_components
 from sss.spectral.stencil import matting_stencil
 from sss.spectral.superpixels import SuperpixelGraph, build_graph, compute_superpixels
@@ -253,15 +256,17 @@ def test_rounding_changes_components_as_much_as_another_implementation(
 def test_sampled_components_group_to_the_same_layers_at_320(
     large: Golden, large_eigenpairs: tuple[np.ndarray, np.ndarray], count: int, single: bool
 ) -> None:
-    pixels = sample_pixels((320, 320), count)
+    pixels = sample_lattice_pixels((320, 320), count)
     components = constrained_components(*large_eigenpairs, large.start[pixels], pixels, single)
-    grouped = group_components(components, large.features, grouping="kmeans")
+    grouped = group_components(components, large.features, 5, Settings(grouping="kmeans"))
     assert agreement(grouped, large.grouped) >= 0.97
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_grouping_at_320(large: Golden, seed: int) -> None:
-    grouped = group_components(large.components, large.features, grouping="kmeans", seed=seed)
+    grouped = group_components(
+        large.components, large.features, 5, Settings(grouping="kmeans", seed=seed)
+    )
     assert grouped.shape == large.grouped.shape
     assert mean_difference(grouped, large.grouped) < 1e-3
 
@@ -275,8 +280,8 @@ def test_gradient(golden: Golden) -> None:
 
 def test_relaxed_layers(golden: Golden) -> None:
     stencil = matting_stencil(golden.photo.astype(np.float32))
-    links = superpixel_laplacian(golden.photo, golden.features, golden.graph)
-    layers = relaxed_layers(stencil, golden.grouped, golden.gradient, links=links)
+    far = superpixel_laplacian(golden.photo, golden.features, golden.graph)
+    layers = relaxed_layers(stencil, golden.grouped, golden.gradient, superpixel_laplacian=far)
     difference = abs(layers - golden.final)
     assert difference.mean() < 1e-4
     assert difference.max() < 2e-3
@@ -298,13 +303,15 @@ def test_relaxed_layers_hardly_feel_the_superpixels(large: Golden) -> None:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_coarse_solver(large: Golden, seed: int) -> None:
-    layers = SoftSegmenter(seed=seed, grouping="kmeans")(large.photo, large.features).raw
+    segmenter = SoftSegmenter(Settings(seed=seed, grouping="kmeans"))
+    layers = segmenter(large.photo, large.features).raw
     assert agreement(layers, large.final) >= 0.97
 
 
 @pytest.mark.timeout(900)  # the components from all pixels take minutes
 def test_exact_solver(large: Golden) -> None:
-    layers = SoftSegmenter(solver="exact", grouping="kmeans")(large.photo, large.features).raw
+    segmenter = SoftSegmenter(Settings(solver="exact", grouping="kmeans"))
+    layers = segmenter(large.photo, large.features).raw
     assert agreement(layers, large.final) >= 0.97
 
 

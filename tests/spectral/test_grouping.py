@@ -6,8 +6,14 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import pdist, squareform
 
 from sss.errors import InputError
-from sss.spectral import grouping
-from sss.spectral.grouping import average_linkage, energy_distances, group_as, group_components
+from sss.spectral.grouping import (
+    average_linkage,
+    energy_distances,
+    group_as,
+    group_components,
+    kmeans_groups,
+)
+from sss.spectral.settings import Settings
 
 CORNERS = np.array([[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]], dtype=float)
 
@@ -43,7 +49,7 @@ def test_components_of_like_features_form_a_layer(groups: int, way: str) -> None
     if way == "automatic":
         layers = group_components(components, features, None)
     else:
-        layers = group_components(components, features, groups, way)
+        layers = group_components(components, features, groups, Settings(grouping=way))
     assert layers.shape == (*features.shape[:2], groups)
     expected = [set(np.flatnonzero(group == g).tolist()) for g in range(groups)]
     assert sorted(map(sorted, groups_of(layers, components))) == sorted(map(sorted, expected))
@@ -73,17 +79,17 @@ def test_layers_are_sorted_by_area() -> None:
     np.testing.assert_array_equal(layers[..., 0].ravel(), components[:, 1])
 
 
-def test_kmeans_is_the_same_from_seed_to_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_kmeans_is_the_same_from_seed_to_seed() -> None:
     # No planted groups: a cloud of two dozen points with many local optima.
-    components, features = striped(np.random.default_rng(7).random((24, 3)), np.full(24, 3))
+    means = np.random.default_rng(7).random((24, 3))
 
-    def found(seed: int) -> tuple[tuple[int, ...], ...]:
-        groups = groups_of(group_components(components, features, 5, "kmeans", seed), components)
-        return tuple(sorted(tuple(sorted(group)) for group in groups))
+    def found(seed: int, **options: int) -> frozenset[frozenset[int]]:
+        groups = kmeans_groups(means, 5, seed, **options)
+        return frozenset(frozenset(np.flatnonzero(groups == g).tolist()) for g in range(5))
 
-    assert len({found(seed) for seed in range(10)}) == 1
-    monkeypatch.setattr(grouping, "GROUPING_RESTARTS", 1)
-    assert len({found(seed) for seed in range(10)}) > 1  # that is what the restarts are for
+    assert len({found(seed) for seed in range(6)}) == 1
+    assert len({found(seed, restarts=1) for seed in range(6)}) > 1  # what the restarts are for
 
 
 @pytest.mark.parametrize("layers", [3, 5, None])
@@ -130,10 +136,7 @@ def test_area_decides_which_groups_are_near() -> None:
 
 
 @pytest.mark.parametrize("rows", [7, 1000])
-def test_energy_distances_are_those_of_the_definition(
-    rows: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(grouping, "ROWS", rows)
+def test_energy_distances_are_those_of_the_definition(rows: int) -> None:
     rng = np.random.default_rng(0)
     features = rng.random((6, 8, 5)).astype(np.float32)
     components = rng.random((48, 3)) - 0.2  # alphas may leave [0, 1]
@@ -145,7 +148,7 @@ def test_energy_distances_are_those_of_the_definition(
         for b in range(3):
             mean = [weights[:, i] @ between @ weights[:, j] for i, j in ((a, b), (a, a), (b, b))]
             expected[a, b] = mean[0] - (mean[1] + mean[2]) / 2
-    found = energy_distances(components, features)
+    found = energy_distances(components, features, rows=rows)
     np.testing.assert_allclose(found, expected, atol=1e-3)
     np.testing.assert_allclose(found, found.T, atol=1e-6)
     assert expected[0, 1] > 0
@@ -158,15 +161,14 @@ def test_energy_distances_of_plain_components_are_those_of_their_features() -> N
     np.testing.assert_allclose(found, squareform(pdist(means)), atol=2e-3)
 
 
-def test_energy_distances_of_many_pixels_are_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_energy_distances_of_many_pixels_are_estimated() -> None:
     rng = np.random.default_rng(0)
     features = rng.random((60, 80, 3)).astype(np.float32)
     features[:, 50:] += 1
     components = np.eye(2)[(np.arange(80) >= 50).astype(int)]
     components = np.broadcast_to(components, (60, 80, 2)).reshape(-1, 2)
     exact = energy_distances(components, features)
-    monkeypatch.setattr(grouping, "COMPARED_PIXELS", 800)
-    estimate = energy_distances(components, features)
+    estimate = energy_distances(components, features, sampled_pixels=800)
     assert 0 < abs(estimate - exact).max() < 0.03 * exact.max()
 
 
@@ -184,13 +186,12 @@ def test_average_linkage_is_scipys_on_repeated_points(seed: int) -> None:
         assert sizes[into] == row[3]
 
 
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
-def test_automatic_number_keeps_apart_what_is_far_apart(share: float) -> None:
+@pytest.mark.parametrize(("threshold", "expected"), [(0.2, 3), (0.5, 2), (0.9, 2)])
+def test_automatic_number_keeps_apart_what_is_far_apart(threshold: float, expected: int) -> None:
     means = np.array([[0.0], [0.06], [1.0], [1.3], [4.0]])
     components, features = striped(means, np.full(5, 8))
-    layers = group_components(components, features, None, share=share)
+    layers = group_components(components, features, None, Settings(auto_threshold=threshold))
     # Merging heights, with equal areas: 0.06, 0.3, about 1.1 and 3.4.
-    expected = {0.2: 3, 0.5: 2, 0.9: 2}[share]
     assert layers.shape[2] == expected
 
 
@@ -199,15 +200,18 @@ def test_automatic_number_has_bounds() -> None:
     components, features = striped(means, np.full(12, 3))
     assert group_components(components, features, None).shape[2] == 8
     components, features = striped(np.array([[0.0], [0.1], [9.0]]), np.full(3, 4))
-    assert group_components(components, features, None, share=5.0).shape[2] == 2
+    threshold = Settings(auto_threshold=5.0)
+    assert group_components(components, features, None, threshold).shape[2] == 2
+    at_least_three = Settings(auto_threshold=5.0, auto_layers=(3, 8))
+    assert group_components(components, features, None, at_least_three).shape[2] == 3
 
 
-def test_unknown_grouping() -> None:
+def test_numbers_of_layers_that_cannot_be_are_refused() -> None:
     components, features = striped(CORNERS[:3], np.array([4, 9, 6]))
-    with pytest.raises(InputError, match=r"unknown grouping 'magic'; expected linkage or kmeans"):
-        group_components(components, features, 2, "magic")
+    with pytest.raises(InputError, match="0 layers were asked for; give 1 or more"):
+        group_components(components, features, 0)
     with pytest.raises(InputError, match="needs a number of layers"):
-        group_components(components, features, None, "kmeans")
+        group_components(components, features, None, Settings(grouping="kmeans"))
 
 
 # --- grouping as given layers do ------------------------------------------------------------------

@@ -5,9 +5,9 @@ from pymatting import cf_laplacian
 
 from sss.spectral.affinities import colour_affinity, semantic_affinity
 from sss.spectral.laplacian import (
+    coarsen_laplacian,
     graph_laplacian,
     matting_laplacian,
-    move_links,
     soft_segmentation_laplacian,
     superpixel_laplacian,
 )
@@ -58,17 +58,16 @@ def test_terms_of_weight_zero_are_left_out(inputs: Inputs, weights: tuple[float,
     affinity = weights[0] * semantic_affinity(graph, features).toarray()
     affinity += weights[1] * colour_affinity(graph, photo).toarray()
     expected = np.diag(affinity.sum(axis=1)) - affinity
-    links = superpixel_laplacian(photo, features, graph, *weights)
-    np.testing.assert_allclose(links.toarray(), expected, atol=1e-12)
+    without_matting = superpixel_laplacian(photo, features, graph, *weights)
+    np.testing.assert_allclose(without_matting.toarray(), expected, atol=1e-12)
     whole = soft_segmentation_laplacian(photo, features, graph, *weights)
     expected += cf_laplacian(photo, 1e-7, 1)
     np.testing.assert_allclose(whole.toarray(), expected, atol=1e-10)
 
 
-def test_links_are_stored_at_the_centroids_alone(inputs: Inputs) -> None:
+def test_couplings_are_stored_at_the_centroids_alone(inputs: Inputs) -> None:
     photo, features, graph = inputs
-    links = superpixel_laplacian(photo, features, graph)
-    stored = np.flatnonzero(np.diff(links.indptr))
+    stored = np.flatnonzero(np.diff(superpixel_laplacian(photo, features, graph).indptr))
     np.testing.assert_array_equal(stored, np.sort(graph.centroid_pixels))
     assert superpixel_laplacian(photo, features, graph, 0.0, 0.0).nnz == 0
 
@@ -101,20 +100,20 @@ def test_different_sizes_are_refused(inputs: Inputs, wrong: int) -> None:
 
 
 @pytest.mark.parametrize("smaller", [(4, 6), (3, 5), (8, 12)])
-def test_links_move_to_the_cells_their_pixels_lie_in(smaller: tuple[int, int]) -> None:
+def test_couplings_move_to_the_cells_their_pixels_lie_in(smaller: tuple[int, int]) -> None:
     size = (8, 12)
     rng = np.random.default_rng(0)
     pairs = rng.integers(0, 96, (40, 2))
     affinity = np.zeros((96, 96))
     for one, other in pairs:
         affinity[one, other] = affinity[other, one] = rng.random() - 0.3
-    links = graph_laplacian(sp.csr_array(affinity))
+    fine = graph_laplacian(sp.csr_array(affinity))
     cells = np.zeros((96, smaller[0] * smaller[1]))
     for row in range(8):
         for column in range(12):
             down = int((row + 0.5) * smaller[0] / 8)
             right = int((column + 0.5) * smaller[1] / 12)
             cells[row * 12 + column, down * smaller[1] + right] = 1
-    moved = move_links(links, size, smaller)
-    np.testing.assert_allclose(moved.toarray(), cells.T @ links.toarray() @ cells, atol=1e-12)
+    moved = coarsen_laplacian(fine, size, smaller)
+    np.testing.assert_allclose(moved.toarray(), cells.T @ fine.toarray() @ cells, atol=1e-12)
     np.testing.assert_allclose(moved.sum(axis=1), 0, atol=1e-12)

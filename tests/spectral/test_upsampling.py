@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sss.data.scenes import generate_scene
-from sss.spectral.grids import resize_linearly
+from sss.image.resize import resize_linearly
 from sss.spectral.upsampling import EPSILON, enlarge_along_photo
 
 Threads = Callable[[Callable[[], Any]], tuple[Any, Any]]

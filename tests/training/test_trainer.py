@@ -18,7 +18,7 @@ from sss.errors import InputError
 from sss.models.base import ModelConfig
 from sss.models.checkpoints import load_checkpoint
 from sss.models.registry import build_network
-from sss.models.torch_predictor import embed_photo
+from sss.models.torch_network import embed_photo
 from sss.tracking import NoTracker
 from sss.training.config import SourceConfig, TrainConfig
 from sss.training.metrics_file import COLUMNS, MetricsFile

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from sss.errors import InputError
+from sss.export import main
 from sss.models.base import ModelConfig
 from sss.models.checkpoints import load_checkpoint, save_checkpoint
 from sss.models.registry import build_network
-from sss.training.export import main
 
 
 @pytest.fixture
@@ -62,3 +62,34 @@ def test_scales_of_inference_can_be_chosen(run: Path, tmp_path: Path) -> None:
     assert network.scales == config.scales == [0.5, 1.0]
     with pytest.raises(InputError, match=r"model\.scales is \[9\.0\]"):
         main([str(run), str(target), "--scales", "9"])
+
+
+def test_onnx_of_a_run(tmp_path: Path) -> None:
+    config = ModelConfig(
+        name="hypercolumn", encoder="mobilenet_v2", hidden=16, dim=8, weights="none"
+    )
+    path = tmp_path / "a.safetensors"
+    save_checkpoint(path, build_network(config), config, {}, half=True)
+    assert main([str(path), str(tmp_path / "a.onnx")]) == 0
+    # Half-precision weights stay such, and nothing tells where the file was made.
+    assert (tmp_path / "a.onnx").stat().st_size < 1.4 * path.stat().st_size
+    assert str(Path.cwd()).encode() not in (tmp_path / "a.onnx").read_bytes()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "a.onnx", "a.safetensors"]
+
+
+def test_an_export_that_differs_is_not_written(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sss.export.TOLERANCE", -1.0)
+    with pytest.raises(InputError, match="does not compute the same in ONNX"):
+        main([str(run), str(tmp_path / "a.onnx")])
+    assert not (tmp_path / "a.onnx").exists()
+
+
+def test_usage(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"neither a \.safetensors nor an \.onnx file"):
+        main([str(run), str(tmp_path / "a.pt")])
+    with pytest.raises(InputError, match="--scales belongs to the checkpoint"):
+        main([str(run), str(tmp_path / "a.onnx"), "--scales", "0.5"])
+    with pytest.raises(InputError, match="no checkpoint at"):
+        main([str(tmp_path / "gone"), str(tmp_path / "a.onnx")])
