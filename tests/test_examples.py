@@ -6,6 +6,7 @@ import pkgutil
 import re
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -45,8 +46,15 @@ def example_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def _speed(example: doctest.DocTest) -> Any:
+    """Scenes take a second or two; the split of one photo stays among the quick tests."""
+    return pytest.mark.slow if "prepare(" in (example.docstring or "") else ()
+
+
 @pytest.mark.usefixtures("example_folder")
-@pytest.mark.parametrize("example", [pytest.param(e, id=e.name) for e in _examples()])
+@pytest.mark.parametrize(
+    "example", [pytest.param(e, id=e.name, marks=_speed(e)) for e in _examples()]
+)
 def test_docstring(example: doctest.DocTest) -> None:
     said: list[str] = []
     result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=said.append)
