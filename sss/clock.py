@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Progress = Callable[[str, float], None]
-"""Called with a stage's name and its finished share, 0 to 1."""
+"""Called with a stage's name and its finished fraction, 0 to 1."""
 
 
 class StageClock:
@@ -33,7 +33,7 @@ class StageClock:
         self.seconds[name] = round(time.perf_counter() - started, 4)
         self.report(name, 1.0)
 
-    def report(self, name: str, share: float) -> None:
-        """Say that ``share`` of a stage is done."""
+    def report(self, name: str, fraction: float) -> None:
+        """Say that ``fraction`` of a stage is done."""
         if self._progress:
-            self._progress(name, share)
+            self._progress(name, fraction)

@@ -10,40 +10,40 @@ from typing import Any, TypeVar
 
 from sss.errors import InputError
 
-PATIENCE = timedelta(days=7)
+TIMEOUT = timedelta(days=7)
 """How long a process waits for the others: they may have slower photos by hours."""
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Share:
+class Rank:
     """One process's place among ``size``, of which ``local_size`` are on this machine.
 
     Which photos a process does follows from its place alone, so nothing has to be agreed on: a
     process that died and was started again goes on with what is missing of its own photos.
     """
 
-    rank: int = 0
+    number: int = 0
     size: int = 1
-    local_rank: int = 0
+    local_number: int = 0
     local_size: int = 1
 
     @property
-    def first(self) -> bool:
+    def is_first(self) -> bool:
         """Whether this process writes the report."""
-        return self.rank == 0
+        return self.number == 0
 
-    def of(self, items: Sequence[Item]) -> Sequence[Item]:
+    def part_of(self, items: Sequence[Item]) -> Sequence[Item]:
         """Every ``size``-th of the items: neighbours, often alike, go to different processes.
 
         For the same split in all processes, at all times, give them the same items: all, not those
         that are not done yet.
         """
-        return items[self.rank :: self.size]
+        return items[self.number :: self.size]
 
-    def gather(self, part: Any) -> list[Any]:
-        """What all processes have, by rank, for the first one; the others get nothing.
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all processes, by rank, for the first one; the others get nothing.
 
         Waits until all have come here.
 
@@ -51,31 +51,31 @@ class Share:
             InputError: The others cannot be reached.
         """
         if self.size == 1:
-            return [part]
+            return [value]
         import torch.distributed as dist
 
         # Connected only now: lines that lie idle for hours are cut by some networks.
         try:
-            dist.init_process_group("gloo", timeout=PATIENCE)
+            dist.init_process_group("gloo", timeout=TIMEOUT)
         except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise InputError(
                 f"RANK and WORLD_SIZE say that this is one of {self.size} processes, but they do "
                 f"not find each other ({reason}); start them with torchrun"
             ) from error
-        parts: list[Any] | None = [None] * self.size if self.first else None
-        dist.gather_object(part, parts, dst=0)
+        values: list[Any] | None = [None] * self.size if self.is_first else None
+        dist.gather_object(value, values, dst=0)
         dist.destroy_process_group()
-        return parts or []
+        return values or []
 
 
-def own_share() -> Share:
+def current_rank() -> Rank:
     """The place that torchrun gave this process in the environment.
 
     Raises:
         InputError: It makes no sense.
     """
-    return Share(*_place("RANK", "WORLD_SIZE"), *_place("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
+    return Rank(*_place("RANK", "WORLD_SIZE"), *_place("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
 
 
 def _place(rank_name: str, size_name: str) -> tuple[int, int]:

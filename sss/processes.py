@@ -1,178 +1,119 @@
-"""Photos side by side, each in a process of its own on one thread."""
+"""Tasks side by side, each in a process of its own."""
 
 from __future__ import annotations
 
-import atexit
-import ctypes
 import multiprocessing
-import os
 import signal
 import sys
 import threading
-import warnings
-from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from typing import Any, Generic, NoReturn, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
-from sss.cli.common import set_up_logging
-from sss.errors import InputError
+from sss.console import hide_library_warnings, set_up_logging
 
-Task = TypeVar("Task", bound=Hashable)
+Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
 
 KILLED = "its process was killed, most likely for lack of memory; give a smaller --max-side"
 
 
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
-"""Options of glibc's ``mallopt`` (malloc.h)."""
+def map_processes(
+    do: Callable[[Task], Outcome],
+    tasks: Sequence[Task],
+    jobs: int,
+    *,
+    start: Callable[..., None],
+    arguments: tuple[Any, ...],
+    killed: Callable[[Task], Outcome],
+    tidy: Callable[[], None] = lambda: None,
+    done: Callable[[Outcome], None] = lambda _outcome: None,
+) -> list[Outcome]:
+    """``[do(task) for task in tasks]`` in fresh processes, ``jobs`` at once.
 
-KEPT_ARRAY = 2**25
-"""Bytes of the largest array whose memory is kept: glibc takes no more."""
-
-KEPT_MEMORY = 2**28
-"""Bytes that are kept at most at the end of what is in use."""
-
-TAKEN_AHEAD = 2**26
-"""Bytes that are asked for at once; the kernel finds them where they are first used."""
-
-
-class Processes(Generic[Task, Outcome]):
-    """Runs a function over tasks in fresh processes.
+    A system that runs out of memory kills a process, and its pool dies with it. Tasks are begun in
+    order, so the first ``jobs`` of those left were at work. Each of them is done again alone; one
+    whose process is killed again was to blame. The others then go on side by side.
 
     Args:
-        do: Does one task; a function of a module, and what it returns can be pickled.
-        killed: What to take for the outcome of a task whose process was killed.
+        do: A function of a module; what it takes and gives can be pickled.
+        tasks: In the order in which they are begun.
+        jobs: Processes at once.
         start: Called first in every process, with ``arguments``; it must not raise.
         arguments: Can be pickled.
+        killed: The outcome of a task whose process was killed.
         tidy: Called when processes were ended: removes what they may have left.
-        done: Called for each task that is done, in the order in which they end.
+        done: Called with each outcome, in the order in which they come.
+
+    Returns:
+        The outcomes, in the order of the tasks.
+
+    Raises:
+        Exception: Whatever ``do`` raised first; the other processes are ended.
     """
+    outcomes: dict[int, Outcome] = {}
 
-    def __init__(
-        self,
-        do: Callable[[Task], Outcome],
-        killed: Callable[[Task], Outcome],
-        start: Callable[..., None],
-        arguments: tuple[Any, ...],
-        tidy: Callable[[], None] = lambda: None,
-        done: Callable[[Task, Outcome], None] = lambda _task, _outcome: None,
-    ) -> None:
-        self.do = do
-        self.killed = killed
-        self.start = start
-        self.arguments = arguments
-        self.tidy = tidy
-        self.done = done
+    def keep(number: int, outcome: Outcome) -> None:
+        outcomes[number] = outcome
+        done(outcome)
 
-    def run(self, tasks: Sequence[Task], jobs: int) -> list[Outcome]:
-        """Do ``tasks``, ``jobs`` at once; their outcomes come back in order.
-
-        The kernel may kill a process for memory, and its pool dies with it. Which of the tasks at
-        work was to blame nobody knows, so each of them is done again alone; it is to blame if its
-        process is killed again. The others then go on ``jobs`` at once.
-
-        Raises:
-            Exception: Whatever ``do`` raised first; the other processes are ended.
-        """
-        outcomes: dict[Task, Outcome] = {}
-        waiting = deque(tasks)
-        while waiting:
-            suspects = deque(self._in_pool(waiting, jobs, outcomes))
-            while suspects:
-                for culprit in self._in_pool(suspects, 1, outcomes):
-                    self._keep(outcomes, culprit, self.killed(culprit))
-        return [outcomes[task] for task in tasks]
-
-    def _in_pool(
-        self, waiting: deque[Task], jobs: int, outcomes: dict[Task, Outcome]
-    ) -> list[Task]:
-        """Do the tasks that wait, until all are done or a process was killed.
-
-        Returns:
-            Those that were at work when one was killed, ``jobs`` at most.
-        """
-        running: dict[Future[Outcome], Task] = {}
+    def attempt(numbers: Sequence[int], jobs: int) -> list[int]:
+        """Do tasks in a new pool; what is left of them if one of its processes was killed."""
         pool = ProcessPoolExecutor(
-            min(jobs, len(waiting)),
+            min(jobs, len(numbers)),
             multiprocessing.get_context("spawn"),
             initializer=_start_process,
-            initargs=(self.start, self.arguments),
+            initargs=(start, arguments),
         )
+        futures = {}
         try:
-            whole = True
-            while whole and (waiting or running):
-                whole = self._submit(pool, waiting, running, jobs)
-                whole = self._take_finished(running, outcomes) and whole
-            wait(running)  # a process that was killed takes the others with it
-            self._take_finished(running, outcomes)
+            with _interrupts_ignored(), suppress(BrokenProcessPool):
+                for number in numbers:
+                    futures[pool.submit(do, tasks[number])] = number
+            for future in as_completed(futures):
+                with suppress(BrokenProcessPool):
+                    keep(futures[future], future.result())
         except BaseException:  # Ctrl-C above all: what the others are at takes too long to wait for
             for process in multiprocessing.active_children():
                 process.kill()
             raise
         finally:
             pool.shutdown(cancel_futures=True)
-            self.tidy()
-        return list(running.values())
+            tidy()
+        return [number for number in numbers if number not in outcomes]
 
-    def _submit(
-        self,
-        pool: ProcessPoolExecutor,
-        waiting: deque[Task],
-        running: dict[Future[Outcome], Task],
-        jobs: int,
-    ) -> bool:
-        """Keep ``jobs`` tasks at work, and no more: one that only waits cannot be to blame.
-
-        Returns:
-            Whether all processes are alive.
-        """
-        with suppress(BrokenProcessPool), _interrupts_held_back():
-            while waiting and len(running) < jobs:
-                running[pool.submit(self.do, waiting[0])] = waiting[0]
-                waiting.popleft()
-            return True
-        return False
-
-    def _take_finished(
-        self, running: dict[Future[Outcome], Task], outcomes: dict[Task, Outcome]
-    ) -> bool:
-        """Wait for a task to end; whether all processes are alive."""
-        whole = True
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            if isinstance(future.exception(), BrokenProcessPool):
-                whole = False
-            else:
-                self._keep(outcomes, running.pop(future), future.result())
-        return whole
-
-    def _keep(self, outcomes: dict[Task, Outcome], task: Task, outcome: Outcome) -> None:
-        outcomes[task] = outcome
-        self.done(task, outcome)
+    left = list(range(len(tasks)))
+    while left:
+        left = attempt(left, jobs)
+        for suspect in left[:jobs]:
+            if attempt([suspect], 1):
+                keep(suspect, killed(tasks[suspect]))
+        left = left[jobs:]
+    return [outcomes[number] for number in range(len(tasks))]
 
 
 @contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Ctrl-C waits until the end; processes started inside never see it.
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C from their first moment.
 
-    A terminal sends it to all processes. Only this one shall react, or each would print its own
-    traceback.
+    A terminal sends it to all processes. Only the first one shall react, or each would print its
+    own traceback.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, before)
 
 
 def _start_process(start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    atexit.register(end_process, 0)  # called last, since what registers first is called last
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # which is not inherited on Windows
     threading.Thread(target=_end_with_parent, daemon=True).start()
     set_up_logging()
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")
+    hide_library_warnings()
     start(*arguments)
 
 
@@ -181,17 +122,7 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
-    os._exit(1)
-
-
-def end_process(code: int) -> NoReturn:
-    """Leave the program at once: taking torch apart object by object lasts a second and more.
-
-    For the end of a script, when all files are written and all threads are done.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    signal.raise_signal(signal.SIGTERM)
 
 
 @contextmanager
@@ -207,49 +138,15 @@ def terminations_as_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let the numerical libraries use one thread.
+def peak_memory_mb() -> float | None:
+    """Most memory this process has held so far, in MB (10⁶ bytes); None where nobody counts it."""
+    if sys.platform == "linux":  # where getrusage may tell the peak of the parent process
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) * 1024 / 1e6, 1)
+    if sys.platform == "win32":
+        return None
+    import resource
 
-    The order in which threads add up numbers shows in the last bits, which the eigenvectors then
-    amplify: without this, layers would depend on the number of cores and on -j.
-    """
-    from threadpoolctl import threadpool_limits
-
-    torch = sys.modules.get("torch")
-    threads = torch.get_num_threads() if torch else 0
-    with threadpool_limits(1):
-        if torch:
-            torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            if torch:
-                torch.set_num_threads(threads)
-
-
-def keep_freed_memory() -> None:
-    """Let the next arrays have the memory of those that are gone, on Linux with the GNU C library.
-
-    By default it hands arrays of this size back to the kernel, which clears every page before it
-    gives it out again: a tenth of a second in each photo. Larger ones are handed back as before.
-    """
-    with suppress(OSError, AttributeError):
-        set_option = ctypes.CDLL(None).mallopt
-        set_option(M_MMAP_THRESHOLD, KEPT_ARRAY)
-        set_option(M_TRIM_THRESHOLD, KEPT_MEMORY)
-        set_option(M_TOP_PAD, TAKEN_AHEAD)
-
-
-def describe_failure(photo: object, error: Exception) -> str:
-    """One line that names the photo, what went wrong and, where known, what to do."""
-    message = " ".join(str(error).split())
-    if isinstance(error, InputError):
-        return message if str(photo) in message else f"{photo}: {message}"
-    kind = type(error).__name__
-    # torch.OutOfMemoryError, and torch's and C++'s bare RuntimeErrors about memory.
-    if isinstance(error, MemoryError) or "memory" in message or "bad_alloc" in message:
-        return f"{photo}: not enough memory; give a smaller --max-side or --device cpu"
-    if isinstance(error, OSError):
-        return f"{photo}: {error.filename or kind}: {error.strerror or message}"
-    return f"{photo}: unexpected {kind}: {message}; please report it with the photo"
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)

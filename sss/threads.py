@@ -6,16 +6,16 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _count: int | None = None
 _pool: ThreadPoolExecutor | None = None
-_inside = threading.local()
+_thread = threading.local()
 
 
 def thread_count() -> int:
@@ -28,10 +28,7 @@ def thread_count() -> int:
 
 
 def set_thread_count(count: int | None) -> None:
-    """Let this process use ``count`` threads; None means all cores again.
-
-    Processes that work side by side share the cores, so each is given its part.
-    """
+    """Let this process use ``count`` threads; None means all cores again."""
     global _count, _pool
     _count = count
     if _pool is not None:
@@ -40,80 +37,64 @@ def set_thread_count(count: int | None) -> None:
 
 
 def threads_each(processes: int) -> int:
-    """Threads of each of so many processes that share the threads of this one."""
+    """Threads of each of so many processes that divide the threads of this one among them."""
     return max(1, thread_count() // processes)
 
 
 def map_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """``[function(item) for item in items]``, several at once.
 
-    For functions that let go of Python's lock: NumPy, BLAS, Numba's ``nogil``, image codecs. Every
-    item is worked on by one thread alone, the caller's own or one of a pool, so the number of
-    threads does not show in the results. Inside such a function, this is a plain loop. After an
-    error no further item is begun, and it is raised when those at work have ended.
+    For functions that release Python's lock: NumPy, BLAS, Numba's ``nogil``, image codecs. Each
+    item is worked on by one thread alone, so the number of threads does not show in the results. A
+    call inside of ``function`` is a plain loop. After an error no further item is begun, and it is
+    raised when the items at work are done.
     """
     global _pool
     items = list(items)
     count = min(thread_count(), len(items))
-    if count < 2 or getattr(_inside, "map", False):
+    if count < 2 or getattr(_thread, "maps", False):
         return [function(item) for item in items]
     if _pool is None:
-        _pool = ThreadPoolExecutor(thread_count() - 1)
-    results: dict[int, Result] = {}
-    errors: dict[int, BaseException] = {}
+        _pool = ThreadPoolExecutor(thread_count() - 1)  # the calling thread works too
     waiting = deque(enumerate(items))
-    others: list[Future[None]] = []
+    results: list[Any] = [None] * len(items)
 
     def work() -> None:
         """Take items until none is left: a future for each would cost more than a small item."""
+        _thread.maps = True
         try:
-            _inside.map = True
             while True:
                 try:
                     index, item = waiting.popleft()
                 except IndexError:
                     return
-                try:
-                    results[index] = function(item)
-                except BaseException as error:
-                    waiting.clear()
-                    errors[index] = error
+                results[index] = function(item)
         finally:
-            _inside.map = False
+            waiting.clear()
+            _thread.maps = False
 
-    def settle() -> None:
-        """Wait for the items at work, not for threads that have not woken up yet."""
-        waiting.clear()
-        wait([other for other in others if not other.cancel()])
-
+    others = [_pool.submit(work) for _ in range(count - 1)]
     try:
-        for _ in range(count - 1):
-            others.append(_pool.submit(work))
         work()
-        settle()
     finally:
-        # Again, where Ctrl-C ended the waiting: nothing may be at work when the caller tidies up.
-        settle()
-    if errors:
-        # An interruption comes before errors, and these in the order of their items.
-        first = min(errors, key=lambda index: (isinstance(errors[index], Exception), index))
-        try:
-            raise errors[first]
-        finally:
-            errors.clear()  # they hold this frame, and it would hold them
-    return [results[index] for index in range(len(items))]
+        at_work = [other for other in others if not other.cancel()]
+        wait(at_work)
+    for other in at_work:
+        other.result()
+    return results
 
 
 @contextmanager
-def beside(function: Callable[[], object]) -> Iterator[None]:
-    """Run ``function`` in a thread of its own while the block goes on.
+def one_thread() -> Iterator[None]:
+    """Let the numerical libraries that are loaded (BLAS, OpenMP) use one thread.
 
-    The block is left when both have ended; its own error comes before that of ``function``.
+    The order in which threads add up numbers shows in the last bits, which the eigenvectors then
+    amplify: without this, layers would depend on the number of cores and on -j.
     """
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(function)
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
         yield
-        running.result()
 
 
 def slices(count: int, size: int, start: int = 0) -> list[slice]:

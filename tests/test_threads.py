@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from sss import threads
-from sss.threads import beside, map_threads, set_thread_count, thread_count, threads_each
+from sss.threads import map_threads, set_thread_count, thread_count, threads_each
 
 
 @pytest.fixture(autouse=True)
@@ -106,17 +105,6 @@ def test_exceptions_come_through(count: int) -> None:
     assert map_threads(refuse, [0, 1]) == [0, 1]  # and the pool lives on
 
 
-def test_pool_is_made_once() -> None:
-    set_thread_count(2)
-    map_threads(abs, range(4))
-    pool = threads._pool
-    assert pool is not None
-    map_threads(abs, range(4))
-    assert threads._pool is pool
-    set_thread_count(2)
-    assert threads._pool is None
-
-
 def test_an_error_comes_when_no_other_item_is_at_work_any_more() -> None:
     set_thread_count(2)
     begun, ended = threading.Event(), threading.Event()
@@ -132,18 +120,6 @@ def test_an_error_comes_when_no_other_item_is_at_work_any_more() -> None:
     with pytest.raises(OSError, match="full"):
         map_threads(work, range(2))
     assert ended.is_set()
-
-
-def test_an_interruption_comes_before_errors() -> None:
-    set_thread_count(2)
-    meeting = threading.Barrier(2, timeout=10)
-
-    def work(item: int) -> None:
-        meeting.wait()
-        raise ValueError("bad") if item == 0 else KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        map_threads(work, range(2))
 
 
 def test_threads_that_are_busy_elsewhere_are_not_waited_for() -> None:
@@ -167,32 +143,3 @@ def test_threads_that_are_busy_elsewhere_are_not_waited_for() -> None:
 def test_processes_share_the_threads(processes: int, each: int) -> None:
     set_thread_count(5)
     assert threads_each(processes) == each
-
-
-def test_beside_runs_while_the_block_does() -> None:
-    meeting = threading.Barrier(2, timeout=10)
-    with beside(meeting.wait):
-        meeting.wait()
-
-
-def test_the_block_waits_for_what_runs_beside_it() -> None:
-    ended = threading.Event()
-
-    def work() -> None:
-        time.sleep(0.2)
-        ended.set()
-
-    with pytest.raises(KeyError, match="block"), beside(work):
-        raise KeyError("block")
-    assert ended.is_set()
-
-
-def test_an_error_beside_the_block_is_raised_after_it() -> None:
-    done = False
-
-    def fail() -> None:
-        raise OSError("full")
-
-    with pytest.raises(OSError, match="full"), beside(fail):
-        done = True
-    assert done

@@ -109,6 +109,7 @@ def test_disabled_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert type(open_tracker("auto", "tests", tmp_path, {})) is NoTracker
 
 
+@pytest.mark.slow
 def test_auto_without_login_is_offline_and_quiet(tmp_path: Path, network: Network) -> None:
     (tmp_path / "my run").mkdir()
     done = python(RUN, tmp_path, network)
@@ -134,6 +135,7 @@ def test_auto_without_login_is_offline_and_quiet(tmp_path: Path, network: Networ
     assert not network.was_used()
 
 
+@pytest.mark.slow
 def test_online_without_network_ends_with_one_line(tmp_path: Path, network: Network) -> None:
     (tmp_path / "my run").mkdir()
     done = python(ONLINE, tmp_path, network, WANDB_API_KEY=KEY, WANDB_INIT_TIMEOUT="1")
@@ -144,6 +146,7 @@ def test_online_without_network_ends_with_one_line(tmp_path: Path, network: Netw
     assert network.was_used()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "netrc", "expected"),
     [

@@ -1,17 +1,17 @@
-"""What the scripts share: running ``main`` with clear errors, options, and the log."""
+"""What the commands share: running ``main`` with clear errors, options, checks of their values."""
 
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
+import tempfile
 from collections.abc import Callable
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
+from sss.console import set_up_logging
 from sss.errors import InputError
-
-CLEAR_LINE = "\r\x1b[K"
-"""Takes a progress line off the screen."""
+from sss.image.resize import MIN_SIDE
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,15 +26,70 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{message} (--help lists the options)")
 
 
-def set_up_logging() -> None:
-    """Show the log on stderr: messages of this project, warnings of others."""
-    start = CLEAR_LINE if sys.stderr.isatty() else ""
-    logging.basicConfig(level=logging.WARNING, format=f"{start}%(message)s", stream=sys.stderr)
-    logging.getLogger("sss").setLevel(logging.INFO)
+def add_device_option(group: argparse._ActionsContainer, what: str) -> None:
+    """``--device``, of ``what``."""
+    group.add_argument(
+        "--device",
+        default="auto",
+        choices=["auto", "cpu", "cuda"],
+        help=f"of {what}; auto takes a GPU if there is one (default: auto)",
+    )
+
+
+def add_seed_option(group: argparse._ActionsContainer) -> None:
+    """``--seed``."""
+    group.add_argument("--seed", type=int, default=0, help="of all random choices (default: 0)")
+
+
+def add_jobs_option(group: argparse._ActionsContainer) -> None:
+    """``-j``."""
+    group.add_argument(
+        "-j",
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="photos done at once, each in a process of its own; from 2 on, the others are done "
+        "even if the system ends one for lack of memory (default: 1)",
+    )
+
+
+def check_values(given: dict[str, Any]) -> None:
+    """Refuse impossible values of ``-j``, ``--seed`` and ``--max-side``.
+
+    Raises:
+        InputError: Names the option, what came and what was expected.
+    """
+    if given["jobs"] < 1:
+        raise InputError(f"-j is {given['jobs']}, expected 1 or more")
+    if not 0 <= given["seed"] < 2**32:
+        raise InputError(f"--seed is {given['seed']}, expected 0 to {2**32 - 1}")
+    if given["max_side"] is not None and given["max_side"] < MIN_SIDE:
+        raise InputError(f"--max-side is {given['max_side']}, expected {MIN_SIDE} or more pixels")
+
+
+def check_writable(folder: Path, option: str = "-o") -> None:
+    """Find out before the work whether ``folder`` can be made and written to; make nothing.
+
+    Args:
+        folder: Where something is to be written.
+        option: Of the command line, that names the folder.
+
+    Raises:
+        InputError: It cannot.
+    """
+    try:
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {folder}: {error.strerror or error}; choose another {option}"
+        ) from error
 
 
 def run_main(main: Callable[[], int]) -> int:
-    """Run a script's ``main``; a user's mistake becomes one line and exit code 2."""
+    """Run a command's work; a user's mistake becomes one line and exit code 2."""
     set_up_logging()
     try:
         return main()

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sss.cli.batch import check_writable
-from sss.cli.common import CLEAR_LINE, run_main
+from sss.cli.common import check_writable, run_main
 from sss.cli.evaluate_options import parse_options
-from sss.distributed import own_share
+from sss.console import CLEAR_LINE, hide_library_warnings
+from sss.distributed import current_rank
 from sss.errors import InputError
 from sss.threads import set_thread_count, threads_each
 from sss.timer import hours_minutes
@@ -48,16 +48,15 @@ def _evaluate(options: EvaluationOptions) -> int:
     from sss.evaluation.runner import run_photos
 
     started = time.monotonic()
-    rank = own_share()
-    if rank.local_size > 1:  # all processes of a machine share its cores
+    rank = current_rank()
+    if rank.local_size > 1:  # all processes of a machine divide its cores
         set_thread_count(threads_each(rank.local_size))
     check_writable(options.out)
     check_writable(options.cache, "--cache")
     with warnings.catch_warnings():
-        if not sys.warnoptions:  # libraries warn of what only their callers could mend
-            warnings.simplefilter("ignore")
+        hide_library_warnings()
         plan, names = make_plan(options)
-        own = rank.of(list(enumerate(names)))
+        own = rank.part_of(list(enumerate(names)))
         progress = EvaluationProgress(len(own))
         results = run_photos(plan, own, options.jobs, progress.add)
         progress.clear()
@@ -66,7 +65,7 @@ def _evaluate(options: EvaluationOptions) -> int:
             *(len(own), sum(len(one.records) for one in results), sum(one.made for one in results)),
         )
         parts = rank.gather(results)
-        if not rank.first:
+        if not rank.is_first:
             return 0  # else torchrun would end the first one before its report is written
         results = [one for part in parts for one in part]
         failures = [line for one in results for line in one.failures]

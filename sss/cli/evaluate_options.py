@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sss.cli.common import Parser
+from sss.cli.common import (
+    Parser,
+    add_device_option,
+    add_jobs_option,
+    add_seed_option,
+    check_values,
+)
 from sss.errors import InputError
 from sss.evaluation.options import EvaluationOptions
-
-LEAST_SIDE = 16
-"""Of --max-side: a smaller photo shows nothing."""
 
 CACHE = Path("runs") / "cache"
 
@@ -48,7 +51,9 @@ def parse_options(arguments: list[str] | None = None) -> EvaluationOptions:
     given = vars(_parser().parse_args(arguments))
     if given["layers"] is not None:
         given["layers"] = layer_counts(given["layers"])
-    _check_values(given)
+    check_values(given)
+    if given["photos"] is not None and given["photos"] < 1:
+        raise InputError(f"--photos is {given['photos']}, expected 1 or more")
     return EvaluationOptions(**given)
 
 
@@ -142,19 +147,12 @@ def _add_methods(group: argparse._ArgumentGroup) -> None:
         metavar="COUNTS",
         help="numbers of layers or clusters to try, as 2-12 (default) or 2,3,5,8",
     )
-    group.add_argument("--seed", type=int, default=0, help="of all random choices (default: 0)")
+    add_seed_option(group)
 
 
 def _add_run(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "-j", "--jobs", type=int, default=1, metavar="N", help="photos done at once (default: 1)"
-    )
-    group.add_argument(
-        "--device",
-        default="auto",
-        choices=["auto", "cpu", "cuda"],
-        help="for networks; auto takes a GPU if there is one (default: auto)",
-    )
+    add_jobs_option(group)
+    add_device_option(group, "networks")
     group.add_argument(
         "--cache",
         type=Path,
@@ -195,14 +193,3 @@ def layer_counts(text: str) -> tuple[int, ...]:
     raise InputError(
         f"--layers is '{text}', expected counts from 1 to {MOST_LAYERS}, as in 2-12 or 2,3,5,8"
     )
-
-
-def _check_values(given: dict[str, Any]) -> None:
-    if given["jobs"] < 1:
-        raise InputError(f"-j is {given['jobs']}, expected 1 or more")
-    if not 0 <= given["seed"] < 2**32:
-        raise InputError(f"--seed is {given['seed']}, expected 0 to {2**32 - 1}")
-    if given["photos"] is not None and given["photos"] < 1:
-        raise InputError(f"--photos is {given['photos']}, expected 1 or more")
-    if given["max_side"] is not None and given["max_side"] < LEAST_SIDE:
-        raise InputError(f"--max-side is {given['max_side']}, expected {LEAST_SIDE} or more pixels")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from sss.cli.common import CLEAR_LINE
+from sss.console import CLEAR_LINE
 
 
 class StageLine:
@@ -20,10 +20,10 @@ class StageLine:
         self._live = sys.stderr.isatty()
         self._stage = ""
 
-    def show(self, name: str, share: float) -> None:
-        """Show the stage ``name``, of which ``share`` (0 to 1) is done."""
+    def show(self, name: str, fraction: float) -> None:
+        """Show the stage ``name``, of which ``fraction`` (0 to 1) is done."""
         if self._live:
-            percent = f" {share:4.0%}" if 0 < share < 1 else ""
+            percent = f" {fraction:4.0%}" if 0 < fraction < 1 else ""
             print(f"{CLEAR_LINE}{self._photo.name}: {name}{percent}", end="", file=sys.stderr)
         elif name != self._stage:
             print(f"{self._photo.name}: {name} …", file=sys.stderr)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-from sss.cli.common import Parser
+from sss.cli.common import (
+    Parser,
+    add_device_option,
+    add_jobs_option,
+    add_seed_option,
+    check_values,
+)
 from sss.errors import InputError
-from sss.image.resize import MIN_SIDE
-from sss.spectral.settings import GROUPINGS, SOLVERS
+from sss.spectral.settings import GROUPINGS, LAYERS, SOLVERS
+from sss.splitter import MOST_LAYERS, layer_count
 
-AUTO = "auto"
-MOST_LAYERS = 40
-"""More layers than components to group make no sense."""
+AUTO: Final = "auto"
 
 
 @dataclass(frozen=True)
-class Options:
+class SplitOptions:
     """What the command line asked for; the attributes are its options."""
 
     photos: list[Path]
@@ -37,7 +40,7 @@ class Options:
     jobs: int
 
 
-def parse_options(arguments: list[str] | None = None) -> Options:
+def parse_options(arguments: list[str] | None = None) -> SplitOptions:
     """Read the command line.
 
     Raises:
@@ -51,14 +54,20 @@ def parse_options(arguments: list[str] | None = None) -> Options:
             "(--help lists the options)"
         )
     given = vars(_parser().parse_args(arguments))
-    given["layers"] = _layer_count(given["layers"])
-    _check_values(given)
-    return Options(**given)
+    try:
+        given["layers"] = layer_count(given["layers"])
+    except InputError as error:
+        raise InputError(f"--{error}") from error
+    check_values(given)
+    if given["grouping"] == "kmeans" and given["layers"] is None:
+        raise InputError("--layers auto needs --grouping linkage; give a number of layers")
+    if given["features"] is not None and given["checkpoint"] is not None:
+        raise InputError("--features replaces the network, so --checkpoint has no use; give one")
+    return SplitOptions(**given)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser(
-        prog="infer.py",
         description="Split photos into soft layers. For each photo, OUT/NAME gets layers.npz, a "
         "transparent PNG per layer, overview.png and report.json.",
         epilog="Exit code: 0 if all photos are done, 2 if something given could not be used.",
@@ -71,9 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--layers",
-        default="5",
+        default=str(LAYERS),
         metavar="K|auto",
-        help=f"layers per photo, 1 to {MOST_LAYERS}; auto chooses 2 to 8 (default: 5)",
+        help=f"layers per photo, 1 to {MOST_LAYERS}; auto chooses 2 to 8 (default: {LAYERS})",
     )
     parser.add_argument("--overwrite", action="store_true", help="do photos again that are done")
     network = parser.add_argument_group("network and features")
@@ -93,12 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     network.add_argument(
         "--save-features", action="store_true", help="also write features.npy, float16 (H, W, D)"
     )
-    network.add_argument(
-        "--device",
-        default="auto",
-        choices=["auto", "cpu", "cuda"],
-        help="of network and spectral core; auto takes a GPU if there is one (default: auto)",
-    )
+    add_device_option(network, "network and spectral core")
     core = parser.add_argument_group("spectral core")
     core.add_argument(
         "--solver",
@@ -113,37 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=GROUPINGS,
         help="how components become layers; kmeans is the paper's (default: linkage)",
     )
-    core.add_argument("--seed", type=int, default=0, help="of all random choices (default: 0)")
+    add_seed_option(core)
     core.add_argument("--max-side", type=int, metavar="PX", help="shrink larger photos first")
-    core.add_argument(
-        "-j",
-        "--jobs",
-        type=int,
-        default=1,
-        metavar="N",
-        help="photos done at once, each in a process of its own; from 2 on, the others are done "
-        "even if the system ends one for lack of memory (default: 1)",
-    )
+    add_jobs_option(core)
     return parser
-
-
-def _layer_count(text: str) -> int | None:
-    """``--layers``: a number, or None for ``auto``."""
-    if text == AUTO:
-        return None
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_LAYERS:
-        raise InputError(f"--layers is '{text}', expected 1 to {MOST_LAYERS}, or '{AUTO}'")
-    return int(text)
-
-
-def _check_values(given: dict[str, Any]) -> None:
-    if given["jobs"] < 1:
-        raise InputError(f"-j is {given['jobs']}, expected 1 or more")
-    if not 0 <= given["seed"] < 2**32:
-        raise InputError(f"--seed is {given['seed']}, expected 0 to {2**32 - 1}")
-    if given["max_side"] is not None and given["max_side"] < MIN_SIDE:
-        raise InputError(f"--max-side is {given['max_side']}, expected {MIN_SIDE} or more pixels")
-    if given["grouping"] == "kmeans" and given["layers"] is None:
-        raise InputError("--layers auto needs --grouping linkage; give a number of layers")
-    if given["features"] is not None and given["checkpoint"] is not None:
-        raise InputError("--features replaces the network, so --checkpoint has no use; give one")

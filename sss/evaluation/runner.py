@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from sss.evaluation.cache import Cache
 from sss.evaluation.plan import Plan
 from sss.evaluation.work import PhotoResult, PhotoWork
-from sss.processes import KILLED, Processes
+from sss.processes import KILLED, map_processes
 from sss.threads import set_thread_count, threads_each
 
 
@@ -39,15 +39,16 @@ def run_photos(
             results.append(work(index))
             done(results[-1])
         return results
-    processes: Processes[tuple[int, str], PhotoResult] = Processes(
+    return map_processes(
         _do,
-        lambda photo: PhotoResult(failures=(f"{photo[1]}: {KILLED}",)),
-        _start,
-        (plan, threads_each(jobs)),
-        Cache(plan.cache).tidy,
-        lambda _, result: done(result),
+        photos,
+        jobs,
+        start=_start,
+        arguments=(plan, threads_each(jobs)),
+        killed=lambda photo: PhotoResult(failures=(f"{photo[1]}: {KILLED}",)),
+        tidy=Cache(plan.cache).tidy,
+        done=done,
     )
-    return processes.run(photos, jobs)
 
 
 _work: PhotoWork | None = None

@@ -9,6 +9,7 @@ from itertools import groupby
 
 import numpy as np
 
+from sss.errors import describe_failure
 from sss.evaluation.cache import Cache
 from sss.evaluation.methods.base import Case, Method
 from sss.evaluation.models import Embedder, Model
@@ -21,7 +22,7 @@ from sss.metrics.catalogue import WeightedSum
 from sss.metrics.embedding_scores import score_embedding
 from sss.metrics.layer_scores import LayerScorer
 from sss.metrics.samples import Sample
-from sss.processes import describe_failure, one_thread
+from sss.threads import one_thread
 
 log = logging.getLogger(__name__)
 

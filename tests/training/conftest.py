@@ -9,11 +9,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from accelerate.state import AcceleratorState
 from PIL import Image
 
+import sss.training.trainer as trainer_module
 from sss.cli.train import parse_command
 from sss.data.scenes import SceneDataset
 from sss.errors import InputError
@@ -26,6 +29,7 @@ from sss.training.config import (
     SourceConfig,
     TrainConfig,
 )
+from sss.training.metrics_file import MetricsFile
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -242,3 +246,43 @@ def tiny_config(small_scenes: None, fresh_accelerator: Callable[[], None]) -> Tr
         log=LogConfig(every=2, validate_every=2, pictures=1, wandb="disabled"),
         device="cpu",
     )
+
+
+CLOCK = ("seconds", "images_per_second", "wait_share")
+
+
+@pytest.fixture
+def timeless_rows_of(
+    rows_of: Callable[[Path], list[dict[str, str]]],
+) -> Callable[[Path], list[dict[str, str]]]:
+    """Reads the rows of a run's metrics.csv without what depends on the clock."""
+
+    def read(run_dir: Path) -> list[dict[str, str]]:
+        return [{k: v for k, v in row.items() if k not in CLOCK} for row in rows_of(run_dir)]
+
+    return read
+
+
+@pytest.fixture
+def state_of() -> Callable[[Path], dict[str, Any]]:
+    """Reads the state that a run goes on from."""
+    return lambda run_dir: torch.load(run_dir / "last.pt", weights_only=True)
+
+
+@pytest.fixture
+def quick_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn curves would take most of the time of a small run."""
+    monkeypatch.setattr(MetricsFile, "draw", lambda _self, path: path.write_text("curves"))
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Pair AUCs that the coming validations find, the last one again and again."""
+    scores: list[float] = []
+
+    def validate(*_: object) -> dict[int, dict[str, float]]:
+        score = scores.pop(0) if len(scores) > 1 else scores[0]
+        return {0: {"pair_auc": score, "precision_at_1": 1.0, "r_precision": 1.0, "ami": 1.0}}
+
+    monkeypatch.setattr(trainer_module, "validate_photos", validate)
+    return scores

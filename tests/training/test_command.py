@@ -101,6 +101,7 @@ def test_other_mistakes(refused: Refused, tmp_path: Path) -> None:
 # --- the script -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_script_refuses_in_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, REPOSITORY / "train.py", "--config", "smoke", "--optim.stepz", "3"],
@@ -146,7 +147,7 @@ BAD = [
     (["--loss.name", "TripletMarginLos"], "did you mean TripletMarginLoss?"),
     (["--optim.batch", "5", "--optim.accumulate", "2"], "does not split evenly into 1 processes"),
     (["--precision", "fp16", "--device", "cpu"], "precision fp16 needs a GPU"),
-    (["--device", "gpu"], "unknown device 'gpu'; expected auto, cpu or cuda"),
+    (["--device", "gpu"], "unknown device 'gpu'; expected auto, cpu, cuda"),
     (["--model.name", "unet_plan"], "did you mean 'unet_plain'?"),
     (["--model.dim", "2"], "model.dim is 2, expected 8 to 512"),
     (["--model.weights", "gone.pt"], "no encoder weights at gone.pt"),
@@ -159,6 +160,7 @@ BAD = [
 ]
 
 
+@pytest.mark.slow
 def test_script_refuses_in_one_line_whatever_it_is(
     train_py: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -185,6 +187,7 @@ def test_a_folder_that_cannot_be_written_to(refused: Refused, tmp_path: Path) ->
     assert f"{tmp_path} cannot be written to; choose another folder" in text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_scenes", "fresh_accelerator")
 def test_script_trains_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -62,13 +62,17 @@ def train_one_step(name: str, root: Path, run_dir: Path) -> None:
     assert 0 < training["val_pair_auc"] < 1
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n != "smoke.yaml"), id=n) for n in CONFIGS],
+)
 @pytest.mark.usefixtures("small_scenes")
 def test_config_makes_a_step(name: str, root: Path, tmp_path: Path) -> None:
     train_one_step(name, root, tmp_path / "run")
 
 
 @pytest.mark.reference
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_scenes")
 def test_config_makes_a_step_on_real_photos(reference: Path, tmp_path: Path) -> None:
     train_one_step("unet_npair.yaml", reference, tmp_path / "run")

@@ -38,6 +38,7 @@ def test_of_a_short_run(tiny_config: TrainConfig, tmp_path: Path, steps: int) ->
     assert "2 times" in shown
 
 
+@pytest.mark.slow
 def test_of_a_run_that_goes_on(tiny_config: TrainConfig, tmp_path: Path) -> None:
     Trainer(tiny_config, tmp_path).run()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}

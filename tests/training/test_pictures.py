@@ -88,6 +88,7 @@ def test_features_that_do_not_fit_are_refused(draw) -> None:
         draw(photo, np.full((18, 19, 4), np.nan))
 
 
+@pytest.mark.slow
 def test_layers_are_those_of_inference(scene) -> None:
     photo, embedding, _ = scene
     expected = Splitter(device="cpu").prepare(photo, embedding=embedding)

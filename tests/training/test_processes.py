@@ -17,6 +17,8 @@ from skimage.io import imread
 
 REPOSITORY = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., Any]
 Rows = Callable[[Path], list[dict[str, str]]]
 
