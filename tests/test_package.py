@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import sss
+from sss.cli.common import run_main
 from sss.resources import shipped_folder
 from sss.splitter import Splitter
 
@@ -105,3 +106,19 @@ def test_torch_hub_asks_for_what_the_core_needs() -> None:
 def test_papers_name_the_version() -> None:
     assert f"\n## [{sss.__version__}]" in (REPOSITORY / "CHANGELOG.md").read_text()
     assert f"\nversion: {sss.__version__}\n" in (REPOSITORY / "CITATION.cff").read_text()
+
+
+def test_command_names_the_extra_that_it_lacks(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> int:
+        raise ModuleNotFoundError("No module named 'accelerate'", name="accelerate")
+
+    assert run_main(work) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "accelerate" in said
+    assert "semantic-soft-segmentation[train,eval]" in said
+
+
+def test_own_module_that_is_missing_is_no_users_mistake() -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"sss\.nowhere"):
+        run_main(lambda: bool(import_module("sss.nowhere")))

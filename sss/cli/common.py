@@ -96,6 +96,15 @@ def run_main(main: Callable[[], int]) -> int:
     except InputError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "sss").startswith("sss"):
+            raise
+        print(
+            f"error: {error.name} is not installed, which splitting photos does without and this "
+            "command needs; pip install 'semantic-soft-segmentation[train,eval]'",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
