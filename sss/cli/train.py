@@ -9,12 +9,14 @@ import textwrap
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sss.cli.common import run_main
 from sss.errors import InputError
 from sss.resources import find_config
-from sss.training.config import TrainConfig
-from sss.training.read_config import describe_keys, read_config
+
+if TYPE_CHECKING:
+    from sss.training.config import TrainConfig
 
 _USAGE = "train.py --config NAME [--KEY VALUE …] | --resume RUN_DIR [--dry-run]"
 
@@ -69,6 +71,9 @@ def parse_command(arguments: list[str] | None = None) -> TrainCommand:
             that is taken or cannot be made.
         SystemExit: After --help.
     """
+    from sss.training.config import TrainConfig  # loads torch, which may not be installed
+    from sss.training.read_config import read_config
+
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments:
         raise InputError(f"nothing to do; usage: {_USAGE} (--help lists the keys)")
@@ -95,6 +100,9 @@ def parse_command(arguments: list[str] | None = None) -> TrainCommand:
 
 def _parser() -> argparse.ArgumentParser:
     """The options that are no keys of the configuration; --help shows those too."""
+    from sss.training.config import TrainConfig
+    from sss.training.read_config import describe_keys
+
     lines = [
         textwrap.fill(line, 100, subsequent_indent=" " * 6) for line in describe_keys(TrainConfig)
     ]
