@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
 from sss.errors import InputError
@@ -15,6 +14,7 @@ from sss.models.segnet import build_segnet
 from sss.models.unet import build_photo_unet, build_unet
 from sss.models.unet_plain import build_unet_plain
 from sss.models.vit import build_vit
+from sss.suggest import nearest
 
 NETWORKS: dict[str, Callable[[ModelConfig], EmbeddingNetwork]] = {
     "hypercolumn": build_hypercolumn,
@@ -37,7 +37,7 @@ def build_network(config: ModelConfig) -> EmbeddingNetwork:
             scales outside 0.1–4, weights that cannot be read, fetched or do not fit.
     """
     if config.name not in NETWORKS:
-        near = difflib.get_close_matches(config.name, NETWORKS, 1, 0.4)
+        near = nearest(config.name, NETWORKS, cutoff=0.4)
         hint = f"did you mean '{near[0]}'? " if near else ""
         raise InputError(f"unknown model.name '{config.name}'; {hint}known: {', '.join(NETWORKS)}")
     if not 8 <= config.dim <= 512:

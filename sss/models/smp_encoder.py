@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +18,7 @@ from sss.models.weights import (
     require_hub,
     require_timm_weights,
 )
+from sss.suggest import nearest
 
 _TIMM = "tu-"
 """Prefix of the library for an encoder that it takes from timm."""
@@ -66,7 +66,7 @@ def _check_name(name: str) -> None:
         names = smp.encoders.get_encoder_names()
         known = name in names
     if not known:
-        near = difflib.get_close_matches(name, names, 3, 0.5)
+        near = nearest(name, names, 3, 0.5)
         raise InputError(
             f"no model.encoder '{name}' in segmentation_models_pytorch; near: "
             f"{', '.join(near) or 'none, see its documentation'}"

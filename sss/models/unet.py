@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from typing import Any
 
@@ -19,6 +18,7 @@ from sss.models.smp_encoder import (
     start_from_file,
     with_weights,
 )
+from sss.suggest import nearest
 
 _STAGED = ("unet", "unetplusplus", "manet")
 """Architectures whose decoder has a width per stage of the encoder."""
@@ -118,7 +118,7 @@ def build_unet(config: ModelConfig) -> EmbeddingNetwork:
     name = config.architecture.lower()
     if name not in smp.MODEL_ARCHITECTURES_MAPPING:
         known = list(smp.MODEL_ARCHITECTURES_MAPPING)
-        near = difflib.get_close_matches(name, known, 1, 0.4) or ["unet"]
+        near = nearest(name, known, cutoff=0.4) or ["unet"]
         raise InputError(
             f"unknown model.architecture '{config.architecture}'; did you mean '{near[0]}'? "
             f"Known: {', '.join(known)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from sss.errors import InputError
 from sss.models.base import EmbeddingNetwork, ModelConfig
 from sss.models.norms import build_norm, conv_block
 from sss.models.weights import fetching, load_encoder_weights, require_timm_weights
+from sss.suggest import nearest
 
 LEVELS = 4
 """Blocks whose tokens the head sees, evenly spread, the last one among them."""
@@ -123,7 +123,7 @@ def _transformer(config: ModelConfig) -> Any:
 
     name = str(config.encoder)
     if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models("*vit*"), 3, 0.5)
+        near = nearest(name, timm.list_models("*vit*"), 3, 0.5)
         raise InputError(
             f"no model.encoder '{name}' in timm; near: {', '.join(near) or 'none, see timm'}"
         )
