@@ -122,3 +122,11 @@ def test_command_names_the_extra_that_it_lacks(capsys: pytest.CaptureFixture[str
 def test_own_module_that_is_missing_is_no_users_mistake() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"sss\.nowhere"):
         run_main(lambda: bool(import_module("sss.nowhere")))
+
+
+def test_papers_name_files_that_are_there() -> None:
+    a_path = re.compile(r"`((?:sss|data|tests|benchmarks|configs|docs)/[\w./]+)`")
+    papers = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")]
+    named = {path for paper in papers for path in a_path.findall(paper.read_text())}
+    assert len(named) > 20
+    assert not [path for path in named if not (REPOSITORY / path).exists()]
