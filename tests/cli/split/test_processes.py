@@ -193,6 +193,7 @@ def test_torchrun_starts_a_killed_process_again_and_the_work_goes_on(batch: Batc
 def test_a_share_stays_the_same_while_others_work(batch: Batch, monkeypatch) -> None:
     """A process that starts later, when photos are done, must not take other processes' photos."""
     from sss.cli.batch import _still_to_do, find_photos
+
     from sss.cli.split_options import parse_options
     from sss.distributed import Share
 
