@@ -65,9 +65,7 @@ def test_bad_features(split, photo: Path, tmp_path: Path) -> None:
     assert "f.npy is not a NumPy file" in split.refused(photo, "--features", tmp_path / "f.npy")
 
 
-def test_features_belong_to_one_photo(
-    split, photo: Path, features: Path, scene: Callable
-) -> None:
+def test_features_belong_to_one_photo(split, photo: Path, features: Path, scene: Callable) -> None:
     Image.fromarray(scene()).save(photo.with_name("second.png"))
     assert "--features belongs to one photo, but 2 were given" in split.refused(
         photo, photo.with_name("second.png"), "--features", features

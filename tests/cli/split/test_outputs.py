@@ -143,9 +143,7 @@ def test_automatic_number_of_layers(split, photo: Path, features: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(16, 16), (16, 90)])
-def test_the_smallest_photos(
-    split, tmp_path: Path, scene: Callable, size: tuple[int, int]
-) -> None:
+def test_the_smallest_photos(split, tmp_path: Path, scene: Callable, size: tuple[int, int]) -> None:
     Image.fromarray(scene(*size)).save(tmp_path / "small.png")
     code = split(tmp_path / "small.png", "--features", tmp_path / "small.png", "--layers", 2)
     assert (code, split.errors) == (0, [])
