@@ -29,7 +29,7 @@ class OnDisk:
         name: Key of :data:`SOURCES`.
         build: Opens it, given its own folder, the split and whatever else was asked.
         places: Folders below the root of all data sets in which it is looked for.
-        fetch: Name of the data set for ``python -m data.prepare``.
+        fetch: Name of the data set for ``python -m sss.data.prepare``.
         size: Of the download.
         samples: Folders of small extracts, which are used where none of ``places`` exists.
     """
@@ -76,7 +76,7 @@ class OnDisk:
         return [root / self.places[0]]
 
     def _advice(self, root: Path) -> str:
-        command = f"python -m data.prepare {self.fetch} --root {shlex.quote(str(root))}"
+        command = f"python -m sss.data.prepare {self.fetch} --root {shlex.quote(str(root))}"
         return f"fetch it ({self.size}) with: {command}; the data set scenes needs none"
 
 

@@ -1,1 +1,1 @@
-"""Fetching, unpacking and verifying the public data sets: ``python -m data.prepare --help``."""
+"""Fetching, unpacking and verifying the public data sets: ``python -m sss.data.prepare --help``."""

@@ -1,8 +1,8 @@
 """Fetch, unpack and verify the public data sets.
 
-    python -m data.prepare bsds500 --root datasets             # 0.07 GB
-    python -m data.prepare cocostuff coco-panoptic             # below $SSS_DATA; 21 GB
-    python -m data.prepare cocostuff --root DIR --verify       # only look, download nothing
+    python -m sss.data.prepare bsds500 --root datasets             # 0.07 GB
+    python -m sss.data.prepare cocostuff coco-panoptic             # below $SSS_DATA; 21 GB
+    python -m sss.data.prepare cocostuff --root DIR --verify       # only look, download nothing
 
 An interrupted run goes on where it was when the same command is given again. A data set that is
 complete already is verified and left alone. Archives that you have already can be put into
@@ -71,7 +71,7 @@ def _root(given: str | None) -> Path:
 
 def _parser(datasets: Mapping[str, DataSet]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m data.prepare",
+        prog="python -m sss.data.prepare",
         description=__doc__,
         epilog="data sets:\n\n" + "\n".join(_described(d) for d in datasets.values()),
         exit_on_error=False,

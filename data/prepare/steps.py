@@ -101,7 +101,7 @@ def _report(dataset: DataSet, home: Path, problems: Sequence[Problem], advice: s
 
 
 def _command(dataset: DataSet, root: Path) -> str:
-    return f"python -m data.prepare {dataset.name} --root {root}"
+    return f"python -m sss.data.prepare {dataset.name} --root {root}"
 
 
 def _peak(needed: Sequence[Archive], home: Path, archives: Path, keep: bool) -> int:

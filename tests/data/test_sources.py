@@ -60,7 +60,7 @@ def test_missing_data_can_be_fetched(name: str, folder_there: bool, tmp_path: Pa
     message = str(error.value)
     assert message.startswith("no ")
     assert str(root / fetch.replace("-", "_")) in message
-    command = f"python -m data.prepare {fetch} --root {shlex.quote(str(root))};"
+    command = f"python -m sss.data.prepare {fetch} --root {shlex.quote(str(root))};"
     assert command in message
     assert size in message
     assert "the data set scenes needs none" in message

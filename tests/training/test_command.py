@@ -137,11 +137,12 @@ BAD = [
     (["--data.crop", "9e9"], "data.crop is '9e9', expected a whole number"),
     (
         ["--data.sources", "[{name: bsds500}]"],
-        "fetch it (71 MB) with: python -m data.prepare bsds5",
+        "fetch it (71 MB) with: python -m sss.data.prepare bsds5",
     ),
     (
         ["--data.sources", "[{name: cocostuff}]", "--data.root", "here", "--dry-run"],
-        "fetch it (21 GB, 20 of them photos) with: python -m data.prepare cocostuff --root here; "
+        "fetch it (21 GB, 20 of them photos) with: "
+        "python -m sss.data.prepare cocostuff --root here; "
         "the data set scenes needs none",
     ),
     (["--loss.name", "TripletMarginLos"], "did you mean TripletMarginLoss?"),

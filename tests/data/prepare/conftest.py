@@ -203,7 +203,7 @@ class Result:
 
 @dataclass
 class Call:
-    """``python -m data.prepare`` with the tiny tables, the root and the server filled in."""
+    """``python -m sss.data.prepare`` with the tiny tables, the root and the server filled in."""
 
     server: Server
     root: Path

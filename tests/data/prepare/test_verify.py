@@ -24,7 +24,7 @@ def test_what_is_missing_is_named(call, tmp_path: Path) -> None:
     assert "1 not of the size in the archive: 000000000003.jpg" in ran.out
     assert "README" not in ran.out
     assert "notes" not in ran.out
-    assert f"python -m data.prepare cocostuff --root {tmp_path}" in ran.error
+    assert f"python -m sss.data.prepare cocostuff --root {tmp_path}" in ran.error
     assert call("cocostuff").code == 0
     assert (maps / "000000000002.png").read_bytes() == call.content("train2017/000000000002.png")
 
