@@ -40,7 +40,7 @@ LEAST_WEIGHTS = 256
 """Fewer numbers are not worth a conversion from half precision."""
 
 
-def export_onnx(checkpoint: Path, path: Path) -> None:
+def export_onnx(checkpoint: Path, path: Path, tolerance: float = TOLERANCE) -> None:
     """Write a network for ONNX Runtime, for photos of any size, and check it against torch.
 
     Weights that half precision holds exactly are stored in it; computed is in single precision.
@@ -49,6 +49,7 @@ def export_onnx(checkpoint: Path, path: Path) -> None:
     Args:
         checkpoint: A ``.safetensors`` file or a run folder of train.py.
         path: Ends in ``.onnx``.
+        tolerance: Largest difference of an embedding's entries.
 
     Raises:
         InputError: The checkpoint cannot be read, the file not be written, onnx is not installed,
@@ -77,7 +78,7 @@ def export_onnx(checkpoint: Path, path: Path) -> None:
         onnx.helper.set_model_props(model, metadata)
         onnx.save(model, partial)
         difference = _difference(network, OnnxNetwork(partial))
-        if not difference <= TOLERANCE:
+        if not difference <= tolerance:
             raise InputError(
                 f"{checkpoint}: '{config.name}' does not compute the same in ONNX (difference "
                 f"{difference:.2g}), so it is not exported; torch runs it as it is"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Twice Pillow's warning threshold is where Pillow itself speaks of an attack; 0.5 GB as 8-bit RGB.
-MAX_PIXELS = 2 * 89_478_485
+READABLE_PIXELS = 2 * 89_478_485
 
 _PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # classic and BigTIFF, both byte orders
@@ -228,9 +228,9 @@ def _in_unit_range(pixels: np.ndarray) -> bool:
 
 
 def _check_pixels(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
+    if width * height > READABLE_PIXELS:
         raise UnusableError(_too_many_pixels())
 
 
 def _too_many_pixels() -> str:
-    return f"has more than {MAX_PIXELS // 10**6} million pixels; scale it down first"
+    return f"has more than {READABLE_PIXELS // 10**6} million pixels; scale it down first"

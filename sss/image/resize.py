@@ -9,7 +9,7 @@ from sss.threads import map_threads, slices
 MIN_SIDE = 16
 """Least height and width of a photo in pixels: a smaller one shows nothing to split."""
 
-MAX_PIXELS = 1_000_000
+EMBEDDED_PIXELS = 1_000_000
 """Most pixels of the photo that a network sees, and so of its embedding.
 
 Training shows networks crops of COCO and BSDS500, photos of 0.15 to 0.3 MP at up to 1.5 of their
@@ -28,18 +28,18 @@ def size_within(size: tuple[int, ...], pixels: int, least: int = 3) -> tuple[int
     return max(least, round(height * scale)), max(least, round(width * scale))
 
 
-def fitting_size(size: tuple[int, ...]) -> tuple[int, int]:
-    """(h, w) of a photo of (H, W, …) shrunk to ``MAX_PIXELS``; the same if it has no more."""
-    return size_within(size[:2], MAX_PIXELS, least=1)
+def fitting_size(size: tuple[int, ...], pixels: int = EMBEDDED_PIXELS) -> tuple[int, int]:
+    """(h, w) of a photo of (H, W, …) shrunk to ``pixels``; the same if it has no more."""
+    return size_within(size[:2], pixels, least=1)
 
 
-def shrink_to_fit(values: np.ndarray) -> np.ndarray:
-    """Average (H, W, C) of more than ``MAX_PIXELS`` over the pixels of :func:`fitting_size`.
+def shrink_to_fit(values: np.ndarray, pixels: int = EMBEDDED_PIXELS) -> np.ndarray:
+    """Average (H, W, C) of more than ``pixels`` over the pixels of :func:`fitting_size`.
 
     Returns:
         (h, w, C) float32; ``values`` themselves if they are no larger.
     """
-    return resize_linearly(values, fitting_size(values.shape), np.float32)
+    return resize_linearly(values, fitting_size(values.shape, pixels), np.float32)
 
 
 def resize_linearly(

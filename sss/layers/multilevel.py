@@ -46,7 +46,12 @@ _MEAN_COLOUR_SIDE = 256
 _BLOCK_PIXELS = 1 << 15  # worth a thread's while
 
 
-def multilevel_colours(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def multilevel_colours(
+    image: np.ndarray,
+    alpha: np.ndarray,
+    small_sweeps: int = SMALL_LEVEL_SWEEPS,
+    large_sweeps: int = LARGE_LEVEL_SWEEPS,
+) -> np.ndarray:
     """Estimate the layers' colours.
 
     Where a layer is absent, its colour smoothly continues its surroundings; on photos larger than
@@ -55,6 +60,8 @@ def multilevel_colours(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     Args:
         image: (H, W, 3) float32 in [0, 1].
         alpha: (H, W, K) float32 in [0, 1], summing to one per pixel.
+        small_sweeps: Updates of a level whose longer side is ``SMALL_SIDE`` or less.
+        large_sweeps: Updates of a larger level.
 
     Returns:
         (H, W, K, 3) float32 in [0, 1].
@@ -68,7 +75,8 @@ def multilevel_colours(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         w = round(width ** (level / levels))
         smaller, colours = colours, np.empty((h, w, count, 3), np.float32)
         _enlarge(smaller, colours)
-        _sweep_level(_nearest(image, h, w), _nearest(alpha, h, w), colours)
+        sweeps = small_sweeps if max(h, w) <= SMALL_SIDE else large_sweeps
+        _sweep_level(_nearest(image, h, w), _nearest(alpha, h, w), colours, sweeps)
     return colours
 
 
@@ -115,10 +123,9 @@ def _sources(length: int, new_length: int) -> np.ndarray:
     return np.arange(new_length) * length // new_length
 
 
-def _sweep_level(image: np.ndarray, alpha: np.ndarray, colours: np.ndarray) -> None:
-    side = max(colours.shape[:2])
-    fill = side <= FILLED_SIDE
-    for _ in range(SMALL_LEVEL_SWEEPS if side <= SMALL_SIDE else LARGE_LEVEL_SWEEPS):
+def _sweep_level(image: np.ndarray, alpha: np.ndarray, colours: np.ndarray, sweeps: int) -> None:
+    fill = max(colours.shape[:2]) <= FILLED_SIDE
+    for _ in range(sweeps):
         for odd in (0, 1):
 
             def update(start: int, stop: int, odd: int = odd) -> None:

@@ -18,6 +18,8 @@ from torch.nn import functional as F
 
 from sss.models.tiling import Geometry, check_size, padding, reflects, scaled_size
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -247,7 +249,7 @@ class EmbeddingNetwork(nn.Module):
             self.encoder.eval()
         elif self.freeze_statistics:
             for module in self.encoder.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                if isinstance(module, BATCH_NORMS):
                     module.eval()
         return self
 

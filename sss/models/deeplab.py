@@ -63,8 +63,9 @@ class HypercolumnHead(nn.Module):
     again in the backward pass instead of being kept.
     """
 
-    def __init__(self, dim: int, dropout: float) -> None:
+    def __init__(self, dim: int, dropout: float, band: int = BAND) -> None:
         super().__init__()
+        self.band = band
         self.columns = nn.ModuleList(
             nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
             for inputs, outputs, kernel in COLUMNS
@@ -97,7 +98,7 @@ class HypercolumnHead(nn.Module):
         kept = self.dropout(reduced.new_ones(len(reduced), 2 * HIDDEN, 1, 1))  # for all bands
         bands = [
             self._recomputed(self._mix, band, *kept.split(HIDDEN, dim=1))
-            for band in reduced.split(BAND, dim=2)
+            for band in reduced.split(self.band, dim=2)
         ]
         return torch.cat(bands, dim=2)
 

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from sss.errors import InputError
 from sss.files import file_sha256
-from sss.image.resize import fitting_size, shrink_to_fit
+from sss.image.resize import EMBEDDED_PIXELS, fitting_size, shrink_to_fit
 from sss.models.checkpoints import DEFAULT_CHECKPOINT, checkpoint_file
 from sss.models.device import resolve_device
 from sss.models.tiling import CellNetwork, RegionEmbedder
@@ -36,6 +36,7 @@ class Predictor:
         path: The ``.safetensors`` file of the checkpoint.
         sha256: Hexadecimal SHA-256 of that file.
         network: What is run.
+        pixels: Larger photos are shrunk to so many first.
 
     Attributes:
         path: As given.
@@ -45,13 +46,16 @@ class Predictor:
         runtime: The library that runs the network: ``onnxruntime`` or ``torch``.
     """
 
-    def __init__(self, path: Path, sha256: str, network: CellNetwork) -> None:
+    def __init__(
+        self, path: Path, sha256: str, network: CellNetwork, pixels: int = EMBEDDED_PIXELS
+    ) -> None:
         self.path = path
         self.sha256 = sha256
         self.network = network
         self.dim = network.geometry.dim
         self.device = network.device
         self.runtime = network.runtime
+        self._pixels = pixels
 
     def __call__(self, photo: np.ndarray) -> np.ndarray:
         """Embedding to segment a photo by.
@@ -67,8 +71,8 @@ class Predictor:
         Raises:
             InputError: A side is shorter than 16 pixels.
         """
-        if fitting_size(photo.shape) != photo.shape[:2]:
-            photo = shrink_to_fit(_unit_float(photo))
+        if fitting_size(photo.shape, self._pixels) != photo.shape[:2]:
+            photo = shrink_to_fit(_unit_float(photo), self._pixels)
         with threadpool_limits(1, user_api="blas"):  # the threads are those of the rows
             return RegionEmbedder(self.network, _unit_float(photo)).whole()
 

@@ -8,7 +8,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from sss.errors import InputError
-from sss.image.resize import fitting_size, shrink_to_fit
+from sss.image.resize import EMBEDDED_PIXELS, fitting_size, shrink_to_fit
 from sss.spectral.guided_filter import GuidedFilter
 from sss.threads import map_threads
 
@@ -38,7 +38,9 @@ FLAT = 1e-6
 """A reduced channel whose values span less than this share of the clipped range is constant."""
 
 
-def prepare_embedding(embedding: np.ndarray, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def prepare_embedding(
+    embedding: np.ndarray, photo: np.ndarray, pixels: int = EMBEDDED_PIXELS
+) -> tuple[np.ndarray, np.ndarray]:
     """What the spectral core takes of an embedding, for a photo of any size.
 
     More than three dimensions are reduced by :func:`reduce_embedding`. Up to three are taken as
@@ -47,6 +49,7 @@ def prepare_embedding(embedding: np.ndarray, photo: np.ndarray) -> tuple[np.ndar
     Args:
         embedding: (H, W, D) float, the photo's size, or already (h, w, D).
         photo: (H, W, 3) float in [0, 1].
+        pixels: Most pixels of the result.
 
     Returns:
         ``features3``, (h, w, 3) float64 in [0, 1], and the embedding, (h, w, D), where (h, w) is
@@ -55,10 +58,10 @@ def prepare_embedding(embedding: np.ndarray, photo: np.ndarray) -> tuple[np.ndar
     Raises:
         InputError: Sizes differ, or the embedding is not finite.
     """
-    if embedding.shape[:2] != fitting_size(photo.shape):
+    if embedding.shape[:2] != fitting_size(photo.shape, pixels):
         check_embedding(embedding, photo.shape[:2])
-        embedding = shrink_to_fit(embedding)
-    small = shrink_to_fit(photo)
+        embedding = shrink_to_fit(embedding, pixels)
+    small = shrink_to_fit(photo, pixels)
     if embedding.shape[2] > DIMENSIONS:
         return reduce_embedding(embedding, small), embedding
     check_embedding(embedding, small.shape[:2])
@@ -107,7 +110,7 @@ def check_embedding(embedding: np.ndarray, size: tuple[int, ...]) -> None:
         raise InputError("the embedding holds NaN or infinite values; compute it again")
 
 
-def guided_filter(guide: np.ndarray, values: np.ndarray) -> np.ndarray:
+def guided_filter(guide: np.ndarray, values: np.ndarray, window: int = FILTER_WINDOW) -> np.ndarray:
     """Guided filter with a colour guide (He, Sun, Tang, *Guided Image Filtering*, TPAMI 2013).
 
     The window's side is even, so it has no middle pixel: the window of pixel (y, x) reaches from
@@ -117,17 +120,21 @@ def guided_filter(guide: np.ndarray, values: np.ndarray) -> np.ndarray:
     Args:
         guide: (H, W, 3) float32 in [0, 1].
         values: (H, W, D) float32.
+        window: Side of the window in pixels.
 
     Returns:
         (H, W, D) float32: in each window an affine function of the guide.
     """
-    return np.ascontiguousarray(_filtered_planes(guide, values, np.inf).transpose(1, 2, 0))
+    planes = _filtered_planes(guide, values, np.inf, window)
+    return np.ascontiguousarray(planes.transpose(1, 2, 0))
 
 
-def _filtered_planes(guide: np.ndarray, values: np.ndarray, limit: float) -> np.ndarray:
+def _filtered_planes(
+    guide: np.ndarray, values: np.ndarray, limit: float, window: int = FILTER_WINDOW
+) -> np.ndarray:
     """Filter (H, W, D) channels, clipped to ±``limit``; (D, H, W) float32."""
     height, width, channels = values.shape
-    smooth = GuidedFilter(guide, FILTER_WINDOW, FILTER_EPSILON)
+    smooth = GuidedFilter(guide, window, FILTER_EPSILON)
     result = np.empty((channels, height, width), np.float32)
 
     def filter_block(first: int) -> None:

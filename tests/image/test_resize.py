@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-import sss.image.resize as resize
 from sss.image.resize import fitting_size, shrink_to_fit
 from sss.threads import set_thread_count
 
@@ -23,15 +22,14 @@ def test_what_is_larger_keeps_its_shape(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3, 16, 37])
-def test_shrinking_averages(monkeypatch: pytest.MonkeyPatch, channels: int) -> None:
-    monkeypatch.setattr(resize, "MAX_PIXELS", 24)
+def test_shrinking_averages(channels: int) -> None:
     values = np.random.default_rng(0).normal(size=(12, 18, channels))
     expected = values.reshape(4, 3, 6, 3, channels).mean(axis=(1, 3))
     results = []
     try:
         for threads in (1, 3):
             set_thread_count(threads)
-            results.append(shrink_to_fit(values))
+            results.append(shrink_to_fit(values, 24))
     finally:
         set_thread_count(None)
     assert results[0].dtype == np.float32
@@ -41,13 +39,10 @@ def test_shrinking_averages(monkeypatch: pytest.MonkeyPatch, channels: int) -> N
 
 @pytest.mark.parametrize("channels", [3, 5, 64])
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
-def test_sides_need_not_be_multiples(
-    monkeypatch: pytest.MonkeyPatch, channels: int, kind: type
-) -> None:
-    monkeypatch.setattr(resize, "MAX_PIXELS", 300)
+def test_sides_need_not_be_multiples(channels: int, kind: type) -> None:
     values = np.random.default_rng(0).random((31, 23, channels)).astype(kind)
-    small = shrink_to_fit(values)
-    assert small.shape == (*fitting_size((31, 23)), channels)
+    small = shrink_to_fit(values, 300)
+    assert small.shape == (*fitting_size((31, 23), 300), channels)
     assert small.dtype == np.float32
     np.testing.assert_allclose(
         small.mean(axis=(0, 1)), values.mean(axis=(0, 1), dtype=float), atol=2e-3

@@ -40,11 +40,10 @@ def test_an_update_solves_the_normal_equations_of_each_pixel():
     np.testing.assert_allclose(colours, expected, atol=2e-5)
 
 
-def test_many_updates_lead_to_the_minimum_of_the_energy(monkeypatch):
+def test_many_updates_lead_to_the_minimum_of_the_energy():
     height, width, count = 6, 5, 3
     image, alpha = random_layers(height, width, count)
-    monkeypatch.setattr(multilevel, "SMALL_LEVEL_SWEEPS", 3000)
-    colours = multilevel_colours(image, alpha)
+    colours = multilevel_colours(image, alpha, small_sweeps=3000)
 
     # The gradient of the energy is zero: (AᵀA + L) c = AᵀI, unknowns ordered pixel · K + layer.
     pixels = height * width
@@ -65,12 +64,11 @@ def test_many_updates_lead_to_the_minimum_of_the_energy(monkeypatch):
     np.testing.assert_allclose(colours.reshape(-1, 3), expected, atol=2e-4)
 
 
-def test_two_layers_are_what_pymatting_estimates(scene, monkeypatch):
+def test_two_layers_are_what_pymatting_estimates(scene):
     photo = scene[0].astype(np.float32)
     matte = scene[1][..., 0].astype(np.float32)
     front, back = pymatting.estimate_foreground_ml(photo, matte, return_background=True)
-    monkeypatch.setattr(multilevel, "LARGE_LEVEL_SWEEPS", 2)
-    colours = multilevel_colours(photo, np.dstack([matte, 1 - matte]))
+    colours = multilevel_colours(photo, np.dstack([matte, 1 - matte]), large_sweeps=2)
     for k, (estimate, weight) in enumerate([(front, matte), (back, 1 - matte)]):
         difference = np.abs(colours[:, :, k] - estimate)[weight > 0.05]
         assert difference.mean() < 0.01
@@ -129,8 +127,9 @@ def test_absent_layers_are_left_alone_on_large_levels_only(fill):
     assert changed[:, :3, 1].any() == fill
 
 
-def test_neither_threads_nor_blocks_of_rows_show(monkeypatch):
+def test_threads_do_not_show():
     photo, _, alpha = blend_of_known_colours()
+    photo, alpha = (np.tile(part, (3, 3, 1)) for part in (photo, alpha))  # several blocks of rows
 
     def colours() -> np.ndarray:
         found = multilevel_colours(photo, alpha)
@@ -138,7 +137,6 @@ def test_neither_threads_nor_blocks_of_rows_show(monkeypatch):
         return found
 
     whole = colours()
-    monkeypatch.setattr(multilevel, "_BLOCK_PIXELS", 600)
     try:
         for count in (1, 3):
             set_thread_count(count)

@@ -3,7 +3,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-import sss.models.deeplab as deeplab
 from sss.models.base import EmbeddingNetwork, ModelConfig
 from sss.models.deeplab import COLUMNS, HypercolumnHead
 from sss.models.registry import build_network
@@ -84,12 +83,11 @@ def by_hand(head: HypercolumnHead, features: list[torch.Tensor]) -> torch.Tensor
 def test_head_is_the_design_by_hand(
     network: EmbeddingNetwork,
     features: list[torch.Tensor],
-    monkeypatch: pytest.MonkeyPatch,
     training: bool,
     band: int,
 ) -> None:
-    monkeypatch.setattr(deeplab, "BAND", band)
     head = network.backbone.head.train(training)
+    head.band = band
     result = head(features, features[0].shape[-2:])
     assert result.shape == (2, 128, 16, 24)
     torch.testing.assert_close(result, by_hand(head, features), rtol=1e-4, atol=1e-4)
@@ -141,13 +139,10 @@ def test_training_keeps_no_full_size_features(
     assert 0 < recomputing < 0.3 * kept()
 
 
-def test_dropout_blanks_the_same_channels_in_all_bands(
-    features: list[torch.Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dropout_blanks_the_same_channels_in_all_bands(features: list[torch.Tensor]) -> None:
     """Pixels that look the same are embedded alike."""
-    monkeypatch.setattr(deeplab, "BAND", 5)
     torch.manual_seed(0)
-    head = HypercolumnHead(dim=8, dropout=0.5).train()
+    head = HypercolumnHead(dim=8, dropout=0.5, band=5).train()
     flat = [feature.mean(dim=(2, 3), keepdim=True).expand_as(feature) for feature in features]
     with torch.no_grad():
         for column in head.columns[3:]:  # 3×3: they would see the padding

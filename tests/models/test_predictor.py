@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch import nn
 
-import sss.image.resize as resize
 from sss.errors import InputError
 from sss.export import export_onnx
 from sss.files import file_sha256
@@ -207,8 +206,8 @@ class Narrow(nn.Module):
         return nn.functional.interpolate(coarse, scale_factor=2, mode="bilinear")
 
 
-def in_torch(network: EmbeddingNetwork) -> Predictor:
-    return Predictor(Path(), "", TorchNetwork(network))
+def in_torch(network: EmbeddingNetwork, pixels: int = 1_000_000) -> Predictor:
+    return Predictor(Path(), "", TorchNetwork(network), pixels)
 
 
 @pytest.fixture
@@ -276,14 +275,11 @@ def test_tiles_fill_a_half_precision_memory_map(
     np.testing.assert_allclose(stored[..., :2], whole[..., :2], atol=2e-3)
 
 
-def test_larger_photos_are_shrunk_first(
-    narrow: EmbeddingNetwork, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_larger_photos_are_shrunk_first(narrow: EmbeddingNetwork, photo: np.ndarray) -> None:
     large = np.tile(photo, (2, 2, 1))
-    monkeypatch.setattr(resize, "MAX_PIXELS", 35 * 47)
-    found = in_torch(narrow)(large)
+    found = in_torch(narrow, 35 * 47)(large)
     assert found.shape == (35, 47, 5)
-    small = shrink_to_fit((large / 255).astype(np.float32))
+    small = shrink_to_fit((large / 255).astype(np.float32), 35 * 47)
     np.testing.assert_allclose(found, embed_photo(narrow, small, CPU), atol=1e-5)
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import sss.image.resize as resize
 from sss.errors import InputError
 from sss.models.reduction import prepare_embedding, reduce_embedding
 
@@ -55,28 +54,22 @@ def test_more_channels_are_reduced(embedding6: np.ndarray, photo: np.ndarray) ->
     assert embedding is embedding6
 
 
-def test_features_of_a_large_photo_are_shrunk(
-    embedding6: np.ndarray, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(resize, "MAX_PIXELS", 9 * 10)
-    reduced, embedding = prepare_embedding(embedding6, photo)
+def test_features_of_a_large_photo_are_shrunk(embedding6: np.ndarray, photo: np.ndarray) -> None:
+    reduced, embedding = prepare_embedding(embedding6, photo, 9 * 10)
     np.testing.assert_allclose(
         embedding, embedding6.reshape(9, 2, 10, 2, 6).mean(axis=(1, 3)), atol=1e-6
     )
     small = photo.reshape(9, 2, 10, 2, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(reduced, reduce_embedding(embedding, small), atol=1e-4)
     # Those of the network come at that size already.
-    again, same = prepare_embedding(embedding, photo)
+    again, same = prepare_embedding(embedding, photo, 9 * 10)
     assert same is embedding
     np.testing.assert_array_equal(again, reduced)
 
 
-def test_features_of_another_size_than_a_large_photo(
-    embedding6: np.ndarray, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(resize, "MAX_PIXELS", 9 * 10)
+def test_another_size_than_that_of_a_large_photo(embedding6: np.ndarray, photo: np.ndarray) -> None:
     with pytest.raises(InputError, match="the embedding is 17×20×6, expected 18×20×D"):
-        prepare_embedding(embedding6[1:], photo)
+        prepare_embedding(embedding6[1:], photo, 9 * 10)
     embedding6[3, 4] = np.inf
     with pytest.raises(InputError, match="NaN or infinite"):
-        prepare_embedding(embedding6, photo)
+        prepare_embedding(embedding6, photo, 9 * 10)

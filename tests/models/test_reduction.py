@@ -73,13 +73,10 @@ def filtered_by_hand(guide: np.ndarray, values: np.ndarray, window: int) -> np.n
 
 
 @pytest.mark.parametrize("window", [FILTER_WINDOW, 3])
-def test_guided_filter_is_that_of_the_paper(
-    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, window: int
-) -> None:
-    monkeypatch.setattr("sss.models.reduction.FILTER_WINDOW", window)
+def test_guided_filter_is_that_of_the_paper(rng: np.random.Generator, window: int) -> None:
     guide = rng.random((24, 27, 3))
     values = rng.normal(size=(24, 27, 2))
-    result = guided_filter(guide.astype(np.float32), values.astype(np.float32))
+    result = guided_filter(guide.astype(np.float32), values.astype(np.float32), window)
     assert result.dtype == np.float32
     for channel in range(2):
         expected = filtered_by_hand(guide, values[..., channel], window)
@@ -227,9 +224,8 @@ def test_layout_in_memory_and_precision_hardly_matter(rng: np.random.Generator) 
     assert np.abs(half - expected).mean() < 0.01
 
 
-def test_threads_do_not_show(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sss.models.reduction.CHUNK", 100)
-    photo, features = two_halves(rng, 50)
+def test_threads_do_not_show(rng: np.random.Generator) -> None:
+    photo, features = (np.tile(part, (8, 8, 1)) for part in two_halves(rng, 50))
     results = []
     try:
         for threads in (1, 2, 5):
@@ -241,12 +237,9 @@ def test_threads_do_not_show(rng: np.random.Generator, monkeypatch: pytest.Monke
     np.testing.assert_array_equal(results[0], results[2])
 
 
-def test_memory_is_at_most_twice_that_of_the_features(
-    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sss.models.reduction.CHUNK", 1000)  # not of weight in large photos
-    photo = rng.random((150, 200, 3), dtype=np.float32)
-    features = rng.normal(size=(150, 200, 96)).astype(np.float32)
+def test_memory_is_at_most_twice_that_of_the_features(rng: np.random.Generator) -> None:
+    photo = rng.random((400, 500, 3), dtype=np.float32)
+    features = rng.normal(size=(400, 500, 96)).astype(np.float32)
     set_thread_count(1)
     reduce_embedding(features, photo)
     tracemalloc.start()
