@@ -24,6 +24,8 @@ from sss.spectral.stencil import matting_stencil
 from sss.spectral.superpixels import compute_superpixels
 from sss.threads import set_thread_count
 
+pytestmark = pytest.mark.slow
+
 SIZE = (90, 120)
 
 
