@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sss.console import run_main
 from sss.errors import InputError
 from sss.files import file_sha256, whole_file
 from sss.models.checkpoints import checkpoint_file, load_checkpoint, save_checkpoint
@@ -58,7 +59,9 @@ def export_onnx(checkpoint: Path, path: Path, tolerance: float = TOLERANCE) -> N
     try:
         import onnx
     except ImportError as error:
-        raise InputError("the export needs the package onnx; run pip install onnx") from error
+        raise InputError(
+            "the export needs onnx; pip install 'semantic-soft-segmentation[train]' brings it"
+        ) from error
     checkpoint = checkpoint_file(checkpoint)
     network, config, _ = load_checkpoint(checkpoint)
     missing = getattr(network.backbone, "not_in_onnx", "")
@@ -230,8 +233,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except InputError as mistake:
-        print(f"error: {mistake}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(run_main(main))

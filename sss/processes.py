@@ -62,6 +62,7 @@ def map_processes(
 
     def attempt(numbers: Sequence[int], jobs: int) -> list[int]:
         """Do tasks in a new pool; what is left of them if one of its processes was killed."""
+        others = set(multiprocessing.active_children())
         pool = ProcessPoolExecutor(
             min(jobs, len(numbers)),
             multiprocessing.get_context("spawn"),
@@ -77,7 +78,7 @@ def map_processes(
                 with suppress(BrokenProcessPool):
                     keep(futures[future], future.result())
         except BaseException:  # Ctrl-C above all: what the others are at takes too long to wait for
-            for process in multiprocessing.active_children():
+            for process in set(multiprocessing.active_children()) - others:
                 process.kill()
             raise
         finally:

@@ -19,7 +19,7 @@ def shipped_folder(name: str) -> Path:
         name: Of the folder at the top of the repository.
     """
     installed = _PACKAGE / name
-    return installed if installed.is_dir() else _PACKAGE.parent / name
+    return installed.resolve() if installed.is_dir() else _PACKAGE.parent / name
 
 
 def shipped_configs() -> list[Path]:

@@ -24,7 +24,8 @@ from sss.files import whole_file
 from sss.image.reading import Photo, as_photo
 from sss.image.resize import resize_linearly
 from sss.layers.soft_layers import Layers
-from sss.spectral.settings import LAYERS, Settings
+from sss.models.device import check_device, resolve_device
+from sss.spectral.settings import AFTER_COMPONENTS, LAYERS, Settings
 
 if TYPE_CHECKING:
     from sss.models.predictor import Predictor
@@ -37,9 +38,6 @@ MOST_LAYERS = 40
 
 PACKAGES = ("numpy", "scipy", "scikit-image", "scikit-learn", "numba")
 """Their versions can change the layers, so reports name them."""
-
-_AFTER_COMPONENTS = {"grouping", "refine", "match_coarse_grouping", "auto_threshold"}
-"""Settings that components do not depend on."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Scene:
         embedding: (h, w, D) float32: the network's, of the photo's size or, for photos of more
             than a megapixel, that of the photo shrunk to it.
         features3: (h, w, 3) in [0, 1]: the embedding reduced to three dimensions (Sec. 3.3).
-        components: The soft components, about 40, on the solver's grid (Sec. 3.5).
+        components: The soft components, 20 to 40, on the solver's grid (Sec. 3.5).
         settings: That led here.
         seconds: Wall seconds of each stage.
         details: For the report: checkpoint, device, versions. JSON types.
@@ -123,10 +121,10 @@ class Scene:
             3
         """
         for name in changes:
-            if name not in _AFTER_COMPONENTS:
+            if name not in AFTER_COMPONENTS:
                 raise InputError(
                     f"the components depend on '{name}', so a scene cannot change it; expected "
-                    f"{', '.join(sorted(_AFTER_COMPONENTS))}, or a new Splitter"
+                    f"{', '.join(sorted(AFTER_COMPONENTS))}, or a new Splitter"
                 )
         settings = dataclasses.replace(self.settings, **changes)
         segmenter = dataclasses.replace(self._segmenter, settings=settings)
@@ -161,6 +159,7 @@ class Splitter:
         device: str = "auto",
         settings: Settings | None = None,
     ) -> None:
+        check_device(device)
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
         self.device = device
         self.settings = settings or Settings()
@@ -198,6 +197,32 @@ class Splitter:
 
         return open_predictor(self.checkpoint, self.device)
 
+    def load(self, network: bool = True) -> Splitter:
+        """Load network and libraries now, not with the first photo.
+
+        Args:
+            network: Whether the network is needed: not where embeddings are given.
+
+        Returns:
+            The splitter itself.
+
+        Raises:
+            InputError: The checkpoint or the device cannot be used.
+
+        Examples:
+            >>> import sss
+            >>> sss.Splitter().load().predictor.dim
+            64
+        """
+        import sss.layers.foreground
+        import sss.layers.overview
+        import sss.models.reduction  # noqa: F401
+
+        if network:
+            _ = self.predictor
+        _ = self._segmenter
+        return self
+
     def prepare(
         self,
         photo: Photo,
@@ -224,6 +249,7 @@ class Splitter:
             >>> sss.Splitter().prepare("docs/examples/coffee.png").features3.shape[2]
             3
         """
+        self.load(network=embedding is None)
         from sss.models.reduction import prepare_embedding
 
         clock = StageClock(progress)
@@ -295,7 +321,7 @@ class Splitter:
         """
         if "predictor" in self.__dict__:
             return str(self.predictor.device)
-        return "cpu" if self.device == "auto" else self.device
+        return "cpu" if self.device == "auto" else resolve_device(self.device)
 
     def _details(self, used_network: bool) -> dict[str, Any]:
         """For the report."""

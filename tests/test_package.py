@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import sss
-from sss.cli.common import run_main
+from sss.console import run_main
 from sss.resources import shipped_folder
 from sss.splitter import Splitter
 

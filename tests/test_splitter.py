@@ -161,3 +161,13 @@ def test_the_package_offers_what_it_says() -> None:
     assert set(sss.__all__) <= set(dir(sss))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         sss.nonsense  # noqa: B018
+
+
+def test_load_is_done_before_the_first_photo(photo: np.ndarray, embedding: np.ndarray) -> None:
+    splitter = sss.Splitter(device="cpu")
+    assert splitter.load() is splitter
+    assert splitter.predictor.dim == 64
+    with pytest.raises(InputError, match=r"no checkpoint at nowhere\.safetensors"):
+        sss.Splitter("nowhere.safetensors").load()
+    given = sss.Splitter("nowhere.safetensors", device="cpu").load(network=False)
+    assert given.prepare(photo, embedding).components.n_components > 1

@@ -41,7 +41,7 @@ tracker.finish()
 ONLINE = """
 import sys
 from pathlib import Path
-from sss.cli.common import run_main
+from sss.console import run_main
 from sss.tracking import open_tracker
 sys.exit(run_main(lambda: open_tracker("auto", "tests", Path("my run"), {}) and 0))
 """

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from sss.cli.common import run_main
+from sss.console import run_main
 from sss.data.prepare.archives import DATASETS, DataSet
 from sss.data.prepare.download import Retry
 from sss.data.prepare.progress import gigabytes

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sss.console import set_up_logging
 from sss.errors import InputError
 from sss.image.resize import MIN_SIDE
 
@@ -86,25 +83,3 @@ def check_writable(folder: Path, option: str = "-o") -> None:
         raise InputError(
             f"cannot write to {folder}: {error.strerror or error}; choose another {option}"
         ) from error
-
-
-def run_main(main: Callable[[], int]) -> int:
-    """Run a command's work; a user's mistake becomes one line and exit code 2."""
-    set_up_logging()
-    try:
-        return main()
-    except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except ModuleNotFoundError as error:
-        if (error.name or "sss").startswith("sss"):
-            raise
-        print(
-            f"error: {error.name} is not installed, which splitting photos does without and this "
-            "command needs; pip install 'semantic-soft-segmentation[train,eval]'",
-            file=sys.stderr,
-        )
-        return 2
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130

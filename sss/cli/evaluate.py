@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sss.cli.common import check_writable, run_main
+from sss.cli.common import check_writable
 from sss.cli.evaluate_options import parse_options
-from sss.console import CLEAR_LINE, hide_library_warnings
+from sss.console import CLEAR_LINE, hide_library_warnings, run_main
 from sss.distributed import current_rank
 from sss.errors import InputError
 from sss.threads import set_thread_count, threads_each

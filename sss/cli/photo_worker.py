@@ -9,11 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-# Loaded here so that they count for the start, not for the first photo.
-import sss.layers.multilevel
-import sss.layers.overview
-import sss.models.reduction
-import sss.spectral.segmenter  # noqa: F401
 from sss.cli import STARTED
 from sss.cli.progress import StageLine
 from sss.cli.split_options import AUTO, SplitOptions
@@ -46,8 +41,8 @@ class PhotoWorker:
         self.options = options
         settings = Settings(solver=options.solver, grouping=options.grouping, seed=options.seed)
         self.splitter = splitter or Splitter(options.checkpoint, options.device, settings)
-        if options.features is None:
-            _ = self.splitter.predictor  # loaded now: one that cannot be used stops all photos
+        # Now: a network that cannot be used stops all photos.
+        self.splitter.load(network=options.features is None)
         self.startup_seconds = round(time.perf_counter() - STARTED, 3)
 
     def try_photo(self, photo: Path, folder: Path) -> str | None:

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from sss.cli.common import check_writable, run_main
+from sss.cli.common import check_writable
 from sss.cli.split_options import SplitOptions, parse_options
-from sss.console import hide_library_warnings
+from sss.console import hide_library_warnings, run_main
 from sss.distributed import Rank, current_rank
 from sss.errors import InputError
 from sss.files import remove_partial_files

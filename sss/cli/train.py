@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sss.cli.common import run_main
+from sss.console import run_main
 from sss.errors import InputError
 from sss.resources import find_config
 

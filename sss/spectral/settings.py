@@ -17,6 +17,9 @@ SOLVERS = ("coarse", "exact")
 GROUPINGS = ("linkage", "kmeans")
 """Choices of :attr:`Settings.grouping`."""
 
+AFTER_COMPONENTS = ("grouping", "refine", "match_coarse_grouping", "auto_threshold")
+"""Fields of :class:`Settings` that the soft components do not depend on."""
+
 LAYERS = 5
 """Layers of a photo unless another number is asked for (Sec. 3.5)."""
 

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sss.cli.common import run_main
+from sss.console import run_main
 from sss.errors import InputError
 
 

@@ -4,6 +4,7 @@ import sys
 import pytest
 import torch
 
+import sss
 from sss.errors import InputError
 from sss.models.device import pick_device, resolve_device
 
@@ -13,10 +14,25 @@ def test_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     for driver in (False, True):
         monkeypatch.setattr("sss.models.device.has_gpu_driver", lambda found=driver: found)
         assert resolve_device("cpu") == resolve_device("auto") == "cpu"
-        with pytest.raises(InputError, match="--device cpu"):
+        with pytest.raises(InputError, match="'cuda': torch sees no CUDA GPU here; choose"):
             resolve_device("cuda")
-    with pytest.raises(InputError, match="unknown device 'tpu'"):
-        resolve_device("tpu")
+
+
+@pytest.mark.parametrize("device", ["tpu", "gpu", "mps", "cuda:x", "cuda:", "CPU", ""])
+def test_unknown_device(device: str) -> None:
+    with pytest.raises(InputError, match=f"unknown device '{device}'; expected auto, cpu, cuda"):
+        resolve_device(device)
+    with pytest.raises(InputError, match="unknown device"):  # and not only with the first photo
+        sss.Splitter(device=device)
+
+
+def test_a_gpu_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``pip install .`` alone gives on a machine with a GPU."""
+    monkeypatch.setattr("sss.models.device.has_gpu_driver", lambda: True)
+    monkeypatch.setitem(sys.modules, "torch", None)  # its import fails
+    assert resolve_device("auto") == "cpu"
+    with pytest.raises(InputError, match=r"device 'cuda' needs torch; pip install '.*\[torch\]'"):
+        resolve_device("cuda")
 
 
 @pytest.fixture
@@ -33,6 +49,9 @@ def test_with_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     for rank, gpu in (("0", 0), ("1", 1), ("3", 1)):  # each process of torchrun has its own
         monkeypatch.setenv("LOCAL_RANK", rank)
         assert pick_device("auto") == torch.device("cuda", gpu)
+    assert resolve_device("cuda:1") == "cuda:1"
+    with pytest.raises(InputError, match="device 'cuda:2': torch sees 2 here; they"):
+        resolve_device("cuda:2")
 
 
 def test_a_machine_without_a_driver_is_told_without_torch() -> None:

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 import sss
-from sss.cli.common import run_main
 from sss.cli.photo_worker import PhotoWorker
 from sss.cli.split import main, run
 from sss.cli.split_options import parse_options
+from sss.console import run_main
 
 
 @pytest.fixture(autouse=True)
@@ -125,8 +125,10 @@ class QuickSplitter:
     def __init__(self) -> None:
         self.seen: list[np.ndarray] = []
         self.parts = 40
-        self.predictor = None
         self.fails: Callable[[np.ndarray], None] = lambda _photo: None
+
+    def load(self, network: bool) -> None:
+        """There is nothing to load."""
 
     def prepare(self, photo: np.ndarray, _embedding: object, progress: Callable) -> SimpleNamespace:
         self.seen.append(photo)

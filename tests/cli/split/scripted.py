@@ -11,9 +11,9 @@ import time
 import warnings
 from pathlib import Path
 
-from sss.cli.common import run_main
 from sss.cli.split import run
 from sss.cli.split_options import SplitOptions, parse_options
+from sss.console import run_main
 from sss.files import remove_partial_files, whole_file
 from sss.threads import thread_count
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from sss.cli.common import run_main
+from sss.console import run_main
 from sss.data.prepare.__main__ import main
 from sss.data.prepare.archives import DATASETS, DataSet
 from sss.data.prepare.download import Retry
