@@ -88,7 +88,7 @@ def test_bad_checkpoints(split, photo: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_no_gpu(split, photo: Path, checkpoint: Path) -> None:
     error = split.refused(photo, "--checkpoint", checkpoint, "--device", "cuda")
-    assert error == "error: --device cuda: torch sees no CUDA GPU here; use --device cpu"
+    assert error == "error: device 'cuda': torch sees no CUDA GPU here; choose the device cpu"
 
 
 def test_a_photo_s_folder_that_is_a_file(split, photo: Path, quick) -> None:
