@@ -4,10 +4,11 @@
     SSS_DATA=DIR python benchmarks/solvers.py --data coco_instances --photos 20
     python benchmarks/solvers.py --photo P --features F           # features as an image
 
-Agreement is the fraction of pixels whose strongest layer is the same, layers matched one to one. The
-exact solver groups its components as the coarse one does; ``by itself`` is the agreement when it
-does not. What can be expected of that is told by ``other seed``: the exact solver by itself against
-itself with other random pixels and clusters to start from.
+Agreement is the fraction of pixels whose strongest layer is the same, layers matched one to one.
+The exact solver groups its components as the coarse one does; ``by itself`` is the agreement when
+it does not. What can be expected of that is told by ``other seed``: the exact solver by itself
+against itself with other random pixels and clusters to start from. The seconds are those of the
+spectral core, from the Laplacian to the layers.
 """
 
 from __future__ import annotations
