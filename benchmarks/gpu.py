@@ -63,8 +63,8 @@ def report(size: tuple[int, int], device: torch.device, options: argparse.Namesp
     if device.type == "cuda":
         print(f"memory on the device: {torch.cuda.max_memory_allocated(device) / 1e9:.2f} GB")
     if expected is not None:
-        share = agreement(runs[0][0].alpha.argmax(axis=2), expected.alpha.argmax(axis=2))
-        print(f"strongest layer as the processor's: {share:.4f}")
+        agreeing = agreement(runs[0][0].alpha.argmax(axis=2), expected.alpha.argmax(axis=2))
+        print(f"strongest layer as the processor's: {agreeing:.4f}")
 
 
 def main() -> None:

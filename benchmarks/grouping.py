@@ -26,11 +26,9 @@ from sss.evaluation.methods.base import LAYER_COUNTS
 from sss.evaluation.methods.pipeline import AUTO_THRESHOLDS
 from sss.image.resize import resize_linearly
 from sss.metrics.region_metrics import region_scores
-from sss.models.predictor import Predictor, open_predictor
-from sss.models.reduction import reduce_embedding
 from sss.spectral.grouping import group_components
-from sss.spectral.segmenter import SoftSegmenter
 from sss.spectral.settings import Settings
+from sss.splitter import Splitter
 
 Groups = Callable[[np.ndarray, np.ndarray, np.ndarray], list[np.ndarray]]
 """From components (N, C), embedding (h, w, D) and 3-D features: a layer map (h, w) per scale."""
@@ -71,10 +69,10 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=20)
     options = parser.parse_args()
     dataset = open_source("bsds500", data_root(options.root), options.split)
-    extractor = open_predictor(device="cpu")
+    splitter = Splitter(device="cpu")
     rows: dict[str, list[list[float]]] = {}
     for index in tqdm(spread_evenly(len(dataset), options.photos)):
-        for name, coverings in scores_of(*dataset[index], extractor).items():
+        for name, coverings in scores_of(*dataset[index], splitter).items():
             rows.setdefault(name, []).append(coverings)
     for name, coverings in rows.items():
         table = np.array(coverings)  # (photos, scales)
@@ -82,18 +80,14 @@ def main() -> None:
         print(f"{ods:.3f} / {ois:.3f}  {name}")
 
 
-def scores_of(
-    pixels: np.ndarray, people: np.ndarray, extractor: Predictor
-) -> dict[str, list[float]]:
+def scores_of(photo: np.ndarray, people: np.ndarray, splitter: Splitter) -> dict[str, list[float]]:
     """Covering per scale of every way, on one photo."""
-    photo = pixels / 255.0
-    embedding = extractor(photo)
-    reduced = reduce_embedding(embedding, photo)
-    components = SoftSegmenter().decompose(photo, reduced, embedding)
+    scene = splitter.prepare(photo)
+    components = scene.components
     size = components.alpha.shape[:2]
     truth = people[:, *np.ix_(*(nearest(*sides) for sides in zip(size, photo.shape, strict=False)))]
     flat = components.alpha.reshape(-1, components.n_components)
-    small = resize_linearly(reduced, size)
+    small = resize_linearly(scene.features3, size)
     scores = {
         name: [
             region_scores(labels, truth).covering

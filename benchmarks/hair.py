@@ -25,13 +25,11 @@ from skimage.io import imread
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sss.data.sources import data_root
-from sss.image.resize import shrink_to_fit
-from sss.models.predictor import open_predictor
-from sss.models.reduction import reduce_embedding
-from sss.spectral import LAYERS, Settings, SoftSegmenter
+from sss.spectral import LAYERS
+from sss.splitter import Splitter
 
 SIDE = 0.35
-"""Of the crop, as a share of the photo's height."""
+"""Of the crop, as a fraction of the photo's height."""
 
 
 def enlarge(picture: np.ndarray, pixels: float) -> np.ndarray:
@@ -75,27 +73,31 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=LAYERS)
     parser.add_argument("--megapixels", type=float, default=12)
     parser.add_argument(
-        "--crop", nargs=2, type=float, default=(0.0, 0.68), help="its corner: shares of the sides"
+        "--crop",
+        nargs=2,
+        type=float,
+        default=(0.0, 0.68),
+        help="its corner: fractions of the sides",
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("hair.png"))
     options = parser.parse_args()
     photo, truth = read(options)
-    embedding = open_predictor(device="cpu")(photo)
-    features = reduce_embedding(embedding, shrink_to_fit(photo))
+    scene = Splitter(device="cpu").prepare(photo)
+    prepared = sum(scene.components.seconds.values())
     mattes = []
     for way, refine in (("refined", True), ("only enlarged", False)):
         started = time.perf_counter()
-        segmenter = SoftSegmenter(Settings(refine=refine))
-        layers = segmenter(photo, features, embedding, options.layers)
+        layers = scene.with_settings(refine=refine).layers(options.layers)
+        seconds = prepared + time.perf_counter() - started
         mattes.append(object_matte(layers.alpha, truth))
-        told = f"{photo.shape[1]}×{photo.shape[0]}, {way}: {time.perf_counter() - started:.1f} s"
+        told = f"{photo.shape[1]}×{photo.shape[0]}, {way}: {seconds:.1f} s"
         if truth is not None:
             soft = (truth > 0.02) & (truth < 0.98)
             told += f", error {np.abs(mattes[-1] - truth)[soft].mean():.3f}"
         print(told)
     if truth is not None:
         mattes.append(truth)
-    top, left = (int(share * n) for share, n in zip(options.crop, photo.shape[:2], strict=True))
+    top, left = (int(part * n) for part, n in zip(options.crop, photo.shape[:2], strict=True))
     side = int(SIDE * len(photo))
     crop = slice(top, top + side), slice(left, left + side)
     shown = [photo[crop], *(matte[crop][..., None].repeat(3, 2) for matte in mattes)]

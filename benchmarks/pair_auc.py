@@ -24,7 +24,7 @@ from sss.models.checkpoints import DEFAULT_CHECKPOINT
 from sss.models.colour import lab_embedding, with_position
 from sss.models.predictor import open_predictor
 from sss.models.raw_encoder import RawEncoder
-from sss.models.reduction import reduce_embedding
+from sss.models.reduction import prepare_embedding
 
 Embed = Callable[[np.ndarray], np.ndarray]
 
@@ -32,6 +32,11 @@ Embed = Callable[[np.ndarray], np.ndarray]
 def placed(embed: Embed) -> Embed:
     """Features and the pixel's place."""
     return lambda photo: with_position(embed(photo))
+
+
+def reduced(embed: Embed) -> Embed:
+    """The three dimensions that the graph's edges are made of."""
+    return lambda photo: prepare_embedding(embed(photo), photo / 255)[0]
 
 
 def mean_pair_auc(embed: Embed, dataset: RegionDataset, photos: int) -> float:
@@ -62,11 +67,9 @@ def main() -> None:
             rows[name] = RawEncoder(options.encoder, options.encoder_weights, stages)
             rows[f"{name}, and position"] = placed(rows[name])
     for path in options.checkpoint or [DEFAULT_CHECKPOINT]:
-        extractor = open_predictor(path, "cpu")
-        rows[f"{path.name}, {extractor.dim}-D"] = lambda photo, e=extractor: e(photo / 255)
-        rows[f"{path.name}, reduced to 3-D"] = lambda photo, e=extractor: reduce_embedding(
-            e(photo / 255), photo / 255
-        )
+        predictor = open_predictor(path, "cpu")
+        rows[f"{path.name}, {predictor.dim}-D"] = predictor
+        rows[f"{path.name}, reduced to 3-D"] = reduced(predictor)
     print(f"pair AUC on {min(options.photos, len(dataset))} photos of BSDS500 {options.split}")
     for name, embed in rows.items():
         started = time.perf_counter()

@@ -4,10 +4,11 @@
     SSS_DATA=DIR python benchmarks/solvers.py --data coco_instances --photos 20
     python benchmarks/solvers.py --photo P --features F           # features as an image
 
-Agreement is the share of pixels whose strongest layer is the same, layers matched one to one. The
-exact solver groups its components as the coarse one does; ``by itself`` is the agreement when it
-does not. What can be expected of that is told by ``other seed``: the exact solver by itself against
-itself with other random pixels and clusters to start from.
+Agreement is the fraction of pixels whose strongest layer is the same, layers matched one to one.
+The exact solver groups its components as the coarse one does; ``by itself`` is the agreement when
+it does not. What can be expected of that is told by ``other seed``: the exact solver by itself
+against itself with other random pixels and clusters to start from. The seconds are those of the
+spectral core, from the Laplacian to the layers.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import statistics
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,53 +28,46 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sss.data.sources import data_root, open_source
 from sss.evaluation.open_samples import given_names
-from sss.spectral import Settings, SoftSegmenter
+from sss.spectral import Settings
+from sss.splitter import Scene, Splitter
 
-Case = tuple[str, np.ndarray, np.ndarray, np.ndarray | None]
+Case = tuple[str, np.ndarray, np.ndarray]
+"""Name, photo and embedding."""
 
 
 def agreement(a: np.ndarray, b: np.ndarray) -> float:
-    """Share of equal labels in two (H, W) maps after the best matching of their labels."""
+    """Fraction of equal labels in two (H, W) maps after the best matching of their labels."""
     overlap = np.zeros((a.max() + 1, b.max() + 1))
     np.add.at(overlap, (a.ravel(), b.ravel()), 1)
     return float(overlap[linear_sum_assignment(-overlap)].sum() / a.size)
 
 
 def data_cases(data: str, split: str, count: int) -> Iterator[Case]:
-    """Photos spread over a data set with the bundled model's features."""
-    from sss.models.predictor import open_predictor
-    from sss.models.reduction import reduce_embedding
-
+    """Photos spread over a data set with the bundled model's embeddings."""
     dataset = open_source(data, data_root(None), split)
     names = given_names(dataset)
-    extractor = open_predictor(device="cpu")
+    predictor = Splitter(device="cpu").predictor
     for index in range(0, len(dataset), max(1, len(dataset) // count))[:count]:
         photo = dataset[index][0].astype(np.float32) / 255
-        embedding = extractor(photo)
-        yield names[index], photo, reduce_embedding(embedding, photo), embedding
+        yield names[index], photo, predictor(photo)
 
 
 def given_case(photo: Path, features: Path) -> Case:
     pictures = [imread(path)[..., :3].astype(np.float32) / 255 for path in (photo, features)]
-    return photo.stem, *pictures, None
+    return photo.stem, *pictures
 
 
-def labels(segmenter: SoftSegmenter, case: Case) -> tuple[np.ndarray, float]:
-    """Strongest layer of every pixel, and seconds."""
+def prepare(settings: Settings, case: Case) -> Scene:
+    _, photo, embedding = case
+    return Splitter(device="cpu", settings=settings).prepare(photo, embedding)
+
+
+def labels(scene: Scene) -> tuple[np.ndarray, float]:
+    """Strongest layer of every pixel, and seconds from the Laplacian to the layers."""
     started = time.perf_counter()
-    result = segmenter(*case[1:])
-    return result.alpha.argmax(axis=2), time.perf_counter() - started
-
-
-def regrouped(segmenter: SoftSegmenter, case: Case) -> tuple[np.ndarray, np.ndarray, float]:
-    """Strongest layers of the exact solver: grouped as the coarse one, by itself; seconds."""
-    started = time.perf_counter()
-    components = segmenter.decompose(*case[1:])
-    layers = [
-        segmenter.refine(components, segmenter.group(chosen)).alpha.argmax(axis=2)
-        for chosen in (components, replace(components, coarse=None))
-    ]
-    return *layers, time.perf_counter() - started
+    strongest = scene.layers().alpha.argmax(axis=2)
+    core = sum(scene.components.seconds.values())
+    return strongest, core + time.perf_counter() - started
 
 
 def main() -> None:
@@ -94,13 +87,15 @@ def main() -> None:
     print("| photo | coarse | by itself | other seed | coarse, s | exact, s |")
     print("|---|---|---|---|---|---|")
     for case in cases:
-        matched, alone, exact_seconds = regrouped(SoftSegmenter(Settings(solver="exact")), case)
-        coarse, coarse_seconds = labels(SoftSegmenter(), case)
+        exact = prepare(Settings(solver="exact"), case)
+        matched, exact_seconds = labels(exact)
+        alone, _ = labels(exact.with_settings(match_coarse_grouping=False))
+        coarse, coarse_seconds = labels(prepare(Settings(), case))
         by_itself = Settings(solver="exact", seed=1, match_coarse_grouping=False)
-        other, _ = labels(SoftSegmenter(by_itself), case)
+        other, _ = labels(prepare(by_itself, case))
         agreements = [agreement(coarse, matched), agreement(coarse, alone), agreement(other, alone)]
         rows.append([*agreements, coarse_seconds, exact_seconds])
-        cells = [*(f"{share:.3f}" for share in agreements)]
+        cells = [*(f"{same:.3f}" for same in agreements)]
         cells += [f"{coarse_seconds:.1f}", f"{exact_seconds:.1f}"]
         print(f"| {case[0]} | {' | '.join(cells)} |", flush=True)
     for name, average in (("mean", statistics.mean), ("median", statistics.median)):

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -30,13 +29,9 @@ from skimage.io import imread
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sss.image.resize import resize_linearly
+from sss.processes import peak_memory_mb
 from sss.spectral import SOLVERS, Settings, SoftSegmenter
 from sss.threads import set_thread_count, thread_count
-
-
-def peak_memory_mb() -> float:
-    """Of this process so far; Linux counts in KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def read_picture(path: Path | None, size: tuple[int, int]) -> np.ndarray:
@@ -57,8 +52,8 @@ def measure(options: argparse.Namespace, size: tuple[int, int]) -> dict[str, dic
     segmenter(resize_linearly(photo, (170, 190)), resize_linearly(features, (170, 190)))
     peaks = {}
 
-    def note(stage: str, share: float) -> None:
-        if share == 1.0:
+    def note(stage: str, fraction: float) -> None:
+        if fraction == 1.0:
             peaks[stage] = peak_memory_mb()
 
     started = time.perf_counter()

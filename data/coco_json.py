@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from sss.errors import InputError
 
 
-class Photo(NamedTuple):
+class CocoPhoto(NamedTuple):
     """An entry of ``images``."""
 
     number: int
@@ -41,7 +41,7 @@ class Instances:
         counts: By photo number: how many instances it has that are no crowd.
     """
 
-    photos: list[Photo]
+    photos: list[CocoPhoto]
     counts: dict[int, int]
     _packed: dict[int, list[bytes]] = field(repr=False)
 
@@ -60,7 +60,7 @@ class Panoptic:
         things: Categories that are objects, not stuff.
     """
 
-    photos: list[Photo]
+    photos: list[CocoPhoto]
     label_maps: list[str]
     things: frozenset[int]
     _packed: list[bytes] = field(repr=False)
@@ -117,7 +117,7 @@ def read_panoptic(path: Path) -> Panoptic:
         names = dict(_photos(content["images"]))
         annotations = content["annotations"]
         return Panoptic(
-            photos=[Photo(number, names[number]) for number, _, _ in annotations],
+            photos=[CocoPhoto(number, names[number]) for number, _, _ in annotations],
             label_maps=[name for _, name, _ in annotations],
             things=frozenset(c["id"] for c in content["categories"] if c["isthing"]),
             _packed=[packed for _, _, packed in annotations],
@@ -131,11 +131,11 @@ def read_panoptic(path: Path) -> Panoptic:
 def _photo(entry: dict[str, Any]) -> Any:
     """An entry of ``images`` without what nobody asks for; any other as it is."""
     if "file_name" in entry:
-        return Photo(entry["id"], entry["file_name"])
+        return CocoPhoto(entry["id"], entry["file_name"])
     return entry
 
 
-def _photos(entries: list[Any]) -> list[Photo]:
-    if not all(isinstance(entry, Photo) for entry in entries):
+def _photos(entries: list[Any]) -> list[CocoPhoto]:
+    if not all(isinstance(entry, CocoPhoto) for entry in entries):
         raise KeyError("file_name")
     return entries

@@ -27,7 +27,7 @@ MIN_AREA, MAX_AREA = 0.002, 0.5
 DONOR_TRIES = 4
 """Crops that are drawn until one shows an instance to paste."""
 
-Geometry = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+GeometricTransform = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 """Maps a photo, its labels and a seed to a crop of both of a fixed size."""
 
 
@@ -44,7 +44,10 @@ class CopyPaste:
     """
 
     def __init__(
-        self, sources: Sequence[RegionDataset], weights: Sequence[float], geometry: Geometry
+        self,
+        sources: Sequence[RegionDataset],
+        weights: Sequence[float],
+        geometry: GeometricTransform,
     ) -> None:
         pairs = zip(sources, weights, strict=True)
         donors = [(s, w) for s, w in pairs if isinstance(s, InstanceDataset) and len(s)]

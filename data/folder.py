@@ -10,8 +10,7 @@ from sss.data.base import MissingDataError, check_fit, names_in, some_names
 from sss.data.label_maps import read_label_map
 from sss.data.photos import load_rgb8
 from sss.errors import InputError
-
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+from sss.image.reading import PHOTO_SUFFIXES
 
 
 class FolderDataset:

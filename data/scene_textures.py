@@ -35,7 +35,7 @@ def pixel_grid(size: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
 def _knots_of_pixels(
     count: int, wavelength: float, phase: float
 ) -> tuple[NDArray[np.intp], FloatArray]:
-    """Left knot (count,) of each pixel and the eased share (count,) of the knot to its right."""
+    """Left knot (count,) of each pixel and the eased fraction (count,) of the knot to its right."""
     position = np.arange(count) / wavelength + phase
     knot = np.floor(position).astype(np.intp)
     return knot, smoothstep((position - knot).astype(np.float32))

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sss.data.base import UNLABELLED
 from sss.data.scene_shapes import draw_shape, ground_shape
 from sss.data.scene_textures import (
     PATTERN_NAMES,
@@ -28,11 +29,10 @@ from sss.data.scene_textures import (
     similar_palette,
     value_noise,
 )
+from sss.image.resize import MIN_SIDE
 
-UNLABELLED = -1  # label of the pixels whose owner is not clear
 LABEL_ALPHA = 0.75  # a pixel is labelled where its strongest alpha reaches this
-MIN_SIDE = 16
-MIN_VISIBLE = 0.005  # share of the picture in which each region's alpha must exceed 0.5
+MIN_VISIBLE = 0.005  # fraction of the picture in which each region's alpha must exceed 0.5
 MAX_REGIONS = 32
 
 _LAYER_TRIES = 12  # shapes drawn for one layer before the scene is taken as full
@@ -43,7 +43,7 @@ _CAMOUFLAGE_SHARE = 0.35  # regions that borrow the palette of another region
 
 
 @dataclass(frozen=True)
-class Scene:
+class GeneratedScene:
     """A photo and the soft regions it was composited from.
 
     Attributes:
@@ -182,7 +182,7 @@ def generate_scene(
     rng: np.random.Generator | int,
     size: tuple[int, int] = (240, 320),
     regions: tuple[int, int] = (2, 6),
-) -> Scene:
+) -> GeneratedScene:
     """Generate a random scene with known alphas.
 
     Args:
@@ -216,7 +216,7 @@ def generate_scene(
     for alpha, colour in zip(visible, colours, strict=True):
         photo += alpha[..., None] * colour
     np.clip(photo, 0.0, 1.0, out=photo)  # alphas sum to one only to float rounding
-    return Scene(
+    return GeneratedScene(
         photo=photo,
         alphas=np.ascontiguousarray(np.moveaxis(visible, 0, -1)),
         labels=np.argmax(visible, axis=0).astype(np.int32),
@@ -259,7 +259,7 @@ class SceneDataset:
     def __len__(self) -> int:
         return self.length
 
-    def scene(self, i: int) -> Scene:
+    def scene(self, i: int) -> GeneratedScene:
         """Return scene ``i`` with its alphas and colours.
 
         Raises:

@@ -23,7 +23,7 @@ CROP_TRIES = 4
 
 
 class Augmentation(Protocol):
-    """Random views of a photo; see :class:`data.transforms.TrainingTransform`."""
+    """Random views of a photo; see :class:`sss.data.transforms.TrainingTransform`."""
 
     def geometry(
         self, photo: np.ndarray, labels: np.ndarray, seed: int

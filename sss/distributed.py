@@ -26,7 +26,6 @@ class Rank:
 
     number: int = 0
     size: int = 1
-    local_number: int = 0
     local_size: int = 1
 
     @property
@@ -75,7 +74,8 @@ def current_rank() -> Rank:
     Raises:
         InputError: It makes no sense.
     """
-    return Rank(*_place("RANK", "WORLD_SIZE"), *_place("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
+    _, local_size = _place("LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    return Rank(*_place("RANK", "WORLD_SIZE"), local_size)
 
 
 def _place(rank_name: str, size_name: str) -> tuple[int, int]:

@@ -43,8 +43,8 @@ def photo() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def laplacian(photo: np.ndarray) -> sp.csr_array:
-    links = superpixel_laplacian(photo, photo, compute_superpixels(photo, 1000))
-    return matting_laplacian(photo) + links
+    far = superpixel_laplacian(photo, photo, compute_superpixels(photo, 1000))
+    return matting_laplacian(photo) + far
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:

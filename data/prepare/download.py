@@ -21,7 +21,6 @@ from sss.files import whole_file
 
 _CHUNK = 1 << 20
 _TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
-_ENOUGH = 1 << 20  # bytes; a try that brings this many is not counted against the server
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,13 @@ class Retry:
         tries: Tries in a row that bring next to nothing before giving up.
         pause: Seconds before the second try; each further one doubles it, up to a minute.
         timeout: Seconds of silence after which a connection counts as broken.
+        enough: Bytes; a try that brings this many is not counted against the server.
     """
 
     tries: int = 6
     pause: float = 1.0
     timeout: float = 60.0
+    enough: int = 1 << 20
 
 
 class _StartAnewError(Exception):
@@ -123,7 +124,7 @@ def _download(archive: Archive, url: str, part: Path, retry: Retry) -> None:
             error = refusal
         except (OSError, HTTPException) as broken:
             error = broken
-        failures = 0 if _size(part) - before >= _ENOUGH else failures + 1
+        failures = 0 if _size(part) - before >= retry.enough else failures + 1
         reason_text = str(getattr(error, "reason", "") or error or type(error).__name__)
         if failures >= retry.tries:
             raise InputError(

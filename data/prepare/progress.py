@@ -19,11 +19,20 @@ class ProgressBar:
         total: How many there are; none when nobody knows.
         done: How many were there before this step.
         unit: ``B`` for bytes (shown as kB, MB, …), else what is counted.
+        pause: Seconds from one line to the next where there is no terminal.
     """
 
-    def __init__(self, title: str, total: int | None, done: int = 0, unit: str = "B") -> None:
+    def __init__(
+        self,
+        title: str,
+        total: int | None,
+        done: int = 0,
+        unit: str = "B",
+        pause: float = SECONDS_BETWEEN_LINES,
+    ) -> None:
         self._title, self._total, self._done, self._unit = title, total, done, unit
-        self._next_line = time.monotonic() + SECONDS_BETWEEN_LINES
+        self._pause = pause
+        self._next_line = time.monotonic() + pause
         self._bar: tqdm | None = None
         if sys.stderr.isatty():
             self._bar = tqdm(
@@ -48,10 +57,10 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.update(amount)
         elif time.monotonic() >= self._next_line:
-            self._next_line = time.monotonic() + SECONDS_BETWEEN_LINES
+            self._next_line = time.monotonic() + self._pause
             done, total = (self._spelt(n) for n in (self._done, self._total))
-            share = f" ({self._done / self._total:.0%})" if self._total else ""
-            say(f"{self._title}: {done} of {total}{share}")
+            fraction = f" ({self._done / self._total:.0%})" if self._total else ""
+            say(f"{self._title}: {done} of {total}{fraction}")
 
     def _spelt(self, amount: int | None) -> str:
         if amount is None:

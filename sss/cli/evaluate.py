@@ -108,7 +108,7 @@ def _report(
         )
     command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
     run = describe_run(options, plan, len(names), command, seconds)
-    write.write_report(options.out, entries, summaries, plan.cache, run)
+    write.write_evaluation(options.out, entries, summaries, plan.cache, run)
     print(results_text(summaries))
     print(options.out / "index.html")
     track(options.wandb, options.project, options.out, run, summaries)

@@ -11,6 +11,7 @@ import numpy as np
 
 from sss.errors import InputError
 from sss.files import file_sha256
+from sss.image.reading import PHOTO_SUFFIXES
 from sss.metrics.samples import Sample
 
 Embedder = Callable[[Sample], np.ndarray]
@@ -20,7 +21,7 @@ megapixel, (h, w, D) of the photo shrunk to it."""
 COLOURS = ("lab", "lab+position")
 """Words in place of a folder of features."""
 
-_SUFFIXES = (".npy", ".npz", ".mat", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+_SUFFIXES = (".npy", ".npz", ".mat", ".png", *PHOTO_SUFFIXES)
 """Of feature files; the first that is there is taken."""
 
 

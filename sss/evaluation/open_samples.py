@@ -52,9 +52,9 @@ def open_samples(
 
     Args:
         name: ``alphamatting`` (split train) for true mattes; ``scenes`` (val, test) for regions
-            and true mattes of generated photos; any other key of :data:`data.sources.SOURCES` for
-            regions, with object instances where the data set knows them: then photos without any
-            are left out.
+            and true mattes of generated photos; any other key of
+            :data:`sss.data.sources.SOURCES` for regions, with object instances where the data set
+            knows them: then photos without any are left out.
         root: Folder of all data sets, below which this one has its usual place.
         split: Part of the data set.
         folder: Folder of this data set itself, in place of the usual one.

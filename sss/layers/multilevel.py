@@ -85,8 +85,8 @@ def make_sum_exact(image: np.ndarray, alpha: np.ndarray, colours: np.ndarray) ->
 
     The least-squares change of Σₖ aₖ·cₖ by r is cₖ += aₖ·r / Σⱼ aⱼ²: layers that are hardly there
     hardly change. Where clipping to [0, 1] takes some of it away, all colours of the pixel then
-    move by one share of their way to white or to black, which always suffices, since the image
-    lies between the two itself. Absent layers keep their colours.
+    move by the same fraction of their way to white or to black, which always suffices, since the
+    image lies between the two itself. Absent layers keep their colours.
     """
     image, alpha = np.ascontiguousarray(image), np.ascontiguousarray(alpha)
     _over_rows(colours, lambda start, stop: _add_up(image, alpha, colours, start, stop))
@@ -176,10 +176,10 @@ def _update_rows(image, alpha, colours, start, stop, smoothness, fill):  # type:
                 inverse = one / total
                 m0 = m1 = m2 = zero
                 for i in range(4):
-                    share = weight[i] * inverse
-                    m0 += share * colours[rows[i], columns[i], k, 0]
-                    m1 += share * colours[rows[i], columns[i], k, 1]
-                    m2 += share * colours[rows[i], columns[i], k, 2]
+                    fraction = weight[i] * inverse
+                    m0 += fraction * colours[rows[i], columns[i], k, 0]
+                    m1 += fraction * colours[rows[i], columns[i], k, 1]
+                    m2 += fraction * colours[rows[i], columns[i], k, 2]
                 missing0 -= here * m0
                 missing1 -= here * m1
                 missing2 -= here * m2
@@ -221,7 +221,7 @@ def _add_up(image, alpha, colours, start, stop):  # type: ignore[no-untyped-def]
                     total += alpha[y, x, k] * colours[y, x, k, channel]
                 goal = one if wanted > total else zero
                 # Of what moving all the way would change.
-                share = min(abs(wanted - total) / max(abs(goal - total), tiny), one)
+                fraction = min(abs(wanted - total) / max(abs(goal - total), tiny), one)
                 for k in range(count):
                     if alpha[y, x, k] > zero:
-                        colours[y, x, k, channel] += share * (goal - colours[y, x, k, channel])
+                        colours[y, x, k, channel] += fraction * (goal - colours[y, x, k, channel])

@@ -150,8 +150,8 @@ def _layer_panels(photo: np.ndarray, alpha: np.ndarray) -> list[tuple[_Panel, _P
     return pairs
 
 
-def _percent(share: float) -> str:
-    return "< 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+def _percent(fraction: float) -> str:
+    return "< 1 %" if 0 < fraction < 0.005 else f"{100 * fraction:.0f} %"
 
 
 def _checkerboard(height: int, width: int) -> np.ndarray:

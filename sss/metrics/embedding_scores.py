@@ -10,7 +10,7 @@ from sss.metrics.means import mean_known
 from sss.metrics.pair_auc import pair_scores
 from sss.metrics.pixels import (
     PAIRS,
-    PixelSample,
+    LabelledPixels,
     check_sizes,
     draw_labelled_pixels,
     pairs_in_band,
@@ -63,7 +63,7 @@ def _pair_metrics(embedding: np.ndarray, labels: np.ndarray, seed: int) -> dict[
     return values
 
 
-def _ranking_metrics(sample: PixelSample, within: dict[str, np.ndarray]) -> dict[str, float]:
+def _ranking_metrics(sample: LabelledPixels, within: dict[str, np.ndarray]) -> dict[str, float]:
     order = neighbour_order(sample.points)
     galleries = {"": None} | {f"_{band}": pairs for band, pairs in within.items()}
     values: dict[str, float] = {}
@@ -75,7 +75,7 @@ def _ranking_metrics(sample: PixelSample, within: dict[str, np.ndarray]) -> dict
 
 
 def _cluster_metrics(
-    sample: PixelSample, within: dict[str, np.ndarray], seed: int
+    sample: LabelledPixels, within: dict[str, np.ndarray], seed: int
 ) -> dict[str, float]:
     clusterings = cluster_like(sample.points, sample.annotators, seed)
     values = {

@@ -40,7 +40,7 @@ class TrueMatte:
 
     @cached_property
     def _gradient(self) -> np.ndarray:
-        return gradient_magnitude(self.alpha)
+        return gaussian_gradient(self.alpha)
 
     def errors(self, alpha: np.ndarray) -> dict[str, float]:
         """All metrics of an (H, W) alpha in [0, 1], over the photo and over the unknown band.
@@ -52,7 +52,7 @@ class TrueMatte:
         maps = {
             "sad": difference,
             "square": difference**2,
-            "gradient": (gradient_magnitude(alpha) - self._gradient) ** 2,
+            "gradient": (gaussian_gradient(alpha) - self._gradient) ** 2,
             "connectivity": connectivity_differences(alpha, self.alpha),
             "both": np.minimum(alpha, self.alpha),
             "either": np.maximum(alpha, self.alpha),
@@ -103,7 +103,7 @@ def _summaries(maps: dict[str, np.ndarray]) -> dict[str, float]:
     }
 
 
-def gradient_magnitude(alpha: np.ndarray) -> np.ndarray:
+def gaussian_gradient(alpha: np.ndarray) -> np.ndarray:
     """Magnitude (H, W) float64 of the Gaussian derivatives of an (H, W) alpha.
 
     The two 9×9 kernels are of unit L2 norm, as in the evaluation that papers on matting report

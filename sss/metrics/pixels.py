@@ -35,7 +35,7 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class PixelSample:
+class LabelledPixels:
     """Some pixels of a photo that any annotator labelled, in random order.
 
     Attributes:
@@ -59,7 +59,7 @@ class PixelSample:
         return _within(offsets, self.shape, band)
 
 
-def draw_labelled_pixels(embedding: np.ndarray, labels: np.ndarray, seed: int) -> PixelSample:
+def draw_labelled_pixels(embedding: np.ndarray, labels: np.ndarray, seed: int) -> LabelledPixels:
     """Draw up to ``SAMPLED_PIXELS`` of the pixels that any annotator labelled, uniformly.
 
     Args:
@@ -80,7 +80,7 @@ def draw_labelled_pixels(embedding: np.ndarray, labels: np.ndarray, seed: int) -
     points = embedding.reshape(-1, embedding.shape[-1])[picked].astype(np.float32)
     check_finite(points)
     positions = np.stack(np.divmod(picked, width), axis=1)  # (N, 2)
-    return PixelSample(points, flat[:, picked], positions, (height, width))
+    return LabelledPixels(points, flat[:, picked], positions, (height, width))
 
 
 def uniform_pairs(shape: tuple[int, int], count: int, seed: int) -> Pairs:

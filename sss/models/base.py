@@ -62,7 +62,7 @@ class ModelConfig:
         radius: Of ``hypercolumn`` only: length that every embedding is scaled to, so that only
             directions count; 0 leaves their lengths free.
         dim: Dimension of the embedding, 64 to 256.
-        dropout: Share of the channels before the last layer that a training step blanks.
+        dropout: Fraction of the channels before the last layer that a training step blanks.
         decoder_norm: Normalisation in the decoder: ``batch``; ``group`` (8 groups of channels, or
             the most below 8 that divide them) and ``layer`` (one group), which do not depend on
             the other photos of a batch; or ``none``. ``deeplab_resnet101`` and ``fcn`` have none

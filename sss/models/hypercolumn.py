@@ -67,7 +67,7 @@ class Hypercolumn(nn.Module):
         encoder: Encoder of segmentation_models_pytorch whose stages halve the photo one by one.
         hidden: Width of the hidden layer.
         dim: Dimension of the embedding.
-        dropout: Share of hidden units that a training step blanks.
+        dropout: Fraction of hidden units that a training step blanks.
         radius: Length that every embedding is scaled to; 0 leaves them as they are.
     """
 
@@ -88,7 +88,7 @@ class Hypercolumn(nn.Module):
         widths[0] += 2  # position
         self.scales = nn.ModuleList(Standardise(width) for width in widths)
         parts = [nn.Conv2d(width, hidden, 1, bias=scale == 0) for scale, width in enumerate(widths)]
-        for part in parts:  # each starts as its share of one large layer
+        for part in parts:  # each starts as its part of one large layer
             nn.init.uniform_(part.weight, -(sum(widths) ** -0.5), sum(widths) ** -0.5)
         self.project = nn.ModuleList(parts)
         self.dropout = nn.Dropout2d(dropout)

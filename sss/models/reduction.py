@@ -35,7 +35,7 @@ CHUNK = 16_384
 """Pixels that are brought to double precision at a time."""
 
 FLAT = 1e-6
-"""A reduced channel whose values span less than this share of the clipped range is constant."""
+"""A reduced channel whose values span less than this fraction of the clipped range is constant."""
 
 
 def prepare_embedding(

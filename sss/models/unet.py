@@ -51,7 +51,7 @@ class PhotoPyramidUNet(nn.Module):
         encoder: Encoder of segmentation_models_pytorch.
         decoder_channels: Width of each decoder block, coarsest first, one per encoder stage.
         dim: Dimension of the embedding.
-        dropout: Share of the decoder's output channels that a training step blanks.
+        dropout: Fraction of the decoder's output channels that a training step blanks.
         norm: Normalisation of the decoder, see :class:`ModelConfig`.
     """
 

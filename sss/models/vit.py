@@ -29,7 +29,7 @@ class TokenHead(nn.Module):
         token_width: Channels that they are brought to, at their own resolution.
         photo_width: Channels of the branch on the photo, at full resolution.
         dim: Dimension of the embedding.
-        dropout: Share of the joined channels that a training step blanks.
+        dropout: Fraction of the joined channels that a training step blanks.
         norm: Normalisation, see :class:`ModelConfig`.
     """
 

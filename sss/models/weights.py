@@ -46,15 +46,19 @@ def start_torchvision(encoder: nn.Module, config: ModelConfig) -> None:
         load_encoder_weights(encoder, Path(config.weights))
 
 
-def download(url: str) -> State:
+def download(url: str, timeout: float = CONNECT_SECONDS) -> State:
     """Fetch a state dict whose file name ends in ``-HASH.pth``, or take it from torch's cache.
+
+    Args:
+        url: Of the file.
+        timeout: See :func:`require_answer`.
 
     Raises:
         InputError: No connection, no such file, or one whose SHA-256 does not begin with HASH.
     """
     with fetching(url):
         if not (Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name).is_file():
-            require_answer(url)  # torch would wait for minutes
+            require_answer(url, timeout)  # torch would wait for minutes
         state: State = torch.hub.load_state_dict_from_url(
             url, map_location="cpu", check_hash=True, weights_only=True
         )
@@ -81,15 +85,19 @@ def fetching(what: str) -> Iterator[None]:
         ) from error
 
 
-def require_answer(url: str) -> None:
+def require_answer(url: str, timeout: float = CONNECT_SECONDS) -> None:
     """Ask a server for a sign of life; proxies of the environment are used.
 
+    Args:
+        url: Of a file, or of the server itself.
+        timeout: Seconds after which the server counts as out of reach.
+
     Raises:
-        OSError: None came within :data:`CONNECT_SECONDS`.
+        OSError: No answer came in time.
     """
     request = urllib.request.Request(url, method="HEAD")
     try:
-        urllib.request.urlopen(request, timeout=CONNECT_SECONDS).close()
+        urllib.request.urlopen(request, timeout=timeout).close()
     except urllib.error.HTTPError as error:
         error.close()  # an answer after all; the download itself will say what is wrong
 

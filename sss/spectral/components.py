@@ -73,7 +73,7 @@ def constrained_components(
     for iteration in range(1, iterations + 1):
         if len(alpha) < 2:
             return np.ones((len(eigenvectors), 1))
-        to_zero, to_one = scale * sparsity_weight(alpha), scale * sparsity_weight(alpha - 1)
+        to_zero, to_one = scale * constrained_weight(alpha), scale * constrained_weight(alpha - 1)
         coefficients = solve_coupled(basis, energy, to_zero, to_one)
         alpha = _components(coefficients.astype(basis.dtype), basis)
         if iteration in REMOVAL_ITERATIONS:
@@ -82,7 +82,7 @@ def constrained_components(
     return np.ascontiguousarray(_components(coefficients, eigenvectors).T)
 
 
-def sparsity_weight(deviation: np.ndarray) -> np.ndarray:
+def constrained_weight(deviation: np.ndarray) -> np.ndarray:
     """Least-squares weight whose quadratic has the gradient of ``w·|deviation|^0.8``."""
     single = deviation.dtype == np.float32
     weight = np.maximum(np.abs(deviation), SINGLE_FLOOR if single else REWEIGHTING_FLOOR)

@@ -145,9 +145,9 @@ def _evaluate(sums: np.ndarray, guide: np.ndarray, count: int, line: np.ndarray)
     """Eq. (16): the mean slopes and offset at a row of the guide."""
     on_r, on_g, on_b, offset = sums[0], sums[1], sums[2], sums[3]
     r, g, b = guide[0], guide[1], guide[2]
-    share = 1.0 / count
+    per_pixel = 1.0 / count
     for x in range(len(line)):
-        line[x] = (on_r[x] * r[x] + on_g[x] * g[x] + on_b[x] * b[x] + offset[x]) * share
+        line[x] = (on_r[x] * r[x] + on_g[x] * g[x] + on_b[x] * b[x] + offset[x]) * per_pixel
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -202,12 +202,12 @@ def _fit(
     rr, rg, rb = inverse[0], inverse[1], inverse[2]
     gg, gb, bb = inverse[3], inverse[4], inverse[5]
     slope_r, slope_g, slope_b, offset = line[0], line[1], line[2], line[3]
-    share = 1.0 / count
+    per_pixel = 1.0 / count
     for x in range(len(offset)):
-        value = alone[x] * share
-        r = with_r[x] * share - mean_r[x] * value
-        g = with_g[x] * share - mean_g[x] * value
-        b = with_b[x] * share - mean_b[x] * value
+        value = alone[x] * per_pixel
+        r = with_r[x] * per_pixel - mean_r[x] * value
+        g = with_g[x] * per_pixel - mean_g[x] * value
+        b = with_b[x] * per_pixel - mean_b[x] * value
         on_r = rr[x] * r + rg[x] * g + rb[x] * b
         on_g = rg[x] * r + gg[x] * g + gb[x] * b
         on_b = rb[x] * r + gb[x] * g + bb[x] * b

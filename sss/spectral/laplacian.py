@@ -89,21 +89,6 @@ def coarsen_laplacian(
     return moved
 
 
-def soft_segmentation_laplacian(
-    photo: np.ndarray,
-    features3: np.ndarray,
-    graph: SuperpixelGraph,
-    semantic_weight: float = DEFAULT_SETTINGS.semantic_weight,
-    colour_weight: float = DEFAULT_SETTINGS.colour_weight,
-) -> sp.csr_array:
-    """Laplacian of matting + semantic + non-local colour affinity.
-
-    Arguments and errors as of :func:`superpixel_laplacian`.
-    """
-    far = superpixel_laplacian(photo, features3, graph, semantic_weight, colour_weight)
-    return matting_laplacian(photo) + far
-
-
 def matting_laplacian(photo: np.ndarray, epsilon: float = MATTING_EPSILON) -> sp.csr_array:
     """:func:`sss.spectral.stencil.matting_stencil` as a sparse (N, N) matrix."""
     return stencil_matrix(matting_stencil(photo.astype(np.float64), epsilon))

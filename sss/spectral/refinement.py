@@ -214,7 +214,7 @@ class StencilSystem(LayerSystem):
     def _reweight_band(self, first: int, end: int) -> float:
         rows = slice(first + REACH, end + REACH)
         alpha, exponent = self.alpha[:, rows, INNER], self._exponent[first:end]
-        to_zero, to_one = sparsity_weight(alpha, exponent), sparsity_weight(alpha - 1, exponent)
+        to_zero, to_one = relaxed_weight(alpha, exponent), relaxed_weight(alpha - 1, exponent)
         arrays = self.alpha, self._start, self.diagonal, self.rhs, self._residual
         return float(kernels.exchange(to_zero, to_one, *(array[:, rows] for array in arrays)))
 
@@ -277,7 +277,7 @@ def threshold_layers(alpha: Array) -> Array:
     return snapped / snapped.sum(-1)[..., None]
 
 
-def sparsity_weight(deviation: np.ndarray, exponent: np.ndarray) -> np.ndarray:
+def relaxed_weight(deviation: np.ndarray, exponent: np.ndarray) -> np.ndarray:
     """``max(|deviation|, floor)^exponent``, to single precision: powers are slow in double.
 
     Args:

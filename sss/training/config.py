@@ -13,7 +13,7 @@ class SourceConfig:
     """One data set of the training mix.
 
     Attributes:
-        name: A name that ``data.sources`` knows.
+        name: A name that ``sss.data.sources`` knows.
         weight: How often it is drawn, relative to the others.
         split: Which part of it.
         root: Folder of this data set itself; default: its usual place below ``data.root``.

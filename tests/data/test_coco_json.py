@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sss.data.coco_json import Photo, Segment, read_instances, read_panoptic
+from sss.data.coco_json import CocoPhoto, Segment, read_instances, read_panoptic
 from sss.errors import InputError
 
 ANNOTATIONS = [
@@ -44,7 +44,11 @@ def write(path: Path, content: Any) -> Path:
 
 def test_instances_come_back_as_they_were(tmp_path: Path) -> None:
     instances = read_instances(write(tmp_path / "a.json", INSTANCES))
-    assert instances.photos == [Photo(7, "7.jpg"), Photo(8, "8.jpg"), Photo(9, "9.jpg")]
+    assert instances.photos == [
+        CocoPhoto(7, "7.jpg"),
+        CocoPhoto(8, "8.jpg"),
+        CocoPhoto(9, "9.jpg"),
+    ]
     assert instances.counts == {7: 2, 9: 1}
     kept = [
         {key: a[key] for key in ("segmentation", "area", "iscrowd")}
@@ -57,7 +61,7 @@ def test_instances_come_back_as_they_were(tmp_path: Path) -> None:
 
 def test_panoptic_comes_back_as_it_was(tmp_path: Path) -> None:
     panoptic = read_panoptic(write(tmp_path / "a.json", PANOPTIC))
-    assert panoptic.photos == [Photo(9, "9.jpg"), Photo(7, "7.jpg")]
+    assert panoptic.photos == [CocoPhoto(9, "9.jpg"), CocoPhoto(7, "7.jpg")]
     assert panoptic.label_maps == ["9.png", "7.png"]
     assert panoptic.things == {1}
     assert panoptic.of(0) == [

@@ -4,13 +4,13 @@ from functools import cache
 import numpy as np
 import pytest
 
+from sss.data.base import UNLABELLED
 from sss.data.scene_shapes import _draw_strokes, _ellipse_distance, _polygon_distance, draw_shape
 from sss.data.scene_textures import PATTERN_NAMES, paint, random_palette, value_noise
 from sss.data.scenes import (
     LABEL_ALPHA,
     MIN_VISIBLE,
-    UNLABELLED,
-    Scene,
+    GeneratedScene,
     SceneDataset,
     _choose_materials,
     _draw_alphas,
@@ -22,14 +22,14 @@ SEEDS = range(12)
 
 
 @cache
-def cached_scene(seed: int, size: tuple[int, int] = (96, 128)) -> Scene:
+def cached_scene(seed: int, size: tuple[int, int] = (96, 128)) -> GeneratedScene:
     return generate_scene(seed, size=size)
 
 
-def same_scene(a: Scene, b: Scene) -> bool:
+def same_scene(a: GeneratedScene, b: GeneratedScene) -> bool:
     return all(
         np.array_equal(getattr(a, field.name), getattr(b, field.name))
-        for field in dataclasses.fields(Scene)
+        for field in dataclasses.fields(GeneratedScene)
     )
 
 

@@ -11,7 +11,7 @@ from sss.metrics.catalogue import METRICS, WeightedSum
 from sss.metrics.mattes import (
     TrueMatte,
     connectivity_differences,
-    gradient_magnitude,
+    gaussian_gradient,
     score_mattes,
 )
 from sss.metrics.samples import Matte
@@ -139,7 +139,7 @@ def test_agreement_on_nothing_is_agreement() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_gradients_are_those_of_the_loops(seed: int) -> None:
     alpha = smooth_matte(seed, (11, 13))
-    np.testing.assert_allclose(gradient_magnitude(alpha), slow_gradient(alpha), atol=1e-6)
+    np.testing.assert_allclose(gaussian_gradient(alpha), slow_gradient(alpha), atol=1e-6)
 
 
 def test_gradients_are_scaled_derivatives() -> None:
@@ -149,7 +149,7 @@ def test_gradients_are_scaled_derivatives() -> None:
     unit = 1.4**2 * math.sqrt(8 * math.pi)  # one over the length of the continuous kernel
     expected = unit * np.hypot(*slopes)
     inner = (slice(8, -8), slice(8, -8))
-    difference = abs(gradient_magnitude(alpha) - expected)[inner]
+    difference = abs(gaussian_gradient(alpha) - expected)[inner]
     assert difference.max() < 0.02 * expected[inner].max()
 
 

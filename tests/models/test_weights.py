@@ -109,11 +109,10 @@ def test_no_such_file(served: tuple[Path, str]) -> None:
     assert "HTTP Error 404" in failure(download, f"{served[1]}/net-01234567.pth")
 
 
-def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "CONNECT_SECONDS", 0.1)
+def test_a_server_that_never_answers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/net-01234567.pth"
-        assert "timed out" in failure(download, url)
+        assert "timed out" in failure(download, url, 0.1)
 
 
 def test_a_damaged_file_in_the_cache(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sss.data.scenes import generate_scene
 from sss.spectral.clustering import cluster_pixels
 from sss.spectral.eigenvectors import smallest_eigenvectors
-from sss.spectral.laplacian import soft_segmentation_laplacian
+from sss.spectral.laplacian import matting_laplacian, superpixel_laplacian
 from sss.spectral.superpixels import compute_superpixels
 from sss.threads import set_thread_count
 
@@ -67,5 +67,6 @@ def eigenpairs(draw: Callable[..., Drawn]) -> tuple[np.ndarray, np.ndarray, np.n
     """Eigenvalues, eigenvectors and start clusters of a 48×56 photo of three regions."""
     drawn = draw(5, (48, 56))
     photo = drawn.photo.astype(np.float64)
-    laplacian = soft_segmentation_laplacian(photo, drawn.features3, compute_superpixels(photo))
+    far = superpixel_laplacian(photo, drawn.features3, compute_superpixels(photo))
+    laplacian = matting_laplacian(photo) + far
     return *smallest_eigenvectors(laplacian, (48, 56), 40), cluster_pixels(drawn.features3, 12)

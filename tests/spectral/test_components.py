@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sss.spectral.components import constrained_components, solve_coupled, sparsity_weight
+from sss.spectral.components import constrained_components, constrained_weight, solve_coupled
 from sss.spectral.eigenvectors import smallest_eigenvectors
 from sss.spectral.laplacian import matting_laplacian
 from sss.spectral.sampling import sample_lattice_pixels
@@ -62,15 +62,15 @@ def test_weights_are_those_of_the_sparsity_energy() -> None:
         return 0.3**0.8 * abs(d) ** 0.8
 
     gradient = (energy(deviation + step) - energy(deviation - step)) / (2 * step)
-    np.testing.assert_allclose(sparsity_weight(deviation) * deviation, gradient / 0.8, rtol=1e-5)
-    single = sparsity_weight(deviation.astype(np.float32))
+    np.testing.assert_allclose(constrained_weight(deviation) * deviation, gradient / 0.8, rtol=1e-5)
+    single = constrained_weight(deviation.astype(np.float32))
     assert single.dtype == np.float32
-    np.testing.assert_allclose(single, sparsity_weight(deviation), rtol=1e-5)
+    np.testing.assert_allclose(single, constrained_weight(deviation), rtol=1e-5)
 
 
 @pytest.mark.parametrize(("dtype", "floor"), [(np.float64, 1e-10), (np.float32, 1e-4)])
 def test_weight_is_bounded_at_no_deviation(dtype: type, floor: float) -> None:
-    weight = sparsity_weight(np.array([0.0, 1e-12, -1e-12], dtype))
+    weight = constrained_weight(np.array([0.0, 1e-12, -1e-12], dtype))
     np.testing.assert_allclose(weight, 0.3**0.8 * floor**-1.2, rtol=1e-5)
 
 

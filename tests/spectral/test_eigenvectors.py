@@ -11,7 +11,6 @@ from sss.data.scenes import generate_scene
 from sss.spectral.eigenvectors import smallest_eigenvectors
 from sss.spectral.laplacian import (
     matting_laplacian,
-    soft_segmentation_laplacian,
     superpixel_laplacian,
 )
 from sss.spectral.superpixels import compute_superpixels
@@ -25,11 +24,18 @@ SIZE = (40, 40)
 sparse_eigenvectors = partial(smallest_eigenvectors, dense_limit=0)
 
 
+def photo_laplacian(
+    photo: np.ndarray, features: np.ndarray, superpixels: int = 2500
+) -> sp.csr_array:
+    far = superpixel_laplacian(photo, features, compute_superpixels(photo, superpixels))
+    return matting_laplacian(photo) + far
+
+
 def scene_laplacian(size: tuple[int, int], superpixels: int = 400) -> sp.csr_array:
     """Of a generated scene; unlike features all over make it indefinite."""
     photo = generate_scene(0, size).photo.astype(np.float64)
     features = np.random.default_rng(0).random((*size, 3))
-    return soft_segmentation_laplacian(photo, features, compute_superpixels(photo, superpixels))
+    return photo_laplacian(photo, features, superpixels)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +113,7 @@ def test_rough_eigenpairs_are_nearly_those_of_a_dense_solver(laplacian: sp.csr_a
 @pytest.mark.parametrize("size", [(3, 90), (90, 3), (4, 80), (17, 43)])
 def test_narrow_photos(size: tuple[int, int]) -> None:
     photo, features = np.random.default_rng(1).random((2, *size, 3))
-    laplacian = soft_segmentation_laplacian(photo, features, compute_superpixels(photo, 60))
+    laplacian = photo_laplacian(photo, features, 60)
     expected, _ = dense_eigenpairs(laplacian, 20)
     for rough, tolerance in ((False, 1e-9), (True, 1e-4)):
         values, _ = sparse_eigenvectors(laplacian, size, 20, rough=rough)
@@ -122,8 +128,8 @@ def test_superpixels_of_a_pixel_or_two_couple_within_the_stencil(
     # Negative couplings that reach no further than the stencil make its part indefinite, too.
     photo, features = np.random.default_rng(2).random((2, *SIZE, 3))
     graph = compute_superpixels(photo)
-    laplacian = soft_segmentation_laplacian(photo, features, graph, *weights)
     coupled = superpixel_laplacian(photo, features, graph, *weights)
+    laplacian = matting_laplacian(photo) + coupled
     separator = np.flatnonzero(np.diff(coupled.indptr))
     expected, _ = dense_eigenpairs(laplacian)
     values, _ = sparse_eigenvectors(laplacian, SIZE, COUNT, rough=rough, separator=separator)
@@ -140,7 +146,7 @@ def test_small_photos_are_left_to_a_dense_solver() -> None:
 
 def test_fewer_pixels_than_eigenvectors() -> None:
     photo = np.random.default_rng(0).random((3, 4, 3))
-    laplacian = soft_segmentation_laplacian(photo, photo, compute_superpixels(photo))
+    laplacian = photo_laplacian(photo, photo)
     values, vectors = smallest_eigenvectors(laplacian, (3, 4), 100)
     assert values.shape == (12,)
     np.testing.assert_allclose(

@@ -8,7 +8,6 @@ from sss.spectral.laplacian import (
     coarsen_laplacian,
     graph_laplacian,
     matting_laplacian,
-    soft_segmentation_laplacian,
     superpixel_laplacian,
 )
 from sss.spectral.superpixels import SuperpixelGraph, build_graph
@@ -24,6 +23,12 @@ def inputs() -> Inputs:
     return rng.random((14, 16, 3)), rng.random((14, 16, 3)), build_graph(labels)
 
 
+def whole_laplacian(
+    photo: np.ndarray, features: np.ndarray, graph: SuperpixelGraph, *weights: float
+) -> sp.csr_array:
+    return matting_laplacian(photo) + superpixel_laplacian(photo, features, graph, *weights)
+
+
 def test_laplacian_of_a_small_graph() -> None:
     affinity = sp.csr_array(np.array([[5.0, 1, -2], [1, 0, 3], [-2, 3, 7]]))
     expected = [[-1, -1, 2], [-1, 4, -3], [2, -3, 1]]
@@ -31,12 +36,12 @@ def test_laplacian_of_a_small_graph() -> None:
 
 
 def test_rows_sum_to_zero(inputs: Inputs) -> None:
-    laplacian = soft_segmentation_laplacian(*inputs)
+    laplacian = whole_laplacian(*inputs)
     assert abs(laplacian.sum(axis=1)).max() < 1e-12
 
 
 def test_is_symmetric(inputs: Inputs) -> None:
-    laplacian = soft_segmentation_laplacian(*inputs)
+    laplacian = whole_laplacian(*inputs)
     assert abs(laplacian - laplacian.T).max() < 1e-12
 
 
@@ -49,7 +54,7 @@ def test_energy_is_that_of_the_weighted_differences(inputs: Inputs) -> None:
     ).toarray()
     alpha = np.random.default_rng(1).random(photo.shape[0] * photo.shape[1])
     expected = (weights * np.subtract.outer(alpha, alpha) ** 2).sum() / 2
-    assert alpha @ (soft_segmentation_laplacian(*inputs) @ alpha) == pytest.approx(expected)
+    assert alpha @ (whole_laplacian(*inputs) @ alpha) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("weights", [(0.0, 0.0), (0.3, 0.0), (0.0, 0.2), (0.3, 0.2)])
@@ -60,7 +65,7 @@ def test_terms_of_weight_zero_are_left_out(inputs: Inputs, weights: tuple[float,
     expected = np.diag(affinity.sum(axis=1)) - affinity
     without_matting = superpixel_laplacian(photo, features, graph, *weights)
     np.testing.assert_allclose(without_matting.toarray(), expected, atol=1e-12)
-    whole = soft_segmentation_laplacian(photo, features, graph, *weights)
+    whole = whole_laplacian(photo, features, graph, *weights)
     expected += cf_laplacian(photo, 1e-7, 1)
     np.testing.assert_allclose(whole.toarray(), expected, atol=1e-10)
 
@@ -73,8 +78,8 @@ def test_couplings_are_stored_at_the_centroids_alone(inputs: Inputs) -> None:
 
 
 def test_semantic_term_makes_it_indefinite(inputs: Inputs) -> None:
-    with_term = np.linalg.eigvalsh(soft_segmentation_laplacian(*inputs).toarray())
-    without = np.linalg.eigvalsh(soft_segmentation_laplacian(*inputs, semantic_weight=0).toarray())
+    with_term = np.linalg.eigvalsh(whole_laplacian(*inputs).toarray())
+    without = np.linalg.eigvalsh(whole_laplacian(*inputs, 0.0).toarray())
     assert with_term[0] < -1e-3
     assert without[0] > -1e-9
 
@@ -96,7 +101,7 @@ def test_different_sizes_are_refused(inputs: Inputs, wrong: int) -> None:
     arguments = list(inputs)
     arguments[wrong] = arguments[wrong][:, :-1]
     with pytest.raises(ValueError, match=r"\(14, 15\).*must have one size"):
-        soft_segmentation_laplacian(*arguments)
+        superpixel_laplacian(*arguments)
 
 
 @pytest.mark.parametrize("smaller", [(4, 6), (3, 5), (8, 12)])

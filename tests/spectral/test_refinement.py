@@ -12,7 +12,7 @@ from sss.spectral.refinement import (
     LOOSE_TOLERANCE,
     StencilSystem,
     relaxed_layers,
-    sparsity_weight,
+    relaxed_weight,
     threshold_layers,
     valid_alpha,
 )
@@ -303,7 +303,7 @@ def test_sparsity_weight_is_the_power() -> None:
     deviation = np.concatenate([rng.uniform(-1.2, 1.2, (50, 3)), [[0.0, 1e-3, -1e-3]]])
     exponent = rng.uniform(-1.1, -1.0, (51, 1))
     expected = np.maximum(abs(deviation), 0.01) ** exponent
-    found = sparsity_weight(deviation.astype(np.float32), exponent.astype(np.float32))
+    found = relaxed_weight(deviation.astype(np.float32), exponent.astype(np.float32))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=2e-6)
 

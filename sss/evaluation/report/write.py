@@ -14,7 +14,7 @@ from sss.evaluation.scores import EntryResults
 from sss.evaluation.summary import GroupSummary
 
 
-def write_report(
+def write_evaluation(
     folder: Path,
     entries: Sequence[EntryResults],
     summaries: Sequence[GroupSummary],

@@ -91,7 +91,7 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> Reported:
     def keep(_out: Path, entries: list[EntryResults], *_: object) -> None:
         calls.append({entry.entry: entry for entry in entries})
 
-    monkeypatch.setattr(write, "write_report", keep)
+    monkeypatch.setattr(write, "write_evaluation", keep)
     return calls
 
 

@@ -19,8 +19,8 @@ from sss.threads import set_thread_count
 
 REPOSITORY = Path(__file__).parents[3]
 
-TRAINING = {"accelerate", "albumentations", "jsonargparse", "matplotlib", "pandas", "pycocotools"}
-TRAINING |= {"pytorch_metric_learning", "tensorboard", "torchmetrics", "wandb"}
+TRAINING = {"accelerate", "albumentations", "matplotlib", "pycocotools"}
+TRAINING |= {"pytorch_metric_learning", "wandb"}
 TRAINING |= {"sss.data", "sss.evaluation", "sss.training"}
 NETWORK = {"torch", "torchvision", "timm", "segmentation_models_pytorch"}
 CORE = {"scipy", "sklearn", "skimage", "numba"}

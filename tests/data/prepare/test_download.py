@@ -21,10 +21,8 @@ def test_a_transfer_that_breaks_goes_on(call, server) -> None:
     assert "broke off after 1000 of" in ran.out
 
 
-def test_tries_that_bring_much_are_not_counted(
-    call, server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sss.data.prepare.download._ENOUGH", 400)
+def test_tries_that_bring_much_are_not_counted(call, server) -> None:
+    call.retry = replace(call.retry, enough=400)
     server.cut = [400] * (call.retry.tries + 3)
     assert call("bsds500").code == 0
     assert len(server.asked) == call.retry.tries + 4

@@ -9,14 +9,11 @@ import pytest
 from sss.data.prepare.progress import ProgressBar
 
 
-def test_progress_in_a_pipe_is_a_line_now_and_then(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_progress_in_a_pipe_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     with ProgressBar("quick", 10, unit="files") as progress:
         progress.advance(10)
     assert capsys.readouterr().out == ""
-    monkeypatch.setattr("sss.data.prepare.progress.SECONDS_BETWEEN_LINES", 0.0)
-    with ProgressBar("slow", 4_000_000_000, done=1_000_000_000) as progress:
+    with ProgressBar("slow", 4_000_000_000, done=1_000_000_000, pause=0.0) as progress:
         progress.advance(1_000_000_000)
     assert capsys.readouterr().out == "slow: 2.0 GB of 4.0 GB (50%)\n"
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from sss.evaluation.records import Record
-from sss.evaluation.report.write import write_report
+from sss.evaluation.report.write import write_evaluation
 from sss.evaluation.run_info import RunInfo
 from sss.evaluation.scores import collect_entries
 from sss.evaluation.summary import GroupSummary, summarise_groups
@@ -116,7 +116,7 @@ def make_report() -> Callable[..., None]:
         folder.mkdir(parents=True, exist_ok=True)
         invented_cache(folder.parent, pictures)
         entries = collect_entries(records)
-        write_report(folder, entries, summarise_groups(entries), folder.parent, run)
+        write_evaluation(folder, entries, summarise_groups(entries), folder.parent, run)
 
     return make
 
