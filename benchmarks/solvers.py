@@ -28,8 +28,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sss.data.sources import data_root, open_source
 from sss.evaluation.open_samples import given_names
+from sss.scene import Scene
 from sss.spectral import Settings
-from sss.splitter import Scene, Splitter
+from sss.splitter import Splitter
 
 Case = tuple[str, np.ndarray, np.ndarray]
 """Name, photo and embedding."""

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from sss.errors import InputError
     from sss.image import read_image
     from sss.layers.soft_layers import Layers
+    from sss.scene import Scene
     from sss.spectral.settings import Settings
-    from sss.splitter import Scene, Splitter, split
+    from sss.splitter import Splitter, split
 
 __version__ = "0.2.0"
 
@@ -43,7 +44,7 @@ __all__ = [
 _HOMES = {
     "InputError": "sss.errors",
     "Layers": "sss.layers.soft_layers",
-    "Scene": "sss.splitter",
+    "Scene": "sss.scene",
     "Settings": "sss.spectral.settings",
     "Splitter": "sss.splitter",
     "read_image": "sss.image",

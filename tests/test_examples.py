@@ -26,7 +26,7 @@ def _modules() -> list[str]:
         for room in (sss.image, sss.layers)
         for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")
     ]
-    return ["sss", "sss.errors", "sss.splitter", "sss.spectral.settings", *rooms]
+    return ["sss", "sss.errors", "sss.scene", "sss.splitter", "sss.spectral.settings", *rooms]
 
 
 def _examples() -> list[doctest.DocTest]:

@@ -11,8 +11,8 @@ import sss
 from sss.data.scenes import SceneDataset
 from sss.errors import InputError
 from sss.models.reduction import prepare_embedding
+from sss.scene import layer_count
 from sss.spectral.segmenter import SoftSegmenter
-from sss.splitter import layer_count
 
 CHECKPOINT = Path(__file__).parents[1] / "checkpoints"
 

@@ -177,7 +177,7 @@ def layer_counts(text: str) -> tuple[int, ...]:
     Raises:
         InputError: Something else, or counts out of range.
     """
-    from sss.splitter import MOST_LAYERS
+    from sss.scene import MOST_LAYERS
 
     counts: set[int] = set()
     for part in text.split(","):

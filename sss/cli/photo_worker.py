@@ -19,8 +19,9 @@ from sss.image.reading import read_image
 from sss.layers.files import REPORT, remove_report, write_report
 from sss.models.feature_files import read_embedding
 from sss.processes import peak_memory_mb
+from sss.scene import Scene
 from sss.spectral.settings import Settings
-from sss.splitter import Scene, Splitter
+from sss.splitter import Splitter
 from sss.threads import one_thread, thread_count
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from sss.cli.common import (
     check_values,
 )
 from sss.errors import InputError
+from sss.scene import MOST_LAYERS, layer_count
 from sss.spectral.settings import GROUPINGS, LAYERS, SOLVERS
-from sss.splitter import MOST_LAYERS, layer_count
 
 AUTO: Final = "auto"
 

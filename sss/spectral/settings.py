@@ -47,8 +47,8 @@ class Settings:
         n_components: Clusters that the soft components start from (Sec. 3.5).
         sampled_pixels: Pixels whose equations the components are found from, spread evenly. SAD on
             nine mattes of alphamatting.com is 4.81 with these, between 4.73 and 5.2 without a trend
-            for 2000 to 12 000. On the authors' photo the layers are theirs for 0.985 of the pixels on
-            average over twelve seeds; with 4000 it is 0.971, with 10 000 it is 0.977.
+            for 2000 to 12 000. On the authors' photo the layers are theirs in 0.985 of the pixels,
+            the mean of twelve seeds; with 4000 it is 0.971, with 10 000 it is 0.977.
         coarse_pixels: Size of the coarse solver's grid.
         graph_pixels: Largest size at which the coarse solver finds superpixels. Their affinities
             are carried over to its grid: superpixels of the grid itself lie elsewhere, and so do

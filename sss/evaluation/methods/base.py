@@ -12,8 +12,8 @@ import numpy as np
 from sss.errors import InputError
 from sss.image.resize import resize_linearly
 from sss.metrics.samples import Matte
+from sss.scene import Scene
 from sss.spectral.settings import Settings
-from sss.splitter import Scene
 
 LAYER_COUNTS = tuple(range(2, 13))
 """The scale of methods that are told how many layers or clusters to make."""

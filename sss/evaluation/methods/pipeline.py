@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from sss.evaluation.methods.base import LAYER_COUNTS, Case, Segmentation
+from sss.scene import Scene
 from sss.spectral.settings import Settings
-from sss.splitter import Scene, Splitter
+from sss.splitter import Splitter
 
 AUTO_THRESHOLDS = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8)
 """What the automatic number of layers goes through in place of the numbers."""
