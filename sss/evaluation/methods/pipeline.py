@@ -10,14 +10,15 @@ from typing import Any, ClassVar, Literal
 
 from sss.evaluation.methods.base import LAYER_COUNTS, Case, Segmentation
 from sss.scene import Scene
-from sss.spectral.settings import Settings
+from sss.spectral.settings import AFTER_COMPONENTS, Settings
 from sss.splitter import Splitter
 
 AUTO_THRESHOLDS = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8)
 """What the automatic number of layers goes through in place of the numbers."""
 
-_AFTER_COMPONENTS = ("grouping", "refine", "auto_threshold")
-"""Settings of steps that come after the components."""
+_VARIED = tuple(name for name in AFTER_COMPONENTS if name != "match_coarse_grouping")
+"""Settings in which variants that share components may differ. Without ``match_coarse_grouping``:
+where it is on, the exact solver spends time on the coarse solver's components as well."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,9 @@ class SoftSegmentation:
     def _scene(self, case: Case) -> Scene:
         """The photo's scene, with components of another variant if they are the same."""
         core = dataclasses.replace(self.core, seed=case.seed)
-        later = {name: getattr(core, name) for name in _AFTER_COMPONENTS}
+        later = {name: getattr(core, name) for name in _VARIED}
         usual = Settings()
-        shared = dataclasses.replace(
-            core, **{name: getattr(usual, name) for name in _AFTER_COMPONENTS}
-        )
+        shared = dataclasses.replace(core, **{name: getattr(usual, name) for name in _VARIED})
         if shared not in case.scenes:
             splitter = Splitter(device="cpu", settings=shared)
             case.scenes[shared] = splitter.prepare(case.photo, case.embedding)
