@@ -1,7 +1,7 @@
 """Step by step against what the authors' MATLAB code computes on the photo ``docia``.
 
 Each step starts from the stored result of the one before, so that a difference tells its step.
-Layers are compared after matching, by the share of pixels whose strongest layer is the same: two
+Layers are compared after matching, by the fraction of pixels whose strongest layer is the same: two
 runs of the authors' code agree in 98.1–98.5 % themselves.
 """
 
@@ -143,7 +143,7 @@ def large_eigenpairs(large: Golden) -> tuple[np.ndarray, np.ndarray]:
 
 
 def agreement(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Share of the pixels whose strongest layer is the matched one."""
+    """Fraction of the pixels whose strongest layer is the matched one."""
     ours, theirs = (layers.reshape(-1, layers.shape[-1]) for layers in (ours, theirs))
     overlap = np.zeros((ours.shape[1], theirs.shape[1]))
     np.add.at(overlap, (ours.argmax(axis=1), theirs.argmax(axis=1)), 1)
