@@ -50,8 +50,8 @@ class TorchSystem(LayerSystem):
     def reweight(self) -> None:
         """See :meth:`sss.spectral.refinement.LayerSystem.reweight`; the residual follows."""
         alpha = self._inner(self.alpha)
-        to_zero = sparsity_weight(alpha, self._exponent)
-        to_one = sparsity_weight(alpha - 1, self._exponent)
+        to_zero = relaxed_weight(alpha, self._exponent)
+        to_one = relaxed_weight(alpha - 1, self._exponent)
         diagonal = to_zero.add_(to_one).add_(1)
         rhs = to_one.add_(self._start).add_(SUM_WEIGHT)
         residual = self._inner(self._residual)
@@ -126,6 +126,6 @@ def _dot(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     return (one * other).sum(dtype=torch.float64)
 
 
-def sparsity_weight(deviation: torch.Tensor, exponent: torch.Tensor) -> torch.Tensor:
+def relaxed_weight(deviation: torch.Tensor, exponent: torch.Tensor) -> torch.Tensor:
     """``max(|deviation|, floor)^exponent``."""
     return deviation.abs().clamp_(min=REWEIGHTING_FLOOR).log_().mul_(exponent).exp_()
