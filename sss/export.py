@@ -34,8 +34,8 @@ OPSET = 17
 """Version of ONNX's operators; ONNX Runtime 1.12 (2022) and later know it."""
 
 TOLERANCE = 1e-3
-"""Largest difference of the exported network from torch's, as a fraction of the largest value if that
-is above one."""
+"""Largest difference of the exported network from torch's, as a fraction of the largest value if
+that is above one."""
 
 LEAST_WEIGHTS = 256
 """Fewer numbers are not worth a conversion from half precision."""
