@@ -55,6 +55,7 @@ def _speed(example: doctest.DocTest) -> Any:
 @pytest.mark.parametrize(
     "example", [pytest.param(e, id=e.name, marks=_speed(e)) for e in _examples()]
 )
+@pytest.mark.slow
 def test_docstring(example: doctest.DocTest) -> None:
     said: list[str] = []
     result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=said.append)
@@ -63,6 +64,7 @@ def test_docstring(example: doctest.DocTest) -> None:
 
 @pytest.mark.usefixtures("example_folder")
 @pytest.mark.parametrize("page", PAGES)
+@pytest.mark.slow
 def test_page(page: str) -> None:
     """The Python blocks of a page, one after the other, as a reader would enter them."""
     text = (REPOSITORY / page).read_text()

@@ -25,6 +25,7 @@ def agreement(alpha: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("refined_pixels", [4000, 10_000])
+@pytest.mark.slow
 def test_layers_are_those_of_the_processor(scene: Scene, refined_pixels: int) -> None:
     settings = Settings(coarse_pixels=2500, refined_pixels=refined_pixels)
     ours, again = (split(scene, TorchBackend("cpu"), settings) for _ in range(2))
@@ -37,6 +38,7 @@ def test_layers_are_those_of_the_processor(scene: Scene, refined_pixels: int) ->
 
 
 @pytest.mark.parametrize("changed", [{"solver": "exact"}, {"refine": False}])
+@pytest.mark.slow
 def test_other_settings_give_the_layers_of_the_processor(
     scene: Scene, changed: dict[str, object]
 ) -> None:

@@ -45,6 +45,7 @@ def test_overall_metrics_are_those_of_the_single_functions(seed: int) -> None:
     assert found["ami"][0] == cluster_agreement(sample.points, sample.annotators, seed)
 
 
+@pytest.mark.slow
 def test_annotators_are_averaged() -> None:
     features, labels = scene()
     alone = [score_embedding(features, one[None]) for one in labels]

@@ -237,6 +237,7 @@ def test_threads_do_not_show(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(results[0], results[2])
 
 
+@pytest.mark.slow
 def test_memory_is_at_most_twice_that_of_the_features(rng: np.random.Generator) -> None:
     photo = rng.random((400, 500, 3), dtype=np.float32)
     features = rng.normal(size=(400, 500, 96)).astype(np.float32)

@@ -242,6 +242,7 @@ def test_weights_and_input_scale_of_the_hub_are_used(
     assert network.freeze_statistics
 
 
+@pytest.mark.slow
 def test_encoders_without_pretrained_weights() -> None:
     text = failure(build_network, ModelConfig(name="vit", encoder="vit_base_patch16_xp_224"))
     assert "timm has no pretrained weights for 'vit_base_patch16_xp_224'" in text

@@ -207,6 +207,7 @@ def test_laplacian(golden: Golden) -> None:
 # --- eigenvectors ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_eigenpairs_at_64(small: Golden) -> None:
     values, vectors = smallest_eigenvectors(small.laplacian, (64, 64))
     scale = abs(small.eigenvalues).max()
@@ -238,6 +239,7 @@ def test_components_at_64(small: Golden, small_components: np.ndarray) -> None:
     assert mean_difference(small_components, small.components) <= 0.01
 
 
+@pytest.mark.slow
 def test_rounding_changes_components_as_much_as_another_implementation(
     small: Golden, small_components: np.ndarray
 ) -> None:
@@ -253,6 +255,7 @@ def test_rounding_changes_components_as_much_as_another_implementation(
 
 
 @pytest.mark.parametrize(("count", "single"), [(4000, True), (10_000, False)])
+@pytest.mark.slow
 def test_sampled_components_group_to_the_same_layers_at_320(
     large: Golden, large_eigenpairs: tuple[np.ndarray, np.ndarray], count: int, single: bool
 ) -> None:
@@ -302,6 +305,7 @@ def test_relaxed_layers_hardly_feel_the_superpixels(large: Golden) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.slow
 def test_coarse_solver(large: Golden, seed: int) -> None:
     segmenter = SoftSegmenter(Settings(seed=seed, grouping="kmeans"))
     layers = segmenter(large.photo, large.features).raw
@@ -309,12 +313,14 @@ def test_coarse_solver(large: Golden, seed: int) -> None:
 
 
 @pytest.mark.timeout(900)  # the components from all pixels take minutes
+@pytest.mark.slow
 def test_exact_solver(large: Golden) -> None:
     segmenter = SoftSegmenter(Settings(solver="exact", grouping="kmeans"))
     layers = segmenter(large.photo, large.features).raw
     assert agreement(layers, large.final) >= 0.97
 
 
+@pytest.mark.slow
 def test_spectral_matting(reference: Path, large: Golden) -> None:
     stored = np.load(reference / "golden" / "docia_320_spectral_matting.npz")
     components = spectral_matting_components(large.photo)

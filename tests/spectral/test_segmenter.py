@@ -74,6 +74,7 @@ def test_no_haze_inside_regions(scene: Any, result: RefinedLayers) -> None:
 
 
 @pytest.mark.parametrize(("layers", "solver"), [(3, "coarse"), (3, "exact"), (None, "coarse")])
+@pytest.mark.slow
 def test_three_regions(layers: int | None, solver: str, draw: Draw) -> None:
     scene = draw(5, (40, 50))
     segmenter = SoftSegmenter(Settings(solver=solver))
@@ -90,6 +91,7 @@ def test_same_seed_gives_the_same_bits(scene: Any, result: RefinedLayers) -> Non
 
 
 @pytest.mark.parametrize("solver", ["coarse", "exact"])
+@pytest.mark.slow
 def test_threads_do_not_show(solver: str, draw: Draw) -> None:
     scene = draw(2, (34, 40), many=True)
     segmenter = SoftSegmenter(Settings(solver=solver))
@@ -103,6 +105,7 @@ def test_threads_do_not_show(solver: str, draw: Draw) -> None:
     np.testing.assert_array_equal(found[0], found[1])
 
 
+@pytest.mark.slow
 def test_single_precision_makes_no_difference() -> None:
     rng = np.random.default_rng(0)
     photo, features3 = rng.random((2, 20, 24, 3), np.float32)
@@ -125,6 +128,7 @@ def test_inputs_are_left_alone(scene: Any) -> None:
 
 @pytest.mark.parametrize("solver", ["coarse", "exact"])
 @pytest.mark.parametrize("size", [(3, 3), (16, 16), (3, 450), (450, 3), (31, 43)])
+@pytest.mark.slow
 def test_odd_sizes(size: tuple[int, int], solver: str) -> None:
     rng = np.random.default_rng(0)
     segmenter = SoftSegmenter(Settings(solver=solver))
@@ -133,6 +137,7 @@ def test_odd_sizes(size: tuple[int, int], solver: str) -> None:
 
 @pytest.mark.parametrize("solver", ["coarse", "exact"])
 @pytest.mark.parametrize("term", ["semantic_weight", "colour_weight"])
+@pytest.mark.slow
 def test_either_term_may_be_left_out_of_noise(term: str, solver: str) -> None:
     # Superpixels of a pixel each: their couplings lie within the matting Laplacian's reach.
     rng = np.random.default_rng(0)
@@ -152,6 +157,7 @@ def test_flat_colours_without_superpixels(solver: str) -> None:
 
 
 @pytest.mark.parametrize("solver", ["coarse", "exact"])
+@pytest.mark.slow
 def test_dots_of_another_colour(solver: str) -> None:
     dots = np.random.default_rng(0).random((40, 50)) < 0.01
     photo = np.where(dots[..., None], (1.0, 0.0, 0.0), 0.5)
@@ -173,6 +179,7 @@ def test_thin_line_is_a_layer(width: int) -> None:
 
 
 @pytest.mark.parametrize("solver", ["coarse", "exact"])
+@pytest.mark.slow
 def test_ramp_of_greys(solver: str) -> None:
     ramp = np.broadcast_to(np.linspace(0, 1, 45)[:, None], (30, 45, 3))
     assert_valid(SoftSegmenter(Settings(solver=solver))(ramp, ramp, layers=3), (30, 45))
@@ -255,6 +262,7 @@ def large(draw: Draw) -> Any:
     return draw(5, (42, 56))
 
 
+@pytest.mark.slow
 def test_coarse_solver_agrees_with_the_exact_one(large: Any) -> None:
     coarse = on(SMALL_GRID)(large.photo, large.features3, layers=3)
     assert_valid(coarse, (42, 56))
@@ -268,6 +276,7 @@ def test_coarse_solver_agrees_with_the_exact_one(large: Any) -> None:
         assert recovered(coarse.alpha, exact.alpha.argmax(axis=2)) > 0.97
 
 
+@pytest.mark.slow
 def test_grouping_of_the_exact_solver(large: Any) -> None:
     exact, coarse = on(SMALL_GRID, solver="exact"), on(SMALL_GRID)
     components = exact.decompose(large.photo, large.features3)
@@ -292,6 +301,7 @@ def test_threshold_of_the_automatic_number(draw: Draw) -> None:
     assert few.shape[2] < many.shape[2]
 
 
+@pytest.mark.slow
 def test_components_are_on_the_solvers_grid(large: Any) -> None:
     coarse, exact = (
         on(SMALL_GRID, solver=solver).decompose(large.photo, large.features3)
@@ -306,6 +316,7 @@ def test_components_are_on_the_solvers_grid(large: Any) -> None:
         np.testing.assert_allclose(components.alpha.sum(axis=2), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_features_of_the_coarse_grid_are_as_good_as_the_photos(large: Any) -> None:
     features3, segmenter = large.features3, on(SMALL_GRID)
     embedding = np.random.default_rng(0).random((*features3.shape[:2], 7)).astype(np.float32)
@@ -319,6 +330,7 @@ def test_features_of_the_coarse_grid_are_as_good_as_the_photos(large: Any) -> No
     ("size", "solver"),
     [((33, 44), "coarse"), ((18, 24), "coarse"), ((19, 25), "coarse"), ((18, 24), "exact")],
 )
+@pytest.mark.slow
 def test_smaller_features_lead_to_the_same_regions(
     large: Any, size: tuple[int, int], solver: str
 ) -> None:
@@ -340,6 +352,7 @@ def test_superpixels_are_found_on_a_finer_grid(graph_pixels: int, draw: Draw) ->
     assert recovered(coarse.alpha, exact.alpha.argmax(axis=2)) > 0.97
 
 
+@pytest.mark.slow
 def test_large_photos_are_refined_at_a_smaller_size(draw: Draw) -> None:
     scene = draw(5, (84, 112))
     settings = Settings(coarse_pixels=2400, refined_pixels=42 * 56)
@@ -361,6 +374,7 @@ def test_without_refinement_layers_are_only_enlarged(large: Any) -> None:
 
 
 @pytest.mark.parametrize("coarse_pixels", [40, 10_000])
+@pytest.mark.slow
 def test_progress_names_every_stage_in_turn(coarse_pixels: int) -> None:
     rng = np.random.default_rng(0)
     reports: list[tuple[str, float]] = []

@@ -56,6 +56,7 @@ Refused = Callable[..., str]
         ("threads", "-1"),
     ],
 )
+@pytest.mark.slow
 def test_impossible_values(refused: Refused, key: str, value: str) -> None:
     text = refused("--config", "smoke", f"--{key}", value)
     assert text.startswith(key)

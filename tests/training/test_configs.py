@@ -67,6 +67,7 @@ def train_one_step(name: str, root: Path, run_dir: Path) -> None:
     [pytest.param(n, marks=[pytest.mark.slow] * (n != "smoke.yaml"), id=n) for n in CONFIGS],
 )
 @pytest.mark.usefixtures("small_scenes")
+@pytest.mark.slow
 def test_config_makes_a_step(name: str, root: Path, tmp_path: Path) -> None:
     train_one_step(name, root, tmp_path / "run")
 

@@ -71,6 +71,7 @@ def tracker(monkeypatch: pytest.MonkeyPatch) -> Tracker:
 
 
 @pytest.mark.parametrize("kind", ["loss", "gradient"])
+@pytest.mark.slow
 def test_what_is_not_a_number_stops_the_run(
     tiny_config: TrainConfig, tmp_path: Path, tracker: Tracker, kind: str, state_of: State
 ) -> None:

@@ -138,6 +138,7 @@ def test_order_and_names_of_labels_do_not_matter(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["NPairsLoss", "TripletMarginLoss", "NTXentLoss"])
+@pytest.mark.slow
 def test_equal_seeds_equal_losses(name: str) -> None:
     """300 vectors are so many that each of these sees a random part of them."""
     loss, vectors, labels = loss_named(name), embeddings_of(300, 4), torch.arange(300) % 3

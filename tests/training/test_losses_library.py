@@ -117,6 +117,7 @@ def test_npairs_is_the_mean_over_choices_of_pairs(count: int) -> None:
 
 
 @pytest.mark.parametrize("name", [*SLOW, "NPairsLoss", "SupConLoss"])
+@pytest.mark.slow
 def test_gradients_in_float64(name: str) -> None:
     loss, labels = build_loss(LossConfig(name)), torch.arange(8) % 3
     embeddings = embeddings_of(8, 4, seed=2).double().requires_grad_()

@@ -98,6 +98,7 @@ def drawn(path: Path, colour: tuple[int, int, int]) -> list[list[bool]]:
 
 
 @pytest.mark.parametrize("count", [1, 5, 60])
+@pytest.mark.slow
 def test_each_column_has_its_place(tmp_path: Path, count: int) -> None:
     path = tmp_path / "curves.png"
     rows = [{"step": 10 * i, **dict.fromkeys(COLUMNS[1:], 1 + i % 7)} for i in range(count)]

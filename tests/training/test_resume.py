@@ -36,6 +36,7 @@ def break_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_unbroken_one(
     tiny_config: TrainConfig,
     tmp_path: Path,
@@ -84,6 +85,7 @@ def test_a_run_killed_before_its_first_step_counts_no_validation_twice(
     assert [row["step"] for row in rows_of(tmp_path)] == ["0", "2", "2"]
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_first_state_begins_anew(
     tiny_config: TrainConfig,
     tmp_path: Path,
@@ -164,6 +166,7 @@ def test_early_stop_and_going_on_with_more_patience(
     assert best["step"] == 4
 
 
+@pytest.mark.slow
 def test_a_resumed_run_takes_new_rates_and_decays(
     tiny_config: TrainConfig, tmp_path: Path, rows_of: Rows
 ) -> None:

@@ -87,6 +87,7 @@ def test_layers_that_fail_only_warn(
     assert "\n" not in message
 
 
+@pytest.mark.slow
 def test_real_layers(scenes: SceneDataset, tmp_path: Path) -> None:
     scenes = SceneDataset(1, 1, size=(32, 40))
     pictures = RunPictures(tmp_path, scenes, LogConfig(pictures=4, layers_every=1), steps=1)

@@ -81,6 +81,7 @@ def test_it_learns(
     assert scores[-1] > scores[0]
 
 
+@pytest.mark.slow
 def test_rows_hold_the_mean_loss_since_the_row_before(
     tiny_config: TrainConfig, tmp_path: Path, rows_of: Rows
 ) -> None:
@@ -93,6 +94,7 @@ def test_rows_hold_the_mean_loss_since_the_row_before(
     assert losses[1] == pytest.approx([(a + b) / 2, (c + d) / 2], abs=2e-6)
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_runs(
     tiny_config: TrainConfig, tmp_path: Path, timeless_rows_of: Rows
 ) -> None:
@@ -122,6 +124,7 @@ def test_best_and_last_are_kept_apart(
     assert state["progress"]["best"] == 0.7
 
 
+@pytest.mark.slow
 def test_the_average_is_validated_and_kept(
     tiny_config: TrainConfig, tmp_path: Path, state_of: State
 ) -> None:
@@ -138,6 +141,7 @@ def test_the_average_is_validated_and_kept(
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.slow
 def test_validation_scores_what_inference_computes(
     tiny_config: TrainConfig, tmp_path: Path, ema: float
 ) -> None:

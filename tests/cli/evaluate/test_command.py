@@ -23,6 +23,7 @@ from sss.models.registry import build_network
 NAMES = ("a", "b", "c", "d")
 
 
+@pytest.mark.slow
 def test_from_the_command_line_to_the_report(
     run: Any, line: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -76,6 +77,7 @@ def test_another_seed_or_series_is_made_anew(
     assert len(set.union(*keys)) == 16
 
 
+@pytest.mark.slow
 def test_models_get_names_of_their_own(
     run: Any, line: list[str], tmp_path: Path, reported: Any
 ) -> None:
@@ -174,6 +176,7 @@ def test_nothing_to_report(
         (["--device", "cuda", "--method", "kmeans", "--features", "lab"], None),
     ],
 )
+@pytest.mark.slow
 def test_mistakes_cost_one_line(
     run: Any,
     line: list[str],

@@ -104,6 +104,7 @@ def test_report(done: Path, checkpoint: Path) -> None:
     assert expected.items() <= report["settings"].items()
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes(
     split, photo: Path, done: Path, checkpoint: Path, contents: Callable
 ) -> None:
@@ -150,6 +151,7 @@ def test_the_smallest_photos(split, tmp_path: Path, scene: Callable, size: tuple
     assert split.alpha("small").shape == (*size, 2)
 
 
+@pytest.mark.slow
 def test_a_photo_of_one_colour(split, tmp_path: Path, checkpoint: Path) -> None:
     Image.new("RGB", (20, 20), (90, 90, 90)).save(tmp_path / "flat.png")
     assert split(tmp_path / "flat.png", "--checkpoint", checkpoint) == 0

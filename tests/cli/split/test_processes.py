@@ -196,6 +196,7 @@ def test_processes_end_when_the_one_that_gives_them_work_was_killed(batch: Batch
     assert batch.partial == []  # what the killed ones left
 
 
+@pytest.mark.slow
 def test_photos_go_on_side_by_side_after_one_is_killed(batch: Batch) -> None:
     batch.mark("kill-b.png")
     for name in ("f", "g"):  # neither is done before the other was begun

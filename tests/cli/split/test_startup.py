@@ -45,6 +45,7 @@ def test_bad_arguments_need_no_library_but_numpy() -> None:
     assert loaded.isdisjoint(NETWORK | TRAINING | CORE)
 
 
+@pytest.mark.slow
 def test_given_features_need_no_network_and_nothing_of_training(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 255, (16, 18, 3), np.uint8)).save(tmp_path / "photo.png")
@@ -55,6 +56,7 @@ def test_given_features_need_no_network_and_nothing_of_training(tmp_path: Path) 
     assert loaded.isdisjoint(NETWORK | TRAINING)
 
 
+@pytest.mark.slow
 def test_libraries_are_loaded_before_the_first_photo(
     photo: Path, features: Path, tmp_path: Path
 ) -> None:

@@ -39,6 +39,7 @@ def few_scales(name: str) -> pipeline.SoftSegmentation:
     "name",
     [n if n == "sss" else pytest.param(n, marks=pytest.mark.slow) for n in sorted(BY_NAME)],
 )
+@pytest.mark.slow
 def test_results_are_those_of_the_front_door(name: str, case: Case) -> None:
     method = few_scales(name)
     results = list(method.segment(case))
@@ -54,6 +55,7 @@ def test_results_are_those_of_the_front_door(name: str, case: Case) -> None:
         np.testing.assert_array_equal(result.labels, expected.argmax(axis=2))
 
 
+@pytest.mark.slow
 def test_variants_share_components_and_count_their_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

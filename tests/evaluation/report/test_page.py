@@ -56,6 +56,7 @@ class Page(HTMLParser):
         pytest.param(["features"], ["x", "y"], ("features",), marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_report_of_any_mix_is_whole_and_needs_nothing_else(
     entries: list[str],
     photos: list[str],
@@ -81,6 +82,7 @@ def test_report_of_any_mix_is_whole_and_needs_nothing_else(
     assert run_info.facts["Command"] in page.texts
 
 
+@pytest.mark.slow
 def test_names_are_shown_as_they_are(
     make_records: Make, make_report: Callable, run_info: RunInfo, tmp_path: Path
 ) -> None:

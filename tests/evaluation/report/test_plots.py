@@ -39,6 +39,7 @@ def test_every_plot_is_a_png_and_an_svg(make_summaries: Make, tmp_path: Path) ->
     assert len(list(tmp_path.iterdir())) == 2 * len(names)
 
 
+@pytest.mark.slow
 def test_features_are_drawn_by_distance_and_without_scales(
     make_summaries: Make, tmp_path: Path
 ) -> None:
