@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +22,22 @@ class Parser(argparse.ArgumentParser):
             InputError: Always.
         """
         raise InputError(f"{message} (--help lists the options)")
+
+
+def given_words(arguments: list[str] | None, what: str) -> list[str]:
+    """The words of the command line, or ``arguments`` in their place.
+
+    Args:
+        arguments: None takes those of the program.
+        what: What to give, with an example, for whoever gave nothing.
+
+    Raises:
+        InputError: There are none.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words:
+        raise InputError(f"nothing to do; give {what} (--help lists the options)")
+    return words
 
 
 def add_device_option(group: argparse._ActionsContainer, what: str) -> None:

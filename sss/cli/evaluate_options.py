@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,6 +12,7 @@ from sss.cli.common import (
     add_jobs_option,
     add_seed_option,
     check_values,
+    given_words,
 )
 from sss.errors import InputError
 from sss.evaluation.options import EvaluationOptions
@@ -42,13 +42,8 @@ def parse_options(arguments: list[str] | None = None) -> EvaluationOptions:
         InputError: Unknown options or values that make no sense.
         SystemExit: After --help.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if not arguments:
-        raise InputError(
-            "nothing to do; give a data set, as in: python evaluate.py --data bsds500 "
-            "(--help lists the options)"
-        )
-    given = vars(_parser().parse_args(arguments))
+    what = "a data set, as in: python evaluate.py --data bsds500"
+    given = vars(_parser().parse_args(given_words(arguments, what)))
     if given["layers"] is not None:
         given["layers"] = layer_counts(given["layers"])
     check_values(given)

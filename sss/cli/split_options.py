@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +12,7 @@ from sss.cli.common import (
     add_jobs_option,
     add_seed_option,
     check_values,
+    given_words,
 )
 from sss.errors import InputError
 from sss.scene import MOST_LAYERS, layer_count
@@ -47,13 +47,8 @@ def parse_options(arguments: list[str] | None = None) -> SplitOptions:
         InputError: Unknown options or values that make no sense.
         SystemExit: After --help.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if not arguments:
-        raise InputError(
-            "nothing to do; give a photo or a folder of photos, as in: python infer.py photo.jpg "
-            "(--help lists the options)"
-        )
-    given = vars(_parser().parse_args(arguments))
+    what = "a photo or a folder of photos, as in: python infer.py photo.jpg"
+    given = vars(_parser().parse_args(given_words(arguments, what)))
     try:
         given["layers"] = layer_count(given["layers"])
     except InputError as error:
