@@ -16,6 +16,8 @@ from sss.spectral.segmenter import SoftSegmenter
 
 CHECKPOINT = Path(__file__).parents[1] / "checkpoints"
 
+QUICK = sss.Settings(sampled_pixels=500, n_components=12)
+
 
 @pytest.fixture(scope="module")
 def photo() -> np.ndarray:
@@ -33,7 +35,7 @@ def embedding(photo: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def scene(photo: np.ndarray, embedding: np.ndarray) -> sss.Scene:
-    return sss.Splitter(device="cpu").prepare(photo, embedding)
+    return sss.Splitter(device="cpu", settings=QUICK).prepare(photo, embedding)
 
 
 def test_layers_of_any_number_from_one_scene(scene: sss.Scene, photo: np.ndarray) -> None:
@@ -54,7 +56,7 @@ def test_the_wiring_is_reduction_core_and_nothing_else(
 ) -> None:
     pixels = (photo / np.float32(255)).astype(np.float32)
     features3, same = prepare_embedding(embedding, pixels)
-    core = SoftSegmenter(sss.Settings())
+    core = SoftSegmenter(QUICK)
     components = core.decompose(pixels, features3, same)
     expected = core.refine(components, core.group(components, 4)).alpha
     np.testing.assert_array_equal(scene.layers(4).alpha, expected)
@@ -64,18 +66,18 @@ def test_a_path_a_picture_and_an_array_give_the_same_layers(
     tmp_path: Path, photo: np.ndarray
 ) -> None:
     Image.fromarray(photo).save(tmp_path / "photo.png")
-    splitter = sss.Splitter(device="cpu")
+    splitter = sss.Splitter(device="cpu", settings=QUICK)
     found = [
         splitter.prepare(source).layers(3).alpha
         for source in (tmp_path / "photo.png", str(tmp_path / "photo.png"), photo)
     ]
-    found.append(sss.split(Image.fromarray(photo), 3, device="cpu").alpha)
+    found.append(sss.split(Image.fromarray(photo), 3, device="cpu", settings=QUICK).alpha)
     for alpha in found[1:]:
         np.testing.assert_array_equal(alpha, found[0])
 
 
 def test_a_given_embedding_needs_no_network(photo: np.ndarray, embedding: np.ndarray) -> None:
-    splitter = sss.Splitter(checkpoint="nowhere.safetensors", device="cpu")
+    splitter = sss.Splitter(checkpoint="nowhere.safetensors", device="cpu", settings=QUICK)
     assert len(splitter.prepare(photo, embedding).layers(2)) == 2
     with pytest.raises(InputError, match=r"no checkpoint at nowhere\.safetensors"):
         splitter.prepare(photo)
@@ -169,5 +171,5 @@ def test_load_is_done_before_the_first_photo(photo: np.ndarray, embedding: np.nd
     assert splitter.predictor.dim == 64
     with pytest.raises(InputError, match=r"no checkpoint at nowhere\.safetensors"):
         sss.Splitter("nowhere.safetensors").load()
-    given = sss.Splitter("nowhere.safetensors", device="cpu").load(network=False)
+    given = sss.Splitter("nowhere.safetensors", device="cpu", settings=QUICK).load(network=False)
     assert given.prepare(photo, embedding).components.n_components > 1

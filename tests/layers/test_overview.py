@@ -96,6 +96,7 @@ def ramps(height: int, width: int):
     return photo, photo[..., ::-1], np.dstack([right, 1 - right])
 
 
+@pytest.mark.slow
 def test_leaving_out_rows_and_columns_of_large_photos_moves_nothing():
     whole = overview_picture(*ramps(440, 660)).astype(int)  # too small to leave any out
     thinned = overview_picture(*ramps(1500, 2250)).astype(int)

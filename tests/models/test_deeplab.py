@@ -104,6 +104,7 @@ def test_head_in_inference_is_the_design_by_hand(
     assert all(torch.equal(one, other) for one, other in zip(features, given, strict=True))
 
 
+@pytest.mark.slow
 def test_recomputed_gradients_are_the_same(
     network: EmbeddingNetwork, features: list[torch.Tensor]
 ) -> None:

@@ -37,7 +37,12 @@ for _name, _config in TINY.items():
 
 NOT_IN_ONNX = ("deeplab_resnet101", "segnet", "vit")
 
-WITH_ENCODER = sorted(set(TINY) - {"unet_plain"})
+# A ResNet-101 takes long whatever its input; test_deeplab.py has quick tests of its head.
+EACH = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name == "deeplab_resnet101"))
+    for name in sorted(TINY)
+]
+EACH_WITH_ENCODER = [each for each in EACH if each.values != ("unet_plain",)]
 
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
@@ -83,7 +88,7 @@ def test_every_network_is_tested_and_has_an_encoder() -> None:
     assert set(TINY) == set(NETWORKS) == set(DEFAULT_ENCODERS)
 
 
-@pytest.mark.parametrize("name", sorted(TINY))
+@pytest.mark.parametrize("name", EACH)
 class TestEmbeddings:
     @pytest.mark.parametrize("size", [(16, 16), (33, 47), (65, 31)])
     def test_every_pixel_gets_one(self, network: EmbeddingNetwork, size: tuple[int, int]) -> None:
@@ -162,7 +167,7 @@ class TestEmbeddings:
             assert torch.equal(network.eval()(photos), network(photos))
 
 
-@pytest.mark.parametrize("name", sorted(TINY))
+@pytest.mark.parametrize("name", EACH)
 class TestWeights:
     def test_gradients_reach_every_trainable_one(self, network: EmbeddingNetwork) -> None:
         for layer in dropouts(network):
@@ -214,7 +219,7 @@ class TestWeights:
             assert not torch.equal(norm.running_mean, mean)
 
 
-@pytest.mark.parametrize("name", sorted(TINY))
+@pytest.mark.parametrize("name", EACH)
 class TestInference:
     def test_a_predictor_gives_what_the_network_gives(self, network: EmbeddingNetwork) -> None:
         network.scales = [1.0, 1.5]
@@ -252,7 +257,7 @@ class TestInference:
         assert relative_error(found, torch.from_numpy(expected)) < 1e-2
 
 
-@pytest.mark.parametrize("name", WITH_ENCODER)
+@pytest.mark.parametrize("name", EACH_WITH_ENCODER)
 class TestEncoders:
     @pytest.fixture
     def pretrained(self, network: EmbeddingNetwork, name: str, tmp_path: Path) -> EmbeddingNetwork:

@@ -110,15 +110,15 @@ def test_unknown_encoders_get_the_nearest_name(tiny_model: ModelConfig, refused:
     ("architecture", "encoder", "stride"),
     [
         ("unet", "resnet18", 8),
-        ("UnetPlusPlus", "mobilenet_v2", 8),
+        pytest.param("UnetPlusPlus", "mobilenet_v2", 8, marks=pytest.mark.slow),
         ("manet", "resnet18", 8),
         ("linknet", "resnet18", 32),
         ("fpn", "resnet18", 32),
         ("pspnet", "resnet18", 8),
-        ("pan", "mobilenet_v2", 16),
-        ("deeplabv3", "mobilenet_v2", 8),
+        pytest.param("pan", "mobilenet_v2", 16, marks=pytest.mark.slow),
+        pytest.param("deeplabv3", "mobilenet_v2", 8, marks=pytest.mark.slow),
         ("deeplabv3plus", "mobilenet_v2", 16),
-        ("upernet", "mobilenet_v2", 32),
+        pytest.param("upernet", "mobilenet_v2", 32, marks=pytest.mark.slow),
         ("segformer", "mobilenet_v2", 32),
         ("unet", "tu-test_resnet", 8),
     ],
@@ -130,6 +130,7 @@ def test_any_architecture_embeds_and_learns(architecture: str, encoder: str, str
     assert not of_kind(network.backbone.decoder, nn.BatchNorm2d)
 
 
+@pytest.mark.slow
 def test_dpt_takes_vision_transformers() -> None:
     config = replace(UNET, architecture="dpt", encoder="tu-test_vit")
     network = build_network(config).eval()

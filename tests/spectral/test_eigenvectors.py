@@ -77,7 +77,7 @@ def test_grid_graph_has_its_known_eigenvalues(size: tuple[int, int]) -> None:
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(COUNT), atol=1e-10)
 
 
-@pytest.mark.parametrize("method", ["auto", "superlu"])
+@pytest.mark.parametrize("method", ["auto", pytest.param("superlu", marks=pytest.mark.slow)])
 def test_exact_eigenpairs_are_those_of_a_dense_solver(laplacian: sp.csr_array, method: str) -> None:
     expected = dense_eigenpairs(laplacian)
     values, vectors = sparse_eigenvectors(laplacian, SIZE, COUNT, method=method)
@@ -121,7 +121,7 @@ def test_narrow_photos(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("rough", [False, True])
-@pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 0.01)])
+@pytest.mark.parametrize("weights", [(1.0, 0.0), pytest.param((0.0, 0.01), marks=pytest.mark.slow)])
 def test_superpixels_of_a_pixel_or_two_couple_within_the_stencil(
     weights: tuple[float, float], rough: bool
 ) -> None:
@@ -158,7 +158,9 @@ def test_fewer_pixels_than_eigenvectors() -> None:
 
 
 @pytest.mark.parametrize("rough", [False, True])
-@pytest.mark.parametrize("pieces", [2, 5, 20])
+@pytest.mark.parametrize(
+    "pieces", [pytest.param(2, marks=pytest.mark.slow), 5, pytest.param(20, marks=pytest.mark.slow)]
+)
 def test_every_piece_of_a_graph_has_its_eigenvalue_of_zero(pieces: int, rough: bool) -> None:
     rng = np.random.default_rng(3)
     parts = [matting_laplacian(rng.random((60 // pieces, 24, 3))) for _ in range(pieces)]
@@ -183,7 +185,10 @@ def test_two_identical_halves_have_every_eigenvalue_twice(rough: bool) -> None:
 
 
 @pytest.mark.parametrize("rough", [False, True])
-@pytest.mark.parametrize("colours", [1, 2, 12])
+@pytest.mark.parametrize(
+    "colours",
+    [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(12, marks=pytest.mark.slow)],
+)
 def test_photos_of_few_flat_colours(colours: int, rough: bool) -> None:
     # Eigenvalues of regions that differ in colour are 1e-8 and less: far beyond all others.
     palette = np.random.default_rng(4).random((colours, 3))

@@ -132,7 +132,7 @@ def large(reference: Path) -> Golden:
     return load(reference, 320)
 
 
-@pytest.fixture(scope="module", params=[64, 320])
+@pytest.fixture(scope="module", params=[64, pytest.param(320, marks=pytest.mark.slow)])
 def golden(request: pytest.FixtureRequest) -> Golden:
     return request.getfixturevalue({64: "small", 320: "large"}[request.param])
 
@@ -217,6 +217,7 @@ def test_eigenpairs_at_64(small: Golden) -> None:
     assert cosines.min() > 1 - 1e-9
 
 
+@pytest.mark.slow
 def test_eigenpairs_at_320(large: Golden, large_eigenpairs: tuple[np.ndarray, np.ndarray]) -> None:
     values, vectors = large_eigenpairs
     scale = abs(large.eigenvalues).max()
@@ -233,6 +234,7 @@ def small_components(small: Golden) -> np.ndarray:
     return constrained_components(small.eigenvalues, small.eigenvectors, small.start)
 
 
+@pytest.mark.slow
 def test_components_at_64(small: Golden, small_components: np.ndarray) -> None:
     assert agreement(small_components, small.components) >= 0.95
     assert abs(small_components.shape[1] - small.components.shape[1]) <= 2
@@ -291,6 +293,7 @@ def test_relaxed_layers(golden: Golden) -> None:
     assert abs(golden.final - golden.grouped).mean() > 1e-2  # the step does something
 
 
+@pytest.mark.slow
 def test_relaxed_layers_hardly_feel_the_superpixels(large: Golden) -> None:
     layers = relaxed_layers(
         matting_stencil(large.photo.astype(np.float32)), large.grouped, large.gradient

@@ -143,6 +143,7 @@ def test_resuming_a_finished_run_changes_nothing(
     ]
 
 
+@pytest.mark.slow
 def test_early_stop_and_going_on_with_more_patience(
     tiny_config: TrainConfig, tmp_path: Path, scripted: list[float], rows_of: Rows, state_of: State
 ) -> None:
