@@ -10,12 +10,11 @@ import json
 import math
 import os
 import resource
-import struct
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -95,21 +94,21 @@ def try_to_read(read: Callable[[], object]) -> None:
 # --- ways to damage -------------------------------------------------------------------------------
 
 
-@st.composite
-def damaged(draw: st.DrawFn, valid: bytes) -> bytes:
-    """The bytes of a valid file after one to three accidents."""
-    data = bytearray(valid)
-    for _ in range(draw(st.integers(1, 3))):
-        at = draw(st.integers(0, max(len(data) - 1, 0)))
-        length = draw(st.integers(1, 64))
-        match draw(st.sampled_from(["bits", "value", "cut", "lose", "double", "zeros", "noise"])):
-            case "bits":
-                data[at : at + 1] = bytes([data[at] ^ (1 << draw(st.integers(0, 7)))])
+class Accident(NamedTuple):
+    """Something that happens to a file."""
+
+    kind: str
+    where: float
+    number: int
+    noise: bytes
+
+    def happens_to(self, data: bytearray) -> None:
+        at, length = int(self.where * len(data)), len(self.noise)
+        match self.kind:
+            case "bit":
+                data[at] ^= 1 << self.number % 8
             case "value":  # counts, sizes and offsets of binary formats
-                number = draw(st.sampled_from([0, 1, 0x7F, 0xFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF]))
-                order = draw(st.sampled_from("<>"))
-                packed = struct.pack(f"{order}I", number)
-                data[at : at + 4] = packed
+                data[at : at + 4] = self.number.to_bytes(4, "big" if length % 2 else "little")
             case "cut":
                 del data[max(at, 1) :]
             case "lose":
@@ -119,9 +118,29 @@ def damaged(draw: st.DrawFn, valid: bytes) -> bytes:
             case "zeros":
                 data[at : at + length] = bytes(len(data[at : at + length]))
             case "noise":
-                data[at : at + length] = draw(st.binary(min_size=length, max_size=length))
-        if not data:
-            return b""
+                data[at : at + length] = self.noise
+
+
+accidents = st.lists(
+    st.builds(
+        Accident,
+        kind=st.sampled_from(["bit", "value", "cut", "lose", "double", "zeros", "noise"]),
+        where=st.floats(0, 1, exclude_max=True),
+        number=st.sampled_from([0, 1, 5, 0x7F, 0xFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF])
+        | st.integers(0, 2**32 - 1),
+        noise=st.binary(min_size=1, max_size=64),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+def damaged(valid: bytes, happened: list[Accident]) -> bytes:
+    """The bytes of a valid file after all accidents."""
+    data = bytearray(valid)
+    for accident in happened:
+        if data:
+            accident.happens_to(data)
     return bytes(data)
 
 
@@ -236,11 +255,11 @@ def read_whole_photo(path: Path) -> None:
 
 @pytest.mark.parametrize("kind", PHOTOS)
 @fuzz
-@given(data=st.data())
-def test_photos(kind: str, tmp_path: Path, data: st.DataObject) -> None:
+@given(happened=accidents, right_sums=st.booleans())
+def test_photos(kind: str, tmp_path: Path, happened: list[Accident], right_sums: bool) -> None:
     suffix, valid = PHOTOS[kind]
-    found = data.draw(damaged(valid))
-    if suffix == ".png" and data.draw(st.booleans()):
+    found = damaged(valid, happened)
+    if suffix == ".png" and right_sums:
         found = png_with_right_sums(found)
     path = tmp_path / f"photo{suffix}"
     path.write_bytes(found)
@@ -263,8 +282,8 @@ def read_all(dataset: Any) -> None:
 
 @pytest.mark.parametrize("compressed", [False, True])
 @fuzz
-@given(data=st.data())
-def test_segmentations_of_bsds(compressed: bool, tmp_path: Path, data: st.DataObject) -> None:
+@given(happened=accidents)
+def test_segmentations_of_bsds(compressed: bool, tmp_path: Path, happened: list[Accident]) -> None:
     photos, truths = tmp_path / "images" / "val", tmp_path / "groundTruth" / "val"
     photos.mkdir(parents=True, exist_ok=True)
     truths.mkdir(parents=True, exist_ok=True)
@@ -274,7 +293,7 @@ def test_segmentations_of_bsds(compressed: bool, tmp_path: Path, data: st.DataOb
         people[0, person] = {"Segmentation": LABELS, "Boundaries": LABELS > 1}
     out = io.BytesIO()
     savemat(out, {"groundTruth": people}, do_compression=compressed)
-    (truths / "1.mat").write_bytes(data.draw(damaged(out.getvalue())))
+    (truths / "1.mat").write_bytes(damaged(out.getvalue(), happened))
     try_to_read(lambda: read_all(Bsds500(tmp_path, "val")))
 
 
@@ -331,24 +350,26 @@ def test_annotations_of_coco(content: Any, tmp_path: Path) -> None:
 
 
 @fuzz
-@given(content=damaged(json.dumps(COCO).encode()))
-def test_bytes_of_annotations_of_coco(content: bytes, tmp_path: Path) -> None:
+@given(happened=accidents)
+def test_bytes_of_annotations_of_coco(happened: list[Accident], tmp_path: Path) -> None:
     coco_photos(tmp_path)
     for split in ("train", "val"):
-        (tmp_path / f"instances_{split}.json").write_bytes(content)
+        (tmp_path / f"instances_{split}.json").write_bytes(
+            damaged(json.dumps(COCO).encode(), happened)
+        )
     try_to_read(lambda: read_all(CocoInstances(tmp_path, "val")))
 
 
 @pytest.mark.parametrize("depth", [8, 16])
 @fuzz
-@given(data=st.data())
-def test_label_maps(depth: int, tmp_path: Path, data: st.DataObject) -> None:
+@given(happened=accidents)
+def test_label_maps(depth: int, tmp_path: Path, happened: list[Accident]) -> None:
     for folder in ("images", "labels"):
         (tmp_path / folder).mkdir(exist_ok=True)
     Image.fromarray(PIXELS).save(tmp_path / "images" / "1.png")
     out = io.BytesIO()
     Image.fromarray(LABELS.astype(np.uint8) if depth == 8 else LABELS).save(out, "PNG")
-    found = png_with_right_sums(data.draw(damaged(out.getvalue())))
+    found = png_with_right_sums(damaged(out.getvalue(), happened))
     (tmp_path / "labels" / "1.png").write_bytes(found)
     try_to_read(lambda: read_all(FolderDataset(tmp_path, "train")))
 
@@ -372,10 +393,10 @@ def stored_embedding(suffix: str) -> bytes:
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".mat"])
 @fuzz
-@given(data=st.data())
-def test_embeddings(suffix: str, tmp_path: Path, data: st.DataObject) -> None:
+@given(happened=accidents)
+def test_embeddings(suffix: str, tmp_path: Path, happened: list[Accident]) -> None:
     path = tmp_path / f"embedding{suffix}"
-    path.write_bytes(data.draw(damaged(stored_embedding(suffix))))
+    path.write_bytes(damaged(stored_embedding(suffix), happened))
 
     def read() -> None:
         embedding = read_embedding(path)
@@ -395,24 +416,30 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.mark.parametrize("part", ["header", "anywhere"])
 @fuzz
-@given(data=st.data())
-def test_checkpoints(part: str, checkpoint: bytes, tmp_path: Path, data: st.DataObject) -> None:
+@given(happened=accidents)
+def test_checkpoints(
+    part: str, checkpoint: bytes, tmp_path: Path, happened: list[Accident]
+) -> None:
     end = 8 + int.from_bytes(checkpoint[:8], "little") if part == "header" else len(checkpoint)
     path = tmp_path / "network.safetensors"
-    path.write_bytes(data.draw(damaged(checkpoint[:end])) + checkpoint[end:])
+    path.write_bytes(damaged(checkpoint[:end], happened) + checkpoint[end:])
     try_to_read(lambda: load_checkpoint(path))
 
 
 CONFIG = (Path(__file__).parents[1] / "configs" / "small_cpu.yaml").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("way", ["bytes", "values"])
 @fuzz
-@given(data=st.data())
-def test_configs(way: str, tmp_path: Path, data: st.DataObject) -> None:
+@given(happened=accidents)
+def test_bytes_of_configs(happened: list[Accident], tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    if way == "bytes":
-        path.write_bytes(data.draw(damaged(CONFIG.encode())))
-    else:
-        path.write_text(yaml.safe_dump(data.draw(changed(yaml.safe_load(CONFIG)))))
+    path.write_bytes(damaged(CONFIG.encode(), happened))
+    try_to_read(lambda: parse_command(["--config", str(path), "--dry-run"]))
+
+
+@fuzz
+@given(content=changed(yaml.safe_load(CONFIG)))
+def test_values_of_configs(content: Any, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(content))
     try_to_read(lambda: parse_command(["--config", str(path), "--dry-run"]))
