@@ -30,6 +30,7 @@ _ORIENTATION = 0x0112  # the EXIF and TIFF tag
 
 # What to do with stored rows and columns, by the orientation tag (EXIF 2.32, Sec. 4.6.4).
 _TO_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda pixels: pixels,
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
     4: lambda pixels: pixels[::-1],
@@ -50,10 +51,16 @@ class Picture(NamedTuple):
     Attributes:
         pixels: (H, W, 3), uint8, uint16, or floats in [0, 1] of any precision.
         was_transparent: Whether some pixels were see-through and now lie over white.
+        orientation: The EXIF orientation, 1 to 8, by which the stored pixels were turned.
     """
 
     pixels: np.ndarray
     was_transparent: bool
+    orientation: int = 1
+
+    def upright(self, orientation: int) -> Picture:
+        """The stored pixels turned as ``orientation`` says."""
+        return self._replace(pixels=upright(self.pixels, orientation), orientation=orientation)
 
 
 def decode(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
@@ -82,7 +89,7 @@ def upright_picture(image: Image.Image) -> Picture:
         picture = opaque(np.asarray(image).astype(np.uint16)[..., None])
     else:
         picture = _pillow_over_white(image)
-    return picture._replace(pixels=_upright(picture.pixels, orientation))
+    return picture.upright(orientation)
 
 
 def _decode_with_pillow(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
@@ -98,22 +105,28 @@ def _decode_with_pillow(data: bytes, check_size: Callable[[int, int], None]) -> 
     with image:
         _check_pixels(*image.size)
         check_size(*image.size)
-        image.load()  # also for deep PNG: Pillow is the stricter judge of files cut off
-        # Pillow turns TIFF upright while loading and forgets the tag; the others it leaves alone.
         orientation = _exif_orientation(image)
+        image.load()  # also for deep PNG: Pillow is the stricter judge of files cut off
         if image.format == "PNG" and data[24] == 16:  # the bit depth in the IHDR chunk
             picture = opaque(_deep_with_opencv(data))
         else:
             picture = _pillow_over_white(image)
-    return picture._replace(pixels=_upright(picture.pixels, orientation))
+    if image.format == "TIFF":  # Pillow has turned it while loading, and no other format
+        return picture._replace(orientation=orientation)
+    return picture.upright(orientation)
 
 
 def _exif_orientation(image: Image.Image) -> int:
     try:
-        return int(image.getexif().get(_ORIENTATION, 1))
+        return _known_orientation(image.getexif().get(_ORIENTATION, 1))
     except Exception as error:  # nonsense in EXIF raises all sorts, and is no reason to give up
         logger.info("ignoring EXIF data that cannot be read: %s", error)
         return 1
+
+
+def _known_orientation(value: object) -> int:
+    """1 to 8; a tag of another value is a writer's slip and means nothing."""
+    return value if isinstance(value, int) and value in _TO_UPRIGHT else 1
 
 
 def _pillow_over_white(image: Image.Image) -> Picture:
@@ -155,7 +168,7 @@ def _decode_deep_tiff(data: bytes, check_size: Callable[[int, int], None]) -> Pi
     if white_is_zero:
         pixels[..., 0] = _full(pixels) - pixels[..., 0]
     picture = opaque(pixels, premultiplied)
-    return picture._replace(pixels=_upright(picture.pixels, orientation))
+    return picture.upright(orientation)
 
 
 def _tiff_samples(page: TiffPage) -> tuple[np.ndarray, int]:
@@ -168,7 +181,8 @@ def _tiff_samples(page: TiffPage) -> tuple[np.ndarray, int]:
         pixels = np.moveaxis(pixels, 0, -1)
     pixels = pixels.reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
     tag = page.tags.get(_ORIENTATION)
-    return pixels[..., : colours + has_alpha].copy(), int(tag.value) if tag else 1
+    orientation = _known_orientation(tag.value) if tag else 1
+    return pixels[..., : colours + has_alpha].copy(), orientation
 
 
 def _deep_with_opencv(data: bytes) -> np.ndarray:
@@ -213,9 +227,17 @@ def opaque(pixels: np.ndarray, premultiplied: bool = False) -> Picture:
     return Picture(np.clip(opaque, 0, 1, out=opaque), was_transparent=True)
 
 
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    turn = _TO_UPRIGHT.get(orientation)  # a tag outside 1…8 is a writer's slip and means nothing
-    return pixels if turn is None else turn(pixels)
+def upright(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn and mirror an array of stored pixels as an EXIF orientation says.
+
+    Args:
+        array: (H, W, …): the photo, or what belongs to its stored pixels, such as labels.
+        orientation: 1 to 8 (EXIF 2.32, Sec. 4.6.4); 1 changes nothing.
+
+    Returns:
+        A view, (H, W, …) for 1 to 4 and (W, H, …) for 5 to 8.
+    """
+    return _TO_UPRIGHT[orientation](array)
 
 
 def _full(pixels: np.ndarray) -> int:

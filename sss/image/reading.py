@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import stat
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -70,11 +72,38 @@ def read_image(path: Path, max_side: int | None = None) -> np.ndarray:
             f"a longer side of {max_side} pixels is too small; give {MIN_SIDE} or more"
         )
     data = _bytes_of(path)
-    picture = _decode(path, data, max_side)
-    if picture.was_transparent:
-        logger.info("%s has transparent pixels; they are laid over white", path)
+    picture = _decode(path, data, partial(_check_size, max_side))
     height, width = picture.pixels.shape[:2]
     return _to_unit_float(picture.pixels, _scaled(width, height, max_side))
+
+
+class RGB8(NamedTuple):
+    """A photo as data sets hold it.
+
+    Attributes:
+        pixels: (H, W, 3) uint8, sRGB, upright.
+        orientation: The EXIF orientation, 1 to 8, by which the stored pixels were turned: what
+            belongs to the stored pixels becomes upright by :func:`upright`.
+    """
+
+    pixels: np.ndarray
+    orientation: int
+
+
+def read_rgb8(path: Path) -> RGB8:
+    """Read a photo of a data set: what :func:`read_image` reads, rounded to 8 bits.
+
+    Of any size up to the same limit: too small a photo to be split does no harm here.
+
+    Args:
+        path: As for :func:`read_image`.
+
+    Raises:
+        InputError: As :func:`read_image`.
+    """
+    path = Path(path)
+    picture = _decode(path, _bytes_of(path), lambda width, height: None)
+    return RGB8(_to_bytes(picture.pixels), picture.orientation)
 
 
 def as_photo(source: Photo) -> np.ndarray:
@@ -178,19 +207,20 @@ def _bytes_of(path: Path) -> bytes:
     return data
 
 
-def _decode(path: Path, data: bytes, max_side: int | None) -> Picture:
-    def check_size(width: int, height: int) -> None:
-        if min(width, height) < MIN_SIDE:
-            raise UnusableError(
-                f"has {width} × {height} pixels; expected {MIN_SIDE} or more on each side"
-            )
-        scaled = _scaled(width, height, max_side)
-        if min(scaled) < MIN_SIDE:
-            raise UnusableError(
-                f"has {width} × {height} pixels, scaled down only {scaled[0]} × {scaled[1]}; "
-                f"expected {MIN_SIDE} or more on each side: allow a larger longer side"
-            )
+def _check_size(max_side: int | None, width: int, height: int) -> None:
+    if min(width, height) < MIN_SIDE:
+        raise UnusableError(
+            f"has {width} × {height} pixels; expected {MIN_SIDE} or more on each side"
+        )
+    scaled = _scaled(width, height, max_side)
+    if min(scaled) < MIN_SIDE:
+        raise UnusableError(
+            f"has {width} × {height} pixels, scaled down only {scaled[0]} × {scaled[1]}; "
+            f"expected {MIN_SIDE} or more on each side: allow a larger longer side"
+        )
 
+
+def _decode(path: Path, data: bytes, check_size: Callable[[int, int], None]) -> Picture:
     # Decoders warn about oddities (doubtful EXIF, many pixels) that do not spoil the photo.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -207,6 +237,8 @@ def _decode(path: Path, data: bytes, max_side: int | None) -> Picture:
                 f"{path} is damaged or cut off ({one_line(error)}); "
                 "copy or download the photo again"
             ) from error
+    if picture.was_transparent:
+        logger.info("%s has transparent pixels; they are laid over white", path)
     for warning in caught:
         logger.debug("%s: %s", path, one_line(warning.message))
     return picture
@@ -217,6 +249,15 @@ def _scaled(width: int, height: int, max_side: int | None) -> tuple[int, int]:
     if max_side is None or longer <= max_side:
         return width, height
     return max(1, round(width * max_side / longer)), max(1, round(height * max_side / longer))
+
+
+def _to_bytes(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, 3) samples of any depth → uint8, an array of its own."""
+    if pixels.dtype == np.uint8:
+        return np.array(pixels, order="C")
+    full = np.float32(np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
+    levels = np.multiply(pixels, 255 / full, dtype=np.float32)
+    return np.rint(levels, out=levels).astype(np.uint8, order="C")
 
 
 def _to_unit_float(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

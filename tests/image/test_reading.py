@@ -12,7 +12,15 @@ import tifffile
 from PIL import Image
 
 from sss.errors import InputError
-from sss.image import MIN_SIDE, PHOTO_SUFFIXES, as_photo, find_photos, read_image
+from sss.image import (
+    MIN_SIDE,
+    PHOTO_SUFFIXES,
+    as_photo,
+    find_photos,
+    read_image,
+    read_rgb8,
+    upright,
+)
 
 H, W = 20, 30
 ROUNDING = 2e-7  # of float32
@@ -580,3 +588,78 @@ def test_a_picture_is_turned_upright():
 def test_arrays_that_are_no_photo(array, message):
     with pytest.raises(InputError, match=message):
         as_photo(array)
+
+
+# What data sets read
+
+
+def every_kind(folder: Path) -> list[Path]:
+    """A photo of every format and sample type that people's files have."""
+    rng = np.random.default_rng(5)
+    colour = Image.fromarray(
+        np.dstack([smooth(), np.tile(np.arange(W, dtype=np.uint8) * 8, (H, 1))])
+    )
+    rgb, grey = colour.convert("RGB"), colour.convert("L")
+    deep = rng.integers(0, 65536, (H, W, 4), dtype=np.uint16)
+    palette = rgb.quantize(16)
+    palette.save(folder / "palette.png", transparency=3)
+    rgb.convert("1").save(folder / "bilevel.png")
+    rgb.convert("1").save(folder / "bilevel.tif", compression="group4")
+    rgb.convert("CMYK").save(folder / "cmyk.jpg")
+    rgb.convert("CMYK").save(folder / "cmyk.tif")
+    grey.save(folder / "grey.jpg")
+    colour.convert("LA").save(folder / "la.png")
+    for suffix in ("png", "webp", "tif"):
+        colour.save(folder / f"rgba.{suffix}")
+    for suffix in ("jpg", "bmp", "webp"):
+        rgb.save(folder / f"rgb.{suffix}")
+    (folder / "deep.png").write_bytes(png16(deep, 6))
+    tifffile.imwrite(folder / "deep.tif", deep, photometric="rgb", extrasamples=["unassalpha"])
+    tifffile.imwrite(folder / "grey16.tif", deep[..., 0])
+    tifffile.imwrite(folder / "float.tif", rng.random((H, W, 3), np.float32), photometric="rgb")
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        for suffix in ("jpg", "png", "tif", "webp"):
+            rgb.save(folder / f"turned{orientation}.{suffix}", exif=exif)
+    return find_photos([folder])
+
+
+def test_data_sets_see_the_photos_that_inference_sees(tmp_path):
+    for path in every_kind(tmp_path):
+        pixels, _ = read_rgb8(path)
+        assert pixels.dtype == np.uint8
+        assert pixels.flags.writeable
+        assert np.abs(pixels / 255 - read_image(path)).max() <= 0.5 / 255 + 1e-6, path.name
+
+
+@pytest.mark.parametrize("kind", ["png", "tif", "tif16", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_what_belongs_to_stored_pixels_turns_with_the_photo(tmp_path, bytes8, kind, orientation):
+    stored = bytes8[..., :3]
+    path = tmp_path / f"turned.{kind.removesuffix('16')}"
+    if kind == "tif16":
+        write_lzw_tiff(path, stored.astype(np.uint16) * 257, orientation)
+    else:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(stored).save(path, exif=exif, lossless=True)
+    photo = read_rgb8(path)
+    assert photo.orientation == orientation
+    np.testing.assert_array_equal(photo.pixels, upright(stored, photo.orientation))
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+def test_an_orientation_that_there_is_not(tmp_path, suffix, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(smooth()).save(tmp_path / f"a.{suffix}", exif=exif)
+    photo = read_rgb8(tmp_path / f"a.{suffix}")
+    assert photo.orientation == 1
+    assert photo.pixels.shape == (H, W, 3)
+
+
+def test_photos_of_data_sets_may_be_small(tmp_path):
+    Image.new("RGB", (3, 5), (1, 2, 3)).save(tmp_path / "small.png")
+    assert (read_rgb8(tmp_path / "small.png").pixels == (1, 2, 3)).all()
