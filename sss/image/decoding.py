@@ -1,20 +1,31 @@
 """From the bytes of a picture file to upright pixels, at the file's own bit depth.
 
 Pillow decodes whatever has eight bits per sample. It cuts 16-bit RGB down to eight bits and knows
-no float RGB, so those go to OpenCV (PNG) and tifffile (TIFF). Colour profiles are not applied:
-numbers are taken as sRGB, as scikit-image and OpenCV take them.
+no float RGB, so those go to OpenCV (PNG) and tifffile (TIFF); HEIF goes to pillow-heif.
 """
 
 from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+
+from sss.image.colour import (
+    ProfileError,
+    Space,
+    adobe_rgb,
+    managed,
+    profile_of_code_points,
+    profile_of_gamma,
+    profile_of_png,
+    unmanaged,
+)
+from sss.image.png import SIGNATURE, parse_png
 
 if TYPE_CHECKING:
     from tifffile import TiffPage
@@ -23,10 +34,25 @@ logger = logging.getLogger(__name__)
 
 # Twice Pillow's warning threshold is where Pillow itself speaks of an attack; 0.5 GB as 8-bit RGB.
 READABLE_PIXELS = 2 * 89_478_485
+"""Most pixels of a photo, for inference, training and evaluation alike."""
 
-_PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+KINDS = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF or BMP"
+
+_PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "DIB")
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # classic and BigTIFF, both byte orders
-_ORIENTATION = 0x0112  # the EXIF and TIFF tag
+_GREY_MODES = ("1", "L", "LA", "La")  # of Pillow
+_ALPHA = {"GRAY": 1, "RGB": 3, "CMYK": 4, "LAB": 3}  # its place in samples that have it
+
+# Tags of EXIF and TIFF.
+_ORIENTATION = 0x0112
+_EXIF_IFD = 0x8769
+_INTEROPERABILITY_IFD = 0xA005
+_ICC_PROFILE = 0x8773
+_COLOUR_SPACE = 0xA001
+_ADOBE_RGB, _UNCALIBRATED = 2, 0xFFFF
+
+# PhotometricInterpretation of TIFF: grey (white or black is zero), RGB, CMYK, CIE and ICC Lab.
+_TIFF_SPACES: dict[int, Space] = {0: "GRAY", 1: "GRAY", 2: "RGB", 5: "CMYK", 8: "LAB", 9: "LAB"}
 
 # What to do with stored rows and columns, by the orientation tag (EXIF 2.32, Sec. 4.6.4).
 _TO_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -49,22 +75,33 @@ class Picture(NamedTuple):
     """Upright, opaque pixels.
 
     Attributes:
-        pixels: (H, W, 3), uint8, uint16, or floats in [0, 1] of any precision.
+        srgb: (H, W, 3), uint8, uint16, or floats in [0, 1] of any precision.
+        stored: The same in the encoding of ``profile``; None: ``srgb`` is.
+        profile: ICC profile of RGB pixels; None is sRGB that nobody has spoken of.
         was_transparent: Whether some pixels were see-through and now lie over white.
         orientation: The EXIF orientation, 1 to 8, by which the stored pixels were turned.
+        problem: Why colours are taken as sRGB against the file's word, continuing "its colour
+            profile "; None if they are not.
     """
 
-    pixels: np.ndarray
-    was_transparent: bool
+    srgb: np.ndarray
+    stored: np.ndarray | None = None
+    profile: bytes | None = None
+    was_transparent: bool = False
     orientation: int = 1
+    problem: str | None = None
 
-    def upright(self, orientation: int) -> Picture:
-        """The stored pixels turned as ``orientation`` says."""
-        return self._replace(pixels=upright(self.pixels, orientation), orientation=orientation)
+
+class _Samples(NamedTuple):
+    """Opaque samples as they are stored."""
+
+    values: np.ndarray  # (H, W, C) of ``space``
+    space: Space
+    was_transparent: bool = False
 
 
 def decode(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
-    """Decode the first (or only) picture of a JPEG, PNG, WebP, TIFF or BMP file.
+    """Decode the first (or only) picture of a file of one of ``KINDS``.
 
     Args:
         data: The whole file.
@@ -79,25 +116,63 @@ def decode(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
         picture = _decode_deep_tiff(data, check_size)
         if picture is not None:
             return picture
+    if _is_heif(data):
+        return _decode_heif(data, check_size)
     return _decode_with_pillow(data, check_size)
 
 
-def upright_picture(image: Image.Image) -> Picture:
-    """A PIL picture turned upright by its EXIF data and laid over white, of 8 bits per sample."""
-    orientation = _exif_orientation(image)
-    if image.mode.startswith("I;16"):
-        picture = opaque(np.asarray(image).astype(np.uint16)[..., None])
-    else:
-        picture = _pillow_over_white(image)
-    return picture.upright(orientation)
+def picture_of(image: Image.Image) -> Picture:
+    """A PIL picture turned upright by its EXIF data and laid over white."""
+    return _finished(
+        _pillow_samples(image),
+        _exif_orientation(image),
+        lambda: _pillow_profile(image) or _exif_profile(image),
+    )
+
+
+def picture_of_array(samples: np.ndarray) -> Picture:
+    """(H, W, 1…4) samples, grey or RGB, then alpha if any, laid over white."""
+    space: Space = "RGB" if samples.shape[2] >= 3 else "GRAY"
+    return _finished(_over_white(samples, space), 1, lambda: None)
+
+
+def upright(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn and mirror an array of stored pixels as an EXIF orientation says.
+
+    Args:
+        array: (H, W, …): the photo, or what belongs to its stored pixels, such as labels.
+        orientation: 1 to 8 (EXIF 2.32, Sec. 4.6.4); 1 changes nothing.
+
+    Returns:
+        A view, (H, W, …) for 1 to 4 and (W, H, …) for 5 to 8.
+    """
+    return _TO_UPRIGHT[orientation](array)
+
+
+def _finished(
+    samples: _Samples, orientation: int, find_profile: Callable[[], bytes | None]
+) -> Picture:
+    """Turn samples upright and convert them to sRGB."""
+    values, problem = upright(samples.values, orientation), None
+    try:
+        profile = find_profile()
+        pixels = managed(values, samples.space, profile) if profile else None
+    except ProfileError as error:
+        pixels, problem = None, str(error)
+    if pixels is None:
+        pixels = unmanaged(values, samples.space)
+    return Picture(*pixels, samples.was_transparent, orientation, problem)
 
 
 def _decode_with_pillow(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
+    colours: Mapping[bytes, bytes] = {}
+    if data.startswith(SIGNATURE):
+        data, colours = parse_png(data)
     try:
         image = Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS)
     except UnidentifiedImageError:
         raise UnusableError(
-            "is not a JPEG, PNG, WebP, TIFF or BMP picture, or its header is damaged; "
+            f"is not a {KINDS} picture, or its header is damaged; "
             "open it in an image editor and save it as PNG"
         ) from None
     except Image.DecompressionBombError:
@@ -105,15 +180,59 @@ def _decode_with_pillow(data: bytes, check_size: Callable[[int, int], None]) -> 
     with image:
         _check_pixels(*image.size)
         check_size(*image.size)
-        orientation = _exif_orientation(image)
+        orientation, exif_profile = _exif_orientation(image), _exif_profile(image)
         image.load()  # also for deep PNG: Pillow is the stricter judge of files cut off
         if image.format == "PNG" and data[24] == 16:  # the bit depth in the IHDR chunk
-            picture = opaque(_deep_with_opencv(data))
+            deep = _deep_with_opencv(data)
+            samples = _over_white(deep, "RGB" if deep.shape[2] >= 3 else "GRAY")
         else:
-            picture = _pillow_over_white(image)
-    if image.format == "TIFF":  # Pillow has turned it while loading, and no other format
-        return picture._replace(orientation=orientation)
-    return picture.upright(orientation)
+            samples = _pillow_samples(image)
+        turned = image.format == "TIFF"  # Pillow turns it while loading, and no other format
+
+        def find_profile() -> bytes | None:
+            if colours:
+                return profile_of_png(colours)
+            return _pillow_profile(image) or _profile_of_boxes(data) or exif_profile
+
+        picture = _finished(samples, 1 if turned else orientation, find_profile)
+    return picture._replace(orientation=orientation)
+
+
+def _pillow_profile(image: Image.Image) -> bytes | None:
+    """The ICC profile of a picture, or one made of what else it says of its colours.
+
+    Raises:
+        ProfileError: What it says cannot be used.
+    """
+    if profile := image.info.get("icc_profile"):
+        return bytes(profile)
+    if "srgb" in image.info:
+        return None
+    if "gamma" in image.info:
+        return profile_of_gamma(image.info["gamma"], image.info.get("chromaticity", ()))
+    return None
+
+
+def _exif_profile(image: Image.Image) -> bytes | None:
+    try:
+        exif = image.getexif()
+        colour_space = exif.get_ifd(_EXIF_IFD).get(_COLOUR_SPACE)
+        interoperability = exif.get_ifd(_INTEROPERABILITY_IFD).get(1)
+    except Exception as error:  # nonsense in EXIF raises all sorts
+        logger.info("ignoring EXIF data that cannot be read: %s", error)
+        return None
+    # R03 is what cameras write with Adobe RGB (DCF 2.0), which standard EXIF has no number for.
+    by_option = colour_space == _UNCALIBRATED and interoperability == "R03"
+    return adobe_rgb() if by_option or colour_space == _ADOBE_RGB else None
+
+
+def _profile_of_boxes(data: bytes) -> bytes | None:
+    """What an AVIF file without an ICC profile says by code points."""
+    place = data[: data.find(b"mdat")].find(b"colrnclx") if data[4:8] == b"ftyp" else -1
+    if place < 0:
+        return None
+    primaries, transfer = np.frombuffer(data[place + 8 : place + 12], ">u2").tolist()
+    return profile_of_code_points(primaries, transfer)
 
 
 def _exif_orientation(image: Image.Image) -> int:
@@ -129,14 +248,59 @@ def _known_orientation(value: object) -> int:
     return value if isinstance(value, int) and value in _TO_UPRIGHT else 1
 
 
-def _pillow_over_white(image: Image.Image) -> Picture:
+def _pillow_samples(image: Image.Image) -> _Samples:
+    if image.mode == "CMYK":
+        return _Samples(np.asarray(image), "CMYK")
+    if image.mode == "LAB":
+        return _Samples(_lab(np.asarray(image), np.array([255 / 100, 1, 1]), 128), "LAB")
+    if image.mode.startswith("I;16"):
+        return _Samples(np.asarray(image).astype(np.uint16)[..., None], "GRAY")
+    if image.mode in ("I", "F"):
+        raise UnusableError(f"is a picture of mode {image.mode}; expected 8 or 16 bits per sample")
+    colours, space = ("L", "GRAY") if image.mode in _GREY_MODES else ("RGB", "RGB")
     if not image.has_transparency_data:
-        return Picture(np.asarray(image.convert("RGB")), was_transparent=False)
+        pixels = np.asarray(image.convert(colours))
+        return _Samples(pixels.reshape(*pixels.shape[:2], -1), space)
     rgba = image.convert("RGBA")
     lowest = int(np.asarray(rgba.getchannel("A")).min())
     white = Image.new("RGBA", rgba.size, "white")
-    pixels = np.asarray(Image.alpha_composite(white, rgba).convert("RGB"))
-    return Picture(pixels, was_transparent=lowest < 255)
+    pixels = np.asarray(Image.alpha_composite(white, rgba).convert(colours))
+    return _Samples(pixels.reshape(*pixels.shape[:2], -1), space, lowest < 255)
+
+
+def _is_heif(data: bytes) -> bool:
+    """Whether the brands are those of HEIF, and not of AVIF, which is built alike."""
+    if data[4:8] != b"ftyp":
+        return False
+    brands = data[8 : int.from_bytes(data[:4], "big")]
+    return not brands.startswith((b"avif", b"avis")) and any(
+        brand in brands for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+    )
+
+
+def _decode_heif(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
+    import pillow_heif
+
+    # Ten bits and more come as 16. The decoder turns pictures upright; EXIF says it once more.
+    heif = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
+    _check_pixels(*heif.size)
+    check_size(*heif.size)
+    pixels = np.asarray(heif)
+    samples = pixels.reshape(*pixels.shape[:2], -1)
+    spaces: dict[int, Space] = {1: "GRAY", 2: "GRAY", 3: "RGB", 4: "RGB"}
+
+    def find_profile() -> bytes | None:
+        if profile := heif.info.get("icc_profile"):
+            return bytes(profile)
+        if points := heif.info.get("nclx_profile"):
+            return profile_of_code_points(
+                int(points["color_primaries"]), int(points["transfer_characteristics"])
+            )
+        return None
+
+    return _finished(
+        _over_white(samples, spaces[samples.shape[2]], "a" in heif.mode), 1, find_profile
+    )
 
 
 def _decode_deep_tiff(data: bytes, check_size: Callable[[int, int], None]) -> Picture | None:
@@ -150,30 +314,36 @@ def _decode_deep_tiff(data: bytes, check_size: Callable[[int, int], None]) -> Pi
         check_size(page.imagewidth, page.imagelength)
         if page.bitspersample <= 8:
             return None
-        # PhotometricInterpretation 0 and 1 are grey (white or black is zero), 2 is RGB.
-        supported = page.dtype in (np.uint16, np.float16, np.float32, np.float64)
-        if not supported or page.photometric not in (0, 1, 2) or page.bitspersample % 16:
+        space = _TIFF_SPACES.get(page.photometric)
+        kinds = (np.uint16, np.float16, np.float32, np.float64)
+        # Inks and Lab are whole numbers; Lab's are signed.
+        known = page.dtype in (kinds if space in ("GRAY", "RGB") else (np.uint16, np.int16))
+        if not known or space is None or page.bitspersample % 16:
             raise UnusableError(
                 f"is a TIFF of {page.bitspersample}-bit samples of a kind that is not supported; "
                 "save it as 8-bit or 16-bit grey or RGB"
             )
-        pixels, orientation = _tiff_samples(page)
+        values, orientation = _tiff_values(page, _ALPHA[space])
         premultiplied = tuple(page.extrasamples)[:1] == (1,)  # ExtraSamples 1: associated alpha
         white_is_zero = page.photometric == 0
+        signed_lab = page.photometric == 8
+        profile = _tiff_profile(page)
 
-    if pixels.dtype.kind == "f" and not (np.isfinite(pixels).all() and _in_unit_range(pixels)):
+    if values.dtype.kind == "f" and not (np.isfinite(values).all() and _in_unit_range(values)):
         raise UnusableError(
             "has float samples outside [0, 1]; scale them into [0, 1] (display values, sRGB)"
         )
     if white_is_zero:
-        pixels[..., 0] = _full(pixels) - pixels[..., 0]
-    picture = opaque(pixels, premultiplied)
-    return picture.upright(orientation)
+        values[..., 0] = _full(values) - values[..., 0]
+    if space == "LAB":
+        samples = _Samples(_deep_lab(values, signed_lab), space)
+    else:
+        samples = _over_white(values, space, premultiplied)
+    return _finished(samples, orientation, lambda: profile)
 
 
-def _tiff_samples(page: TiffPage) -> tuple[np.ndarray, int]:
-    """The samples a photo has (grey or RGB, then alpha if any), and the orientation to mend."""
-    colours = 3 if page.photometric == 2 else 1
+def _tiff_values(page: TiffPage, colours: int) -> tuple[np.ndarray, int]:
+    """The samples a photo has (colours, then alpha if any), and the orientation to mend."""
     # ExtraSamples 1 and 2 are alpha; 0 and none are data of unknown meaning, best left out.
     has_alpha = bool(page.extrasamples) and page.extrasamples[0] in (1, 2)
     pixels = page.asarray()
@@ -183,6 +353,31 @@ def _tiff_samples(page: TiffPage) -> tuple[np.ndarray, int]:
     tag = page.tags.get(_ORIENTATION)
     orientation = _known_orientation(tag.value) if tag else 1
     return pixels[..., : colours + has_alpha].copy(), orientation
+
+
+def _tiff_profile(page: TiffPage) -> bytes | None:
+    if tag := page.tags.get(_ICC_PROFILE):
+        return bytes(tag.value)
+    exif = page.tags.get(_EXIF_IFD)
+    values = exif.value if exif and isinstance(exif.value, dict) else {}
+    return adobe_rgb() if values.get("ColorSpace") == _ADOBE_RGB else None
+
+
+def _deep_lab(values: np.ndarray, signed: bool) -> np.ndarray:
+    """16-bit Lab of TIFF as ``Space`` has it: CIE's with signed a and b, or ICC's."""
+    if signed:
+        steps, shift = np.array([65535 / 100, 256, 256]), 0
+        values = np.dstack([values[..., :1].view(np.uint16), values[..., 1:3].view(np.int16)])
+    else:
+        steps, shift = np.array([65280 / 100, 256, 256]), 128
+    return _lab(values, steps, shift)
+
+
+def _lab(values: np.ndarray, steps: np.ndarray, shift: int) -> np.ndarray:
+    """(H, W, 3) of so many steps per unit → float32 Lab; ``shift`` is added to a and b."""
+    lab = np.divide(values[..., :3], steps, dtype=np.float32, casting="unsafe")
+    lab[..., 1:] -= shift
+    return lab
 
 
 def _deep_with_opencv(data: bytes) -> np.ndarray:
@@ -211,33 +406,23 @@ def _quiet_opencv() -> Iterator[None]:
         cv2_logging.setLogLevel(before)
 
 
-def opaque(pixels: np.ndarray, premultiplied: bool = False) -> Picture:
-    """(H, W, 1…4) samples (grey or RGB, then alpha if any) as opaque RGB, laid over white."""
-    colours = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1]
-    rgb = np.broadcast_to(colours, (*colours.shape[:2], 3))
-    full = _full(pixels)
-    if pixels.shape[2] in (1, 3) or (pixels[..., -1] == full).all():
-        return Picture(rgb, was_transparent=False)
+def _over_white(values: np.ndarray, space: Space, premultiplied: bool = False) -> _Samples:
+    """(H, W, C) samples and, where there is one channel more, alpha: laid over white."""
+    colours, alpha = values[..., : _ALPHA[space]], values[..., _ALPHA[space] :]
+    full = _full(values)
+    if not alpha.size or (alpha == full).all():
+        return _Samples(colours, space)
     # float32 holds all of 16 bits, and a float64 copy of a large photo is costly.
-    alpha = np.divide(pixels[..., -1:], full, dtype=np.float32)
-    opaque = np.divide(rgb, full, dtype=np.float32)
+    alpha = np.divide(alpha, full, dtype=np.float32)
+    opaque = np.divide(colours, full, dtype=np.float32)
     if not premultiplied:
         opaque *= alpha
-    opaque += 1 - alpha
-    return Picture(np.clip(opaque, 0, 1, out=opaque), was_transparent=True)
-
-
-def upright(array: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn and mirror an array of stored pixels as an EXIF orientation says.
-
-    Args:
-        array: (H, W, …): the photo, or what belongs to its stored pixels, such as labels.
-        orientation: 1 to 8 (EXIF 2.32, Sec. 4.6.4); 1 changes nothing.
-
-    Returns:
-        A view, (H, W, …) for 1 to 4 and (W, H, …) for 5 to 8.
-    """
-    return _TO_UPRIGHT[orientation](array)
+    if space != "CMYK":  # of which white is none
+        opaque += 1 - alpha
+    np.clip(opaque, 0, 1, out=opaque)
+    if space == "CMYK":
+        return _Samples(np.rint(opaque * full).astype(values.dtype), space, was_transparent=True)
+    return _Samples(opaque, space, was_transparent=True)
 
 
 def _full(pixels: np.ndarray) -> int:
@@ -251,7 +436,7 @@ def _in_unit_range(pixels: np.ndarray) -> bool:
 
 def _check_pixels(width: int, height: int) -> None:
     if width * height > READABLE_PIXELS:
-        raise UnusableError(_too_many_pixels())
+        raise UnusableError(f"is of {width} × {height} and so {_too_many_pixels()}")
 
 
 def _too_many_pixels() -> str:
