@@ -252,12 +252,13 @@ def _pillow_samples(image: Image.Image) -> _Samples:
     if image.mode == "CMYK":
         return _Samples(np.asarray(image), "CMYK")
     if image.mode == "LAB":
-        return _Samples(_lab(np.asarray(image), np.array([255 / 100, 1, 1]), 128), "LAB")
+        return _Samples(_lab(_signed(np.asarray(image), np.int8), (255 / 100, 1, 1), 0), "LAB")
     if image.mode.startswith("I;16"):
         return _Samples(np.asarray(image).astype(np.uint16)[..., None], "GRAY")
     if image.mode in ("I", "F"):
         raise UnusableError(f"is a picture of mode {image.mode}; expected 8 or 16 bits per sample")
-    colours, space = ("L", "GRAY") if image.mode in _GREY_MODES else ("RGB", "RGB")
+    space: Space = "GRAY" if image.mode in _GREY_MODES else "RGB"
+    colours = "L" if space == "GRAY" else "RGB"
     if not image.has_transparency_data:
         pixels = np.asarray(image.convert(colours))
         return _Samples(pixels.reshape(*pixels.shape[:2], -1), space)
@@ -366,16 +367,19 @@ def _tiff_profile(page: TiffPage) -> bytes | None:
 def _deep_lab(values: np.ndarray, signed: bool) -> np.ndarray:
     """16-bit Lab of TIFF as ``Space`` has it: CIE's with signed a and b, or ICC's."""
     if signed:
-        steps, shift = np.array([65535 / 100, 256, 256]), 0
-        values = np.dstack([values[..., :1].view(np.uint16), values[..., 1:3].view(np.int16)])
-    else:
-        steps, shift = np.array([65280 / 100, 256, 256]), 128
-    return _lab(values, steps, shift)
+        return _lab(_signed(values, np.int16), (65535 / 100, 256, 256), 0)
+    return _lab(values, (65280 / 100, 256, 256), 128)
 
 
-def _lab(values: np.ndarray, steps: np.ndarray, shift: int) -> np.ndarray:
-    """(H, W, 3) of so many steps per unit → float32 Lab; ``shift`` is added to a and b."""
-    lab = np.divide(values[..., :3], steps, dtype=np.float32, casting="unsafe")
+def _signed(values: np.ndarray, kind: type[np.signedinteger]) -> np.ndarray:
+    """(H, W, 3) of Lab with the sign of a and b."""
+    lightness, ab = values[..., :1], values[..., 1:3]
+    return np.dstack([lightness.astype(np.int32), ab.astype(kind).astype(np.int32)])
+
+
+def _lab(values: np.ndarray, steps: tuple[float, ...], shift: int) -> np.ndarray:
+    """(H, W, 3) of so many steps per unit → float32 Lab; ``shift`` is taken from a and b."""
+    lab = np.divide(values[..., :3], np.array(steps, np.float32), dtype=np.float32)
     lab[..., 1:] -= shift
     return lab
 

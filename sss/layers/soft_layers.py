@@ -79,13 +79,13 @@ class Layers:
 
     @cached_property
     def colors(self) -> np.ndarray:
-        """(H, W, K, 3) float32 in [0, 1], sRGB: each layer's own colours, freed of what lies behind.
+        """(H, W, K, 3) float32 in [0, 1]: each layer's own colours, freed of what lies behind.
 
-        ``Σₖ alphaₖ · colorsₖ`` is ``photo``. Of a photo with a profile other than sRGB, saved
-        layers and cut-outs have colours of their own in that profile, estimated on ``stored``, so
-        that they too blend into the photo as it is stored. Estimated at first use, see
-        :func:`sss.layers.foreground.foreground_colours`. Where a layer is absent its colours
-        continue the surroundings and mean nothing.
+        In sRGB: ``Σₖ alphaₖ · colorsₖ`` is ``photo``. Of a photo with a profile of another
+        encoding, saved layers and cut-outs have colours of their own in that encoding, estimated
+        on ``stored``, so that they too blend into the photo as it is stored. Estimated at first
+        use, see :func:`sss.layers.foreground.foreground_colours`. Where a layer is absent its
+        colours continue the surroundings and mean nothing.
         """
         from sss.layers.foreground import foreground_colours  # compiled code, slow to import
 
