@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -176,7 +177,7 @@ def _decode_with_pillow(data: bytes, check_size: Callable[[int, int], None]) -> 
             "open it in an image editor and save it as PNG"
         ) from None
     except Image.DecompressionBombError:
-        raise UnusableError(_too_many_pixels()) from None
+        raise UnusableError(f"has {_too_many_pixels()}") from None
     with image:
         _check_pixels(*image.size)
         check_size(*image.size)
@@ -347,6 +348,8 @@ def _tiff_values(page: TiffPage, colours: int) -> tuple[np.ndarray, int]:
     """The samples a photo has (colours, then alpha if any), and the orientation to mend."""
     # ExtraSamples 1 and 2 are alpha; 0 and none are data of unknown meaning, best left out.
     has_alpha = bool(page.extrasamples) and page.extrasamples[0] in (1, 2)
+    if len(page.dataoffsets) < math.prod(page.chunked):  # before memory is taken for all of them
+        raise ValueError("strips or tiles are missing")
     pixels = page.asarray()
     if page.samplesperpixel > 1 and page.planarconfig == 2:
         pixels = np.moveaxis(pixels, 0, -1)
@@ -440,8 +443,8 @@ def _in_unit_range(pixels: np.ndarray) -> bool:
 
 def _check_pixels(width: int, height: int) -> None:
     if width * height > READABLE_PIXELS:
-        raise UnusableError(f"is of {width} × {height} and so {_too_many_pixels()}")
+        raise UnusableError(f"has {width} × {height}, {_too_many_pixels()}")
 
 
 def _too_many_pixels() -> str:
-    return f"has more than {READABLE_PIXELS // 10**6} million pixels; scale it down first"
+    return f"more than {READABLE_PIXELS // 10**6} million pixels; scale it down first"

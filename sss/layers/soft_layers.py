@@ -144,7 +144,8 @@ class Layers:
 
         Returns:
             RGBA picture of 8 bits, straight alpha, at the photo's size, in the photo's profile:
-            ``info["icc_profile"]``, which Pillow embeds when the picture is saved.
+            ``info["icc_profile"]``, which Pillow embeds in PNG and TIFF files (in others where
+            it is given to ``save``).
 
         Raises:
             InputError: There is no such layer.

@@ -3,6 +3,7 @@ import os
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from sss.image import (
     MIN_SIDE,
     PHOTO_SUFFIXES,
     as_photo,
+    decoding,
     find_photos,
     read_image,
     read_rgb8,
@@ -554,6 +556,30 @@ def test_bomb_as_deep_tiff(tmp_path, words):
         for name in ("ImageWidth", "ImageLength"):
             tiff.pages[0].tags[name].overwrite(60_000)
     expect_one_line(path, "more than 178 million pixels")
+
+
+def test_a_deep_tiff_whose_header_claims_more_than_it_has(tmp_path, words):
+    path = tmp_path / "claims.tif"
+    tifffile.imwrite(path, words[..., :3], photometric="rgb", compression="zlib")
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        tiff.pages[0].tags["ImageLength"].overwrite(60_000)
+    tracemalloc.start()
+    try:
+        expect_one_line(path, "strips or tiles are missing")
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("suffix", ["avif", "heic", "webp", "gif", "bmp", "jpg"])
+def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypatch, suffix):
+    path = tmp_path / f"a.{suffix}"
+    save(Image.fromarray(smooth()), path)
+    monkeypatch.setattr(decoding, "READABLE_PIXELS", H * W - 1)
+    monkeypatch.setattr(Image.Image, "convert", None)
+    for read in (read_image, read_rgb8):
+        with pytest.raises(InputError, match=f"has {W} × {H}, more than .* pixels; scale it"):
+            read(path)
 
 
 def test_many_pixels_only_warn_in_pillow_and_pass(tmp_path, monkeypatch, caplog):
