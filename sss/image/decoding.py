@@ -217,14 +217,14 @@ def _pillow_profile(image: Image.Image) -> bytes | None:
 def _exif_profile(image: Image.Image) -> bytes | None:
     try:
         exif = image.getexif()
-        colour_space = exif.get_ifd(_EXIF_IFD).get(_COLOUR_SPACE)
-        interoperability = exif.get_ifd(_INTEROPERABILITY_IFD).get(1)
+        space = exif.get_ifd(_EXIF_IFD).get(_COLOUR_SPACE)
+        # What cameras write with Adobe RGB (DCF 2.0), since standard EXIF has no number for it.
+        if space == _UNCALIBRATED and exif.get_ifd(_INTEROPERABILITY_IFD).get(1) == "R03":
+            space = _ADOBE_RGB
     except Exception as error:  # nonsense in EXIF raises all sorts
         logger.info("ignoring EXIF data that cannot be read: %s", error)
         return None
-    # R03 is what cameras write with Adobe RGB (DCF 2.0), which standard EXIF has no number for.
-    by_option = colour_space == _UNCALIBRATED and interoperability == "R03"
-    return adobe_rgb() if by_option or colour_space == _ADOBE_RGB else None
+    return adobe_rgb() if space == _ADOBE_RGB else None
 
 
 def _profile_of_boxes(data: bytes) -> bytes | None:
@@ -287,8 +287,8 @@ def _decode_heif(data: bytes, check_size: Callable[[int, int], None]) -> Picture
     heif = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
     _check_pixels(*heif.size)
     check_size(*heif.size)
-    pixels = np.asarray(heif)
-    samples = pixels.reshape(*pixels.shape[:2], -1)
+    pixels = np.array(heif)  # a copy, since the memory is the decoder's
+    samples = pixels.reshape(*pixels.shape[:2], -1)[:, : heif.size[0]]  # rows may be padded
     spaces: dict[int, Space] = {1: "GRAY", 2: "GRAY", 3: "RGB", 4: "RGB"}
 
     def find_profile() -> bytes | None:

@@ -227,7 +227,7 @@ def cmyk_profile() -> bytes:
 @pytest.mark.parametrize("kind", ["jpg", "tif", "tif16"])
 def test_cmyk_with_a_profile(tmp_path, kind):
     inks = np.dstack([colours(), np.full((H, W), 40, np.uint8)])
-    image = Image.fromarray(inks, "CMYK")
+    image = Image.frombytes("CMYK", (W, H), inks.tobytes())
     path = tmp_path / f"a.{kind[:3]}"
     if kind == "tif16":
         tifffile.imwrite(
@@ -253,7 +253,7 @@ def test_cmyk_without_a_profile(tmp_path, kind):
     if kind == "tif16":
         tifffile.imwrite(path, inks.astype(np.uint16) * 257, photometric="separated")
     else:
-        Image.fromarray(inks, "CMYK").save(path, quality=100)
+        Image.frombytes("CMYK", (W, H), inks.tobytes()).save(path, quality=100)
     np.testing.assert_allclose(read_image(path)[5, 5], [1, 0, 0], atol=0.02)
 
 
