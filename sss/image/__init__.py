@@ -1,6 +1,6 @@
 """Photos: finding and reading them, and every resize."""
 
-from sss.image.decoding import upright
+from sss.image.picture import upright
 from sss.image.reading import (
     PHOTO_SUFFIXES,
     RGB8,

@@ -14,13 +14,8 @@ import numpy as np
 from PIL import Image
 
 from sss.errors import InputError, one_line
-from sss.image.decoding import (
-    Picture,
-    UnusableError,
-    decode,
-    picture_of,
-    picture_of_array,
-)
+from sss.image.decoding import decode, picture_of, picture_of_array
+from sss.image.picture import Picture, UnusableError
 from sss.image.resize import MIN_SIDE
 
 logger = logging.getLogger(__name__)
