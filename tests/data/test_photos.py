@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
 from sss.data.photos import load_rgb8
+
 from sss.errors import InputError
 
 PIXELS = np.random.default_rng(0).integers(256, size=(6, 9, 3), dtype=np.uint8)
