@@ -74,9 +74,12 @@ class CocoInstances:
             raise InputError(f"COCO has the splits train and val, not '{split}'")
         path, folder, parted = _find(root, split)
         self.annotations = read_instances(path)
-        photos, counts = self.annotations.photos, self.annotations.counts
-        if parted:
-            photos = _part(photos, split, counts)
+        photos = _part(self.annotations.photos, split) if parted else self.annotations.photos
+        if not photos:
+            raise InputError(
+                f"{path} has too few photos for the split {split}, every {HOLD_OUT}th of them; put "
+                f"instances_{split}.json beside it, or choose another data set"
+            )
         found = _find_photos(photos, (folder, folder / split))
         if path == root / _OFFICIAL.annotations.format(split=split):
             _check_whole(path, folder, self._with_instances(photos, min_instances), found)
@@ -96,9 +99,7 @@ class CocoInstances:
         if str(left_out):
             tell(f"{path}, {split}: left out: {left_out}")
         if not self.photos:
-            raise InputError(
-                f"no photo of {path} can be used for {split}: {left_out or 'it lists too few'}"
-            )
+            raise InputError(f"no photo of {path} can be used for {split}: {left_out}")
 
     def _with_instances(self, photos: Sequence[CocoPhoto], least: int) -> list[CocoPhoto]:
         return [photo for photo in photos if self.annotations.counts.get(photo.id, 0) >= least]
@@ -218,16 +219,10 @@ def _find(root: Path, split: str) -> tuple[Path, Path, bool]:
     )
 
 
-def _part(
-    photos: Sequence[CocoPhoto], split: str, counts: Mapping[Hashable, int]
-) -> list[CocoPhoto]:
-    """Every tenth photo by id for ``val``, at least one with two instances; the others ``train``."""
-    by_id = sorted(photos, key=_order)
-    held_out = by_id[HOLD_OUT - 1 :: HOLD_OUT]
-    if not any(counts.get(photo.id, 0) >= 2 for photo in held_out):
-        held_out = [photo for photo in by_id if counts.get(photo.id, 0) >= 2][-1:]
-    chosen = {photo.id for photo in held_out}
-    return [photo for photo in photos if (photo.id in chosen) == (split == "val")]
+def _part(photos: Sequence[CocoPhoto], split: str) -> list[CocoPhoto]:
+    """Every tenth photo by id for ``val``, the others for ``train``."""
+    held_out = {photo.id for photo in sorted(photos, key=_order)[HOLD_OUT - 1 :: HOLD_OUT]}
+    return [photo for photo in photos if (photo.id in held_out) == (split == "val")]
 
 
 def _order(photo: CocoPhoto) -> tuple[bool, float, str]:

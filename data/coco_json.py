@@ -132,6 +132,8 @@ def read_instances(path: Path) -> Instances:
             photo = photos[index].id
             packed[photo].append(entry.data)
             counts[photo] += not entry.crowd
+    if not photos.listed():
+        raise InputError(f"{path} is not a COCO instances file: {left_out}; export it again")
     if content["annotations"] and not packed:
         raise InputError(
             f"{path} is not a COCO instances file: none of its annotations outlines an object "

@@ -20,7 +20,6 @@ from sss.errors import InputError
 ROOT_VARIABLE = "SSS_DATA"
 """Environment variable naming the folder that holds the data sets."""
 
-
 _FOLDER_OPTION = "--folder DIR (evaluate.py) or root: DIR beside the set's name (train.py's config)"
 
 
@@ -181,8 +180,8 @@ def open_source(
         if labels not in modes:
             has = f"has the label modes {', '.join(modes)}" if modes else "has no label modes"
             raise InputError(
-                f"the data set '{name}' {has}, but --labels (train.py: labels, beside the set's "
-                f"name) is '{labels}'; choose another or leave it out"
+                f"the data set '{name}' {has}, but labels is '{labels}'; choose another or leave "
+                "it out"
             )
         options["labels"] = labels
     return SOURCES[name](root, split, **options)
