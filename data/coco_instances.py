@@ -6,14 +6,14 @@ each photo has its own Creative Commons licence.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from sss.data.base import UNLABELLED, MissingDataError, names_in, some_names, tell
+from sss.data.base import UNLABELLED, MissingDataError, some_names, tell
+from sss.data.coco_files import find_files
 from sss.data.coco_json import Annotation, CocoPhoto, read_instances
 from sss.data.coco_outlines import mask_of
 from sss.data.frames import Size, check_fit, check_frames, turn_labels
@@ -80,7 +80,8 @@ class CocoInstances:
                 f"{path} has too few photos for the split {split}, every {HOLD_OUT}th of them; put "
                 f"instances_{split}.json beside it, or choose another data set"
             )
-        found = _find_photos(photos, (folder, folder / split))
+        files = find_files([photo.file_name for photo in photos], (folder, folder / split))
+        found = {photo.id: file for photo, file in zip(photos, files, strict=True) if file}
         if path == root / _OFFICIAL.annotations.format(split=split):
             _check_whole(path, folder, self._with_instances(photos, min_instances), found)
         left_out = self.annotations.left_out
@@ -230,41 +231,6 @@ def _order(photo: CocoPhoto) -> tuple[bool, float, str]:
     if isinstance(photo.id, int | float):
         return False, photo.id, ""
     return True, 0.0, str(photo.id)
-
-
-def _find_photos(photos: Sequence[CocoPhoto], folders: Sequence[Path]) -> dict[Hashable, Path]:
-    """The file of each photo that is there, by id."""
-    there = {folder: set(names_in(folder, ("",))) for folder in folders}
-    found = {}
-    for photo in photos:
-        file = next((f for folder in folders if (f := _file(photo, folder, there[folder]))), None)
-        if file:
-            found[photo.id] = file
-    return found
-
-
-def _file(photo: CocoPhoto, folder: Path, there: set[str]) -> Path | None:
-    """The photo's file below ``folder``, however much of its path the tool has put into its name.
-
-    What leads out of the folder counts as such a beginning.
-    """
-    parts = [part for part in re.split(r"[\\/]+", photo.file_name) if part not in ("", ".")]
-    while ".." in parts:
-        parts = parts[parts.index("..") + 1 :]
-    for start in range(len(parts)):
-        file = folder.joinpath(*parts[start:])
-        if start == len(parts) - 1:
-            return file if parts[start] in there else None
-        if _is_file(file):
-            return file
-    return None  # a name of no parts at all
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name that is too long
-        return False
 
 
 def _check_whole(

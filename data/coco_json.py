@@ -163,14 +163,20 @@ def read_panoptic(path: Path) -> Panoptic:
             for number in entry.unusable:
                 left_out.add("segments without a number from 1 to 16777215", number)
             kept.append((photos[index], entry))
-    if content["annotations"] and not kept:
-        raise InputError(f"{path} is not a COCO panoptic file: left out are {left_out}")
-    categories = content.get("categories") or []
+    if not kept:
+        raise InputError(
+            f"{path} is not a COCO panoptic file: no photo has segments_info ({left_out})"
+        )
+    categories = content.get("categories")
+    if not isinstance(categories, list):
+        categories = []
     return Panoptic(
         photos=[photo for photo, _ in kept],
         label_maps=[e.file_name or f"{Path(photo.file_name).stem}.png" for photo, e in kept],
         things=frozenset(
-            c["id"] for c in categories if isinstance(c, dict) and _is_true(c.get("isthing"))
+            c["id"]
+            for c in categories
+            if isinstance(c, dict) and _is_true(c.get("isthing")) and _is_hashable(c.get("id"))
         ),
         left_out=left_out,
         _packed=[entry.data for _, entry in kept],
@@ -216,10 +222,10 @@ def _unpack(packed: bytes) -> Annotation:
 
 
 def _pack_segments(entry: dict[str, Any]) -> Any:
-    if "segments_info" not in entry:
-        return _photo(entry) if "segmentation" not in entry else entry
+    if not isinstance(entry.get("segments_info"), list):
+        return entry if "image_id" in entry else _photo(entry)
     segments, unusable = [], []
-    for info in entry["segments_info"] or []:
+    for info in entry["segments_info"]:
         number = _whole(info.get("id")) if isinstance(info, dict) else None
         if number is None or number >= 256**3:
             unusable.append(str(_id_of(info)))

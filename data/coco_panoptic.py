@@ -6,16 +6,18 @@ Annotations CC BY 4.0; each photo has its own Creative Commons licence.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from sss.data.base import UNLABELLED, MissingDataError, names_in, some_names, tell
+from sss.data.base import UNLABELLED, MissingDataError, some_names, tell
+from sss.data.coco_files import find_files
 from sss.data.coco_json import Segment, read_panoptic
 from sss.data.frames import check_frames, turn_labels
 from sss.data.label_maps import label_map_size, read_ids
 from sss.errors import InputError
-from sss.image import PHOTO_SUFFIXES, read_rgb8
+from sss.image import read_rgb8
 
 
 class CocoPanoptic:
@@ -52,33 +54,30 @@ class CocoPanoptic:
         self.annotations = read_panoptic(annotations)
         if str(self.annotations.left_out):
             tell(f"{annotations}: left out: {self.annotations.left_out}")
-        self._check_files(annotations)
+        names = [photo.file_name for photo in self.annotations.photos]
+        self.photos = self._files(annotations, self.photo_folder, names)
+        self.maps = self._files(annotations, self.map_folder, self.annotations.label_maps)
         self._check_sizes(annotations)
 
-    def _check_files(self, annotations: Path) -> None:
-        photos = [photo.file_name for photo in self.annotations.photos]
-        for folder, names, suffixes in (
-            (self.photo_folder, photos, PHOTO_SUFFIXES),
-            (self.map_folder, self.annotations.label_maps, (".png",)),
-        ):
-            there = set(names_in(folder, suffixes))
-            missing = [name for name in names if name not in there]
-            if missing or not names:
-                raise MissingDataError(
-                    f"{annotations} names {len(names)} photos, the files of {len(missing)} of "
-                    f"them are not in {folder} ({some_names(missing)})"
-                )
+    def _files(self, annotations: Path, folder: Path, names: Sequence[str]) -> list[Path]:
+        found = find_files(names, [folder])
+        missing = [name for name, file in zip(names, found, strict=True) if file is None]
+        if missing:
+            raise MissingDataError(
+                f"{annotations} names {len(names)} photos, the files of {len(missing)} of "
+                f"them are not in {folder} ({some_names(missing)})"
+            )
+        return [file for file in found if file]
 
     def _check_sizes(self, annotations: Path) -> None:
-        names = self.annotations.label_maps
-        photos = [self.photo_folder / photo.file_name for photo in self.annotations.photos]
         unfit = check_frames(
-            annotations, photos, lambda index: label_map_size(self.map_folder / names[index])
+            annotations, self.photos, lambda index: label_map_size(self.maps[index])
         )
         if unfit:
+            names = [self.maps[index].name for index in unfit]
             raise InputError(
-                f"{len(unfit)} of {len(photos)} maps in {self.map_folder} have another size than "
-                f"their photos in {self.photo_folder} ({some_names([names[i] for i in unfit])}); "
+                f"{len(unfit)} of {len(self)} maps in {self.map_folder} have another size than "
+                f"their photos in {self.photo_folder} ({some_names(names)}); "
                 "put photos and maps of one origin there"
             )
 
@@ -87,8 +86,7 @@ class CocoPanoptic:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo (H, W, 3) uint8 and segments (1, H, W) int32, from 1 in the file's order."""
-        photo = read_rgb8(self.photo_folder / self.annotations.photos[index].file_name)
-        path = self.map_folder / self.annotations.label_maps[index]
+        photo, path = read_rgb8(self.photos[index]), self.maps[index]
         labels, unknown = segment_map(read_ids(path), self.annotations.of(index))
         if unknown and not self._told_unknown:
             self._told_unknown = True

@@ -87,13 +87,13 @@ def _label_names(folder: Path) -> dict[str, str]:
     """Names of the label maps in a folder by their stems; of several, that of the first kind.
 
     Raises:
-        InputError: They are JPEGs.
+        InputError: They are of a kind that does not keep values, or cannot be listed.
     """
     names = names_in(folder, LABEL_SUFFIXES)
-    if not names and (lossy := names_in(folder, (".jpg", ".jpeg", ".webp"))):
+    if not names and (others := names_in(folder, (".jpg", ".jpeg", ".webp", ".gif"))):
         raise InputError(
-            f"the label maps in {folder} are not PNG ({some_names(lossy)}): their compression "
-            "changes values near edges, so that regions of other numbers appear there; draw or "
+            f"the label maps in {folder} are of a kind that does not keep the regions' numbers "
+            f"({some_names(others)}): JPEG and WebP blur them at edges, GIF counts them anew; "
             "export them as PNG"
         )
     by_kind = sorted(names, key=lambda name: LABEL_SUFFIXES.index(Path(name).suffix.lower()))

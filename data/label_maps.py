@@ -12,7 +12,7 @@ from sss.data.base import UNLABELLED
 from sss.errors import InputError, one_line
 from sss.image.decoding import READABLE_PIXELS
 
-LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
+LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 """Kinds of pictures that keep every value."""
 
 _UNLABELLED_VALUES = {"L": 255, "P": 255, "1": None, "I;16": 65535, "I;16B": 65535, "I": 65535}
@@ -22,7 +22,7 @@ _ADVICE = (
     "store the number of each pixel's region in one channel (8 or 16 bits grey, or a palette; the "
     "highest value where it is unlabelled)"
 )
-_FORMATS = ("PNG", "TIFF", "BMP", "GIF")
+_FORMATS = ("PNG", "TIFF", "BMP")
 
 
 def read_label_map(path: Path) -> np.ndarray:
