@@ -88,7 +88,7 @@ def _read_polygon(given: Any) -> array[float]:
     if not (math.isfinite(sum(values)) and max(-low, high) <= FAR):
         raise UnusableError(f"polygons with coordinates that are no numbers up to {FAR:.0e}")
     if high <= 1:
-        raise UnusableError("polygons within one pixel (fractions of the photo instead of pixels?)")
+        raise UnusableError("polygons that cover no pixel (fractions of the photo?)")
     return values
 
 
