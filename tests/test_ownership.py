@@ -22,9 +22,8 @@ import os, sys, time
 from pathlib import Path
 from sss.ownership import owned
 with owned(Path(sys.argv[1])):
-    if sys.argv[2:] == ["fork"] and os.fork() == 0:
-        time.sleep(100)
-    print("held", flush=True)
+    if sys.argv[2:] != ["fork"] or os.fork() == 0:  # the last to come
+        print("held", flush=True)
     time.sleep(100)
 """
 
