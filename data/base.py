@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -14,7 +13,7 @@ import numpy as np
 
 from sss.distributed import current_rank
 from sss.errors import InputError
-from sss.image.reading import PHOTO_SUFFIXES
+from sss.image.reading import PHOTO_SUFFIXES, list_folder
 
 log = logging.getLogger(__name__)
 
@@ -69,35 +68,10 @@ def photo_names(folder: Path) -> list[str]:
     """
     if not folder.is_dir():
         return []
-    names = names_in(folder, PHOTO_SUFFIXES)
-    if others := passed_over(folder, names):
-        tell(f"{folder}: passed over {others}; photos end in {', '.join(PHOTO_SUFFIXES)}")
-    return names
-
-
-def passed_over(folder: Path, taken: Sequence[str]) -> str:
-    """What is in a folder beside the files that are taken, counted by its ending.
-
-    Args:
-        folder: To look into; what is hidden does not count.
-        taken: Names of the files that are.
-
-    Returns:
-        Like "3 × .txt, 1 × folder, 2 × dead link"; empty if there is nothing.
-    """
-    names = set(taken)
-    kinds: Counter[str] = Counter()
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith(".") or entry.name in names:
-                continue
-            if entry.is_dir():
-                kinds["folder"] += 1
-            elif entry.is_symlink() and not entry.is_file():
-                kinds["dead link"] += 1
-            else:
-                kinds[Path(entry.name).suffix.lower() or "no ending"] += 1
-    return ", ".join(f"{count} × {kind}" for kind, count in sorted(kinds.items()))
+    contents = list_folder(folder)
+    if rest := contents.describe_rest():
+        tell(f"{folder}: passed over {rest}; photos end in {', '.join(PHOTO_SUFFIXES)}")
+    return [path.name for path in contents.files]
 
 
 def _files_in(folder: Path) -> list[str]:
