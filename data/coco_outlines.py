@@ -29,13 +29,13 @@ class Outline(NamedTuple):
     """The shape of one annotation: the union of polygons, or a mask as run lengths.
 
     Attributes:
-        polygons: x and y by turns, in pixels.
+        polygons: x and y by turns, in pixels, as the bytes of float64.
         runs: Lengths down the columns, of pixels outside and inside by turns; or COCO's text of
             them.
         size: (H, W) of the picture that the runs fill; None of polygons.
     """
 
-    polygons: tuple[array[float], ...]
+    polygons: tuple[bytes, ...]
     runs: array[int] | str = ""
     size: tuple[int, int] | None = None
 
@@ -72,24 +72,26 @@ def read_outline(segmentation: Any) -> tuple[Outline, str]:
     return Outline(tuple(polygons)), reason
 
 
-def _read_polygon(given: Any) -> array[float]:
+def _read_polygon(given: Any) -> bytes:
+    """A polygon's coordinates as float64, checked with few looks at each: COCO has 40 million."""
     try:
-        values = array("d", given)
+        packed = array("d", given).tobytes()
     except (TypeError, OverflowError):  # numbers as text?
         try:
-            values = array("d", [float(value) for value in given])
+            given = [float(value) for value in given]
         except (TypeError, ValueError, OverflowError):
             raise UnusableError("polygons with coordinates that are no numbers") from None
-    if len(values) < _VALUES:
+        packed = array("d", given).tobytes()
+    if len(given) < _VALUES:
         raise UnusableError("polygons of fewer than three points")
-    if len(values) % 2:
+    if len(given) % 2:
         raise UnusableError("polygons with an x that has no y")
-    low, high = min(values), max(values)
-    if not (math.isfinite(sum(values)) and max(-low, high) <= FAR):
+    low, high = min(given), max(given)
+    if not (math.isfinite(sum(given)) and max(-low, high) <= FAR):  # the sum: NaN has no order
         raise UnusableError(f"polygons with coordinates that are no numbers up to {FAR:.0e}")
     if high <= 1:
         raise UnusableError("polygons that cover no pixel (fractions of the photo?)")
-    return values
+    return packed
 
 
 def _read_runs(given: dict[str, Any]) -> Outline:
@@ -153,7 +155,7 @@ def mask_of(outline: Outline, size: tuple[int, int]) -> np.ndarray:
     """
     height, width = size
     if outline.size is None:
-        polygons = [polygon.tolist() for polygon in outline.polygons]
+        polygons = [np.frombuffer(polygon).tolist() for polygon in outline.polygons]
         coded = rle.merge(rle.frPyObjects(polygons, height, width))
         return rle.decode(coded).astype(bool)
     lengths = _lengths(outline.runs)

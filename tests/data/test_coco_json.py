@@ -3,6 +3,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sss.data.coco_json import CocoPhoto, Segment, read_instances, read_panoptic
@@ -52,7 +53,7 @@ def test_instances_come_back_as_they_were(tmp_path: Path) -> None:
     ]
     assert instances.counts == {7: 2, 9: 1}
     first, crowd, last = instances.of(7)
-    assert [list(polygon) for polygon in first.outline.polygons] == [TRIANGLE]
+    assert [list(np.frombuffer(polygon)) for polygon in first.outline.polygons] == [TRIANGLE]
     assert list(crowd.outline.runs) == [1, 2]
     assert last.outline.runs == "12"
     assert (first.outline.size, crowd.outline.size) == (None, (3, 1))
