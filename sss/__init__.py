@@ -20,6 +20,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sss.caches import choose_caches
+
 if TYPE_CHECKING:
     from sss.errors import InputError
     from sss.image import read_image
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from sss.scene import Scene
     from sss.spectral.settings import Settings
     from sss.splitter import Splitter, split
+
+choose_caches()  # before any library that has one is imported
 
 __version__ = "0.2.0"
 

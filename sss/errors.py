@@ -1,4 +1,10 @@
-"""The one error that a user's input can cause, and what it quotes of other errors."""
+"""The one error that a user's input can cause, and what it quotes of other errors and of names."""
+
+import os
+import unicodedata
+
+_UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
+"""Categories of Unicode: control, surrogate (which stand for bytes that are no text), line ends."""
 
 
 class InputError(ValueError):
@@ -15,6 +21,32 @@ class InputError(ValueError):
     """
 
 
+def as_text(name: object) -> str:
+    r"""A file's name as text that any file and screen can take: bytes that are no text as ``\xe9``.
+
+    Examples:
+        >>> import os
+        >>> as_text(os.fsdecode(b"caf\xe9.jpg"))
+        'caf\\xe9.jpg'
+    """
+    return os.fsencode(str(name)).decode("utf-8", "backslashreplace")
+
+
+def printable(text: object) -> str:
+    r"""Text of one line for a screen: also control characters, which act on it, are escaped.
+
+    Examples:
+        >>> printable("two\nlines.jpg")
+        'two\\nlines.jpg'
+    """
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in _UNPRINTABLE
+        else character
+        for character in as_text(text)
+    )
+
+
 def one_line(message: object) -> str:
     """A message or another library's error as one line; the name of its type if it says nothing."""
     return " ".join(str(message).split()) or type(message).__name__
@@ -27,13 +59,14 @@ def describe_failure(what: object, error: Exception) -> str:
         what: Names the photo.
         error: Of whatever kind stopped the work on it.
     """
-    message = " ".join(str(error).split())
+    shown = printable(what)
+    message = " ".join(str(error).replace(str(what), shown).split())
     if isinstance(error, InputError):
-        return message if str(what) in message else f"{what}: {message}"
+        return message if shown in message else f"{shown}: {message}"
     kind = type(error).__name__
     # torch.OutOfMemoryError, and torch's and C++'s bare RuntimeErrors about memory.
     if isinstance(error, MemoryError) or "memory" in message or "bad_alloc" in message:
-        return f"{what}: not enough memory; give a smaller --max-side or --device cpu"
+        return f"{shown}: not enough memory; give a smaller --max-side or --device cpu"
     if isinstance(error, OSError):
-        return f"{what}: {error.filename or kind}: {error.strerror or message}"
-    return f"{what}: unexpected {kind}: {message}; please report it with the photo"
+        return f"{shown}: {error.filename or kind}: {error.strerror or message}"
+    return f"{shown}: unexpected {kind}: {message}; please report it with the photo"

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sss.console import hide_library_warnings, set_up_logging
+from sss.console import hide_library_warnings, set_up_console
 
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
@@ -113,7 +113,7 @@ def _interrupts_ignored() -> Iterator[None]:
 def _start_process(start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # which is not inherited on Windows
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    set_up_logging()
+    set_up_console()
     hide_library_warnings()
     start(*arguments)
 

@@ -16,6 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from sss.clock import Progress, StageClock
+from sss.errors import as_text
 from sss.files import whole_file
 from sss.image.reading import Photo, open_photo
 from sss.image.resize import resize_linearly
@@ -236,7 +237,7 @@ class Splitter:
         return {
             **describe_settings(self.settings),
             "device": self._core_device(),
-            "checkpoint": str(predictor.path) if predictor else None,
+            "checkpoint": as_text(predictor.path) if predictor else None,
             "checkpoint_sha256": predictor.sha256 if predictor else None,
             "versions": {
                 "sss": _own_version(),

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, NoReturn
 
+from sss.caches import has_room
 from sss.cli.common import (
     Parser,
     add_device_option,
@@ -49,6 +50,8 @@ def parse_options(arguments: list[str] | None = None) -> EvaluationOptions:
     check_values(given)
     if given["photos"] is not None and given["photos"] < 1:
         raise InputError(f"--photos is {given['photos']}, expected 1 or more")
+    if given["cache"] is None:
+        given["cache"] = CACHE if has_room(CACHE) else given["out"] / "cache"
     return EvaluationOptions(**given)
 
 
@@ -151,9 +154,9 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--cache",
         type=Path,
-        default=CACHE,
         metavar="DIR",
-        help=f"results that need not be computed again (default: {CACHE})",
+        help=f"results that need not be computed again (default: {CACHE}, or OUT/cache where that "
+        "cannot be written to)",
     )
     group.add_argument(
         "--wandb",

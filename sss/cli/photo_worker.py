@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import platform
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from sss.cli import STARTED
 from sss.cli.progress import StageLine
+from sss.cli.result_folders import photo_entry
 from sss.cli.split_options import AUTO, SplitOptions
 from sss.clock import Progress, StageClock
-from sss.errors import InputError, describe_failure
-from sss.files import remove_partial_files
+from sss.console import tell
+from sss.errors import InputError, as_text, describe_failure
 from sss.image.reading import read_photo
 from sss.layers.files import REPORT, remove_report, write_report
 from sss.models.feature_files import read_embedding
@@ -50,7 +50,6 @@ class PhotoWorker:
         """Do one photo; what stopped it comes back as one line."""
         line = StageLine(photo)
         try:
-            remove_partial_files(folder)  # of a process that was killed
             with one_thread():
                 summary = self.do_photo(photo, folder, line.show)
         except Exception as error:  # of whatever kind: the other photos shall be done
@@ -58,7 +57,7 @@ class PhotoWorker:
             return describe_failure(photo, error)
         finally:
             line.clear()
-        print(f"{photo}: {summary}", file=sys.stderr)
+        tell(f"{photo}: {summary}")
         return None
 
     def do_photo(self, path: Path, folder: Path, progress: Progress) -> str:
@@ -82,7 +81,7 @@ class PhotoWorker:
         with clock.stage("write"):
             self._write_embedding(folder / "features.npy", scene)
         del scene  # the largest arrays of all
-        report = layers.save(folder, {"photo": str(path)}, progress)
+        report = layers.save(folder, {"photo": photo_entry(path)}, progress)
         for stage, seconds in clock.seconds.items():
             report["seconds"][stage] = round(report["seconds"].get(stage, 0.0) + seconds, 4)
         report["total_seconds"] = round(time.perf_counter() - started, 3)
@@ -106,7 +105,7 @@ class PhotoWorker:
         options = self.options
         settings = {
             "layers": options.layers or AUTO,
-            "features": str(options.features) if options.features else None,
+            "features": as_text(options.features) if options.features else None,
             "device": report["device"],
             "max_side": options.max_side,
             "save_features": options.save_features,

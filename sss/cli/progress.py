@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from sss.console import CLEAR_LINE
+from sss.errors import printable
 
 
 class StageLine:
@@ -16,7 +17,7 @@ class StageLine:
     """
 
     def __init__(self, photo: Path) -> None:
-        self._photo = photo
+        self._name = printable(photo.name)
         self._live = sys.stderr.isatty()
         self._stage = ""
 
@@ -24,9 +25,9 @@ class StageLine:
         """Show the stage ``name``, of which ``fraction`` (0 to 1) is done."""
         if self._live:
             percent = f" {fraction:4.0%}" if 0 < fraction < 1 else ""
-            print(f"{CLEAR_LINE}{self._photo.name}: {name}{percent}", end="", file=sys.stderr)
+            print(f"{CLEAR_LINE}{self._name}: {name}{percent}", end="", file=sys.stderr)
         elif name != self._stage:
-            print(f"{self._photo.name}: {name} …", file=sys.stderr)
+            print(f"{self._name}: {name} …", file=sys.stderr)
         self._stage = name
         sys.stderr.flush()
 

@@ -6,21 +6,22 @@ All photos of one call: where each goes, which are done already, what went wrong
 from __future__ import annotations
 
 import functools
-import json
 import sys
 import warnings
-from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from sss.cli.common import check_writable
+from sss.cli.result_folders import is_done, other_photo, photo_place, result_folders
 from sss.cli.split_options import SplitOptions, parse_options
-from sss.console import hide_library_warnings, run_main
+from sss.console import hide_library_warnings, run_main, tell
 from sss.distributed import Rank, current_rank
-from sss.errors import InputError
+from sss.errors import InputError, describe_failure
 from sss.files import remove_partial_files
 from sss.image.reading import find_photos
+from sss.ownership import owned
 from sss.processes import KILLED, map_processes, terminations_as_interrupts
 from sss.threads import set_thread_count, threads_each
 
@@ -77,7 +78,8 @@ def run(
         InputError: Nothing can be done at all.
     """
     rank = current_rank()
-    photos = list(dict.fromkeys(find_photos(options.photos)))
+    found = find_photos(options.photos, tell if rank.is_first else lambda _line: None)
+    photos = list({photo_place(photo): photo for photo in reversed(found)}.values())[::-1]
     if options.features is not None and len(photos) > 1:
         raise InputError(f"--features belongs to one photo, but {len(photos)} were given")
     tasks, failures = still_to_do(photos, options, rank)
@@ -91,9 +93,9 @@ def run(
         return 0  # else torchrun would end those that are still at work
     failures = [failure for part in gathered for failure in part]
     for failure in failures:
-        print(f"error: {failure}", file=sys.stderr)
+        tell(f"error: {failure}")
     if failures and len(photos) > 1:
-        print(f"{len(failures)} of {len(photos)} photos could not be done", file=sys.stderr)
+        tell(f"{len(failures)} of {len(photos)} photos could not be done")
     return 2 if failures else 0
 
 
@@ -106,50 +108,33 @@ def still_to_do(
         photos: Of all processes.
         options: Of the command line.
         rank: Of the process.
-
-    Raises:
-        InputError: Photos of different folders have the same name.
     """
     tasks: list[Task] = []
     failures: list[str] = []
-    folders = _output_folders(photos, options.out)
+    folders = result_folders(photos, options.out)
     for photo, folder in rank.part_of(list(zip(photos, folders, strict=True))):
-        report = folder / "report.json"  # written last, so where it is all else is
-        if options.overwrite or not report.is_file():
+        if options.overwrite or not is_done(folder):
             tasks.append((photo, folder))
-        elif other := _other_photo(report, photo):
-            failures.append(
-                f"{photo}: {folder} holds the layers of {other}; --overwrite replaces them, "
-                "another -o keeps both"
-            )
+        elif obstacle := _obstacle(photo, folder):
+            failures.append(obstacle)
         else:
-            print(f"{photo}: done already in {folder} (--overwrite does it again)", file=sys.stderr)
+            _tell_done(photo, folder)
     return tasks, failures
 
 
-def _output_folders(photos: list[Path], out: Path) -> list[Path]:
-    """``out/STEM`` per photo; ``out/STEM_SUFFIX`` where photos share a stem."""
-    stems = Counter(photo.stem for photo in photos)
-    names = [
-        photo.stem if stems[photo.stem] == 1 else f"{photo.stem}_{photo.suffix.lstrip('.')}"
-        for photo in photos
-    ]
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise InputError(
-            f"several photos would be written to {out / twice[0]}; split them in separate calls "
-            "with another -o each"
-        )
-    return [out / name for name in names]
-
-
-def _other_photo(report: Path, photo: Path) -> Path | None:
-    """The photo that a report is about, if that surely is another one than ``photo``."""
-    try:
-        reported = Path(json.loads(report.read_text(encoding="utf-8"))["photo"])
-        return None if reported.samefile(photo) else reported
-    except (OSError, ValueError, KeyError, TypeError):  # moved photos, edited reports
+def _obstacle(photo: Path, folder: Path) -> str | None:
+    """What forbids writing a photo's layers to a folder without --overwrite."""
+    other = other_photo(folder, photo)
+    if other is None:
         return None
+    return (
+        f"{photo}: {folder} holds the layers of {other}; --overwrite replaces them, another -o "
+        "keeps both"
+    )
+
+
+def _tell_done(photo: Path, folder: Path) -> None:
+    tell(f"{photo}: done already in {folder} (--overwrite does it again)")
 
 
 def _do(
@@ -165,11 +150,13 @@ def _do(
         if rank.local_size > 1:
             set_thread_count(threads)
         worker = open_worker(options)
-        return [worker.try_photo(*task) for task in tasks]
+        return [_do_owned(worker, task, options) for task in tasks]
 
     def tidy() -> None:
         for _, folder in tasks:
-            remove_partial_files(folder)
+            if folder.is_dir():
+                with suppress(InputError), owned(folder):  # others may be at work there
+                    remove_partial_files(folder)
 
     return map_processes(
         _do_task,
@@ -182,20 +169,38 @@ def _do(
     )
 
 
-_opened_worker: Callable[[], Worker]
-"""With -j: the worker of this process, opened with its first photo, where errors reach the user."""
+def _do_owned(worker: Worker, task: Task, options: SplitOptions) -> str | None:
+    """Do a photo, unless another process is at work on it or has done it meanwhile."""
+    photo, folder = task
+    try:
+        with owned(folder):
+            if is_done(folder) and not options.overwrite:
+                obstacle = _obstacle(photo, folder)
+                if obstacle is None:
+                    _tell_done(photo, folder)
+                return obstacle
+            remove_partial_files(folder)  # of a process that was killed
+            return worker.try_photo(photo, folder)
+    except InputError as error:
+        return describe_failure(photo, error)
+
+
+_opened_task: Callable[[Task], str | None]
+"""With -j: does a photo in this process, whose worker is opened with its first one: there, errors
+reach the user."""
 
 
 def _start_process(
     options: SplitOptions, threads: int, open_worker: Callable[[SplitOptions], Worker]
 ) -> None:
-    global _opened_worker
+    global _opened_task
     set_thread_count(threads)
-    _opened_worker = functools.cache(lambda: open_worker(options))
+    opened = functools.cache(lambda: open_worker(options))
+    _opened_task = lambda task: _do_owned(opened(), task, options)  # noqa: E731
 
 
 def _do_task(task: Task) -> str | None:
-    return _opened_worker().try_photo(*task)
+    return _opened_task(task)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import stat
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -52,10 +54,14 @@ PHOTO_SUFFIXES = (
 """Endings of photos, in lower case."""
 
 
-def find_photos(paths: Sequence[Path]) -> list[Path]:
+def find_photos(paths: Sequence[Path], tell: Callable[[str], object] = logger.info) -> list[Path]:
     """List photos: files as given, folders replaced by the photos directly inside, sorted.
 
     Hidden files are skipped, and with them unfinished ones (``.partial-…``).
+
+    Args:
+        paths: Files and folders.
+        tell: Called with one line for each folder of which something is passed over.
 
     Raises:
         InputError: A path does not exist, or a folder has no photos.
@@ -63,10 +69,60 @@ def find_photos(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, paths):
         if stat.S_ISDIR(_mode(path)):
-            found += _photos_inside(path)
+            found += _photos_inside(path, tell)
         else:
             found.append(path)
     return found
+
+
+@dataclass(frozen=True)
+class FolderContents:
+    """What a folder holds; hidden files do not count.
+
+    Attributes:
+        folder: The folder.
+        files: Those of the endings asked for, sorted.
+        passed_over: How many of each other ending or kind, most frequent first.
+    """
+
+    folder: Path
+    files: list[Path]
+    passed_over: dict[str, int]
+
+    def describe_rest(self) -> str:
+        """What is passed over: ``3 .cr2, 1 .txt, 1 dead link, 2 folders``."""
+        return ", ".join(
+            f"{count} {kind}{'s' if count > 1 and kind in _KINDS else ''}"
+            for kind, count in self.passed_over.items()
+        )
+
+
+def list_folder(folder: Path, suffixes: Sequence[str] = PHOTO_SUFFIXES) -> FolderContents:
+    """List a folder's files of certain endings, and count all else.
+
+    Args:
+        folder: What is directly inside counts.
+        suffixes: In lower case, with the dot.
+
+    Raises:
+        InputError: The folder cannot be listed.
+    """
+    files: list[Path] = []
+    others: Counter[str] = Counter()
+    try:
+        for entry in sorted(folder.iterdir()):
+            if entry.name.startswith("."):
+                continue
+            kind = _kind(entry)
+            if kind in suffixes:
+                files.append(entry)
+            else:
+                others[kind] += 1
+    except OSError as error:
+        raise InputError(
+            f"cannot list {folder}: {error.strerror or error}; check its permissions"
+        ) from error
+    return FolderContents(folder, files, dict(others.most_common()))
 
 
 def read_image(path: Path, max_side: int | None = None) -> np.ndarray:
@@ -210,24 +266,30 @@ def _array_picture(array: np.ndarray) -> Picture:
     return picture_of_array(array)
 
 
-def _photos_inside(folder: Path) -> list[Path]:
-    try:
-        photos = sorted(
-            entry
-            for entry in folder.iterdir()
-            if entry.suffix.lower() in PHOTO_SUFFIXES
-            and not entry.name.startswith(".")
-            and entry.is_file()
-        )
-    except OSError as error:
+def _photos_inside(folder: Path, tell: Callable[[str], object]) -> list[Path]:
+    contents = list_folder(folder)
+    count, rest = len(contents.files), contents.describe_rest()
+    if not count:
+        found = f"; found {rest}" if rest else "; it is empty"
         raise InputError(
-            f"cannot list {folder}: {error.strerror or error}; check its permissions"
-        ) from error
-    if not photos:
-        raise InputError(
-            f"{folder} has no photos; expected files ending in {', '.join(PHOTO_SUFFIXES)}"
+            f"{folder} has no photos; expected files ending in {', '.join(PHOTO_SUFFIXES)}{found}"
         )
-    return photos
+    if rest:
+        tell(f"{folder}: {count} photo{'s' if count > 1 else ''}; passed over {rest}")
+    return contents.files
+
+
+_KINDS = ("file without ending", "dead link", "folder", "special file")
+"""Of entries of a folder, besides endings."""
+
+
+def _kind(entry: Path) -> str:
+    """The ending of a file in lower case; for all else what it is."""
+    if entry.is_file():
+        return entry.suffix.lower() or _KINDS[0]
+    if entry.is_dir():
+        return _KINDS[2]
+    return _KINDS[1] if entry.is_symlink() and not entry.exists() else _KINDS[3]
 
 
 def _mode(path: Path) -> int:

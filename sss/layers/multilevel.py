@@ -26,6 +26,7 @@ from collections.abc import Callable
 import numba
 import numpy as np
 
+from sss.caches import choose_caches
 from sss.threads import map_threads
 
 # As the paper's authors have them in pymatting.
@@ -142,7 +143,7 @@ def _over_rows(picture: np.ndarray, work: Callable[[int, int], None]) -> None:
     map_threads(lambda start: work(start, min(start + rows, height)), starts)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=choose_caches(), nogil=True)
 def _update_rows(image, alpha, colours, start, stop, smoothness, fill):  # type: ignore[no-untyped-def]
     """Update every second row from ``start`` to before ``stop``, by the module's formula.
 
@@ -198,7 +199,7 @@ def _update_rows(image, alpha, colours, start, stop, smoothness, fill):  # type:
                 colours[y, x, k, 2] = min(max(mean[i, 2] + pull[i] * missing2, zero), one)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=choose_caches(), nogil=True)
 def _add_up(image, alpha, colours, start, stop):  # type: ignore[no-untyped-def]
     """See :func:`make_sum_exact`; rows from ``start`` to before ``stop``."""
     _, width, count = alpha.shape

@@ -6,6 +6,8 @@ import cv2
 import numba
 import numpy as np
 
+from sss.caches import choose_caches
+
 
 class GuidedFilter:
     """What all channels that one photo guides have in common.
@@ -95,7 +97,7 @@ def _mirrored(side: int, window: int) -> np.ndarray:
     return mirrored.astype(np.uintp)  # unsigned: the compiler need not expect −1 for the last
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=choose_caches(), nogil=True, error_model="numpy")
 def _filter_plane(
     values: np.ndarray,
     guide: np.ndarray,
@@ -140,7 +142,7 @@ def _filter_plane(
         _evaluate(sums, guide[y], window * window, result[y])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=choose_caches(), nogil=True, error_model="numpy")
 def _evaluate(sums: np.ndarray, guide: np.ndarray, count: int, line: np.ndarray) -> None:
     """Eq. (16): the mean slopes and offset at a row of the guide."""
     on_r, on_g, on_b, offset = sums[0], sums[1], sums[2], sums[3]
@@ -150,7 +152,7 @@ def _evaluate(sums: np.ndarray, guide: np.ndarray, count: int, line: np.ndarray)
         line[x] = (on_r[x] * r[x] + on_g[x] * g[x] + on_b[x] * b[x] + offset[x]) * per_pixel
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=choose_caches(), nogil=True, error_model="numpy")
 def _add_products(values: np.ndarray, guide: np.ndarray, sign: float, sums: np.ndarray) -> None:
     """Add a row of red·value, green·value, blue·value and value."""
     r, g, b = guide[0], guide[1], guide[2]
@@ -163,7 +165,7 @@ def _add_products(values: np.ndarray, guide: np.ndarray, sign: float, sums: np.n
         alone[x] += value
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=choose_caches(), nogil=True, error_model="numpy")
 def _add(lines: np.ndarray, sign: float, sums: np.ndarray) -> None:
     for q in range(4):
         line, total = lines[q], sums[q]
@@ -171,7 +173,7 @@ def _add(lines: np.ndarray, sign: float, sums: np.ndarray) -> None:
             total[x] += sign * line[x]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=choose_caches(), nogil=True, error_model="numpy")
 def _sums_across(lines: np.ndarray, columns: np.ndarray, window: int, sums: np.ndarray) -> None:
     """Sum each of the (4, W) lines, mirrored, over the window of every pixel."""
     one, two, three, four = lines[0], lines[1], lines[2], lines[3]
@@ -192,7 +194,7 @@ def _sums_across(lines: np.ndarray, columns: np.ndarray, window: int, sums: np.n
         sums[0, x], sums[1, x], sums[2, x], sums[3, x] = sum1, sum2, sum3, sum4
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=choose_caches(), nogil=True, error_model="numpy")
 def _fit(
     sums: np.ndarray, mean: np.ndarray, inverse: np.ndarray, count: int, line: np.ndarray
 ) -> None:

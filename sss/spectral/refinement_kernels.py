@@ -9,6 +9,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from sss.caches import choose_caches
 from sss.spectral.stencil import AHEAD
 
 SUM_WEIGHT = 100.0
@@ -18,7 +19,7 @@ SUM = np.float32(SUM_WEIGHT)
 OFFSETS = tuple((int(row), int(column)) for row, column in AHEAD)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@numba.njit(cache=choose_caches(), nogil=True, fastmath=True)
 def exchange(
     to_zero: np.ndarray,
     to_one: np.ndarray,
@@ -51,7 +52,7 @@ def exchange(
     return size
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@numba.njit(cache=choose_caches(), nogil=True, fastmath=True)
 def apply(
     stencil: np.ndarray,
     diagonal: np.ndarray,
@@ -91,7 +92,7 @@ def apply(
     return float(product)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@numba.njit(cache=choose_caches(), nogil=True, fastmath=True)
 def restart(
     rhs: np.ndarray, applied: np.ndarray, residual: np.ndarray, first: int, end: int
 ) -> float:
@@ -108,7 +109,7 @@ def restart(
     return float(size)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@numba.njit(cache=choose_caches(), nogil=True, fastmath=True)
 def advance(
     stencil: np.ndarray,
     diagonal: np.ndarray,
@@ -160,7 +161,7 @@ def advance(
     return float(product), float(rest)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@numba.njit(cache=choose_caches(), nogil=True, fastmath=True)
 def turn(
     direction: np.ndarray, conditioned: np.ndarray, ratio: float, first: int, end: int
 ) -> float:

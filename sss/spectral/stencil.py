@@ -13,6 +13,7 @@ import numba
 import numpy as np
 import scipy.sparse as sp
 
+from sss.caches import choose_caches
 from sss.threads import map_threads
 
 REACH = 2
@@ -89,7 +90,7 @@ def stencil_matrix(stencil: np.ndarray) -> sp.csr_array:
     return sp.csr_array((values, indices, pointers), shape=(height * width, height * width))
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=choose_caches(), nogil=True)
 def _fill_rows(
     stencil: np.ndarray, pointers: np.ndarray, indices: np.ndarray, values: np.ndarray
 ) -> None:
@@ -112,7 +113,7 @@ def _fill_rows(
                     entry += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=choose_caches(), nogil=True)
 def _add_windows(
     stencil: np.ndarray, photo: np.ndarray, regularisation: float, first: int, end: int
 ) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from sss.caches import choose_caches
+
 PANEL = 256
 """Rows of an update matrix that are computed at a time, up to the diagonal and no further."""
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=choose_caches(), nogil=True)
 def add_pivot_rows(
     matrix: np.ndarray,
     pivots: np.ndarray,
@@ -55,7 +57,7 @@ def add_pivot_rows(
         matrix[i, i] -= shift
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=choose_caches(), nogil=True)
 def extend_add(
     matrix: np.ndarray,
     update: np.ndarray,
@@ -76,7 +78,7 @@ def extend_add(
             matrix[row, column] += update[i, j]
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=choose_caches(), nogil=True)
 def eliminate_pivots(matrix: np.ndarray, k: int, factors: np.ndarray) -> np.ndarray:
     """Partial Cholesky decomposition of a front.
 
@@ -106,7 +108,7 @@ def eliminate_pivots(matrix: np.ndarray, k: int, factors: np.ndarray) -> np.ndar
     return schur
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=choose_caches(), nogil=True)
 def _front_factors(
     factors: np.ndarray, start: int, k: int, b: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -115,7 +117,7 @@ def _front_factors(
     return factors[start:middle].reshape(k, k), factors[middle : middle + k * b].reshape(b, k)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=choose_caches(), nogil=True)
 def forward(rhs: np.ndarray, boundary: np.ndarray, counts: np.ndarray, factors: np.ndarray) -> None:
     """Forward substitution through a sequence of fronts, in place.
 
@@ -142,7 +144,7 @@ def forward(rhs: np.ndarray, boundary: np.ndarray, counts: np.ndarray, factors: 
         start += k * (k + b)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=choose_caches(), nogil=True)
 def backward(
     rhs: np.ndarray, boundary: np.ndarray, counts: np.ndarray, factors: np.ndarray
 ) -> None:

@@ -183,5 +183,4 @@ def test_interruption_leaves_whole_results_only(
     assert split(tmp_path) == 130
     assert split.lines[-1] == "stopped"
     assert split.report("a")["layers"] == 5
-    assert list((split.out / "b").iterdir()) == []
-    assert not (split.out / "c").exists()
+    assert [folder.name for folder in split.out.iterdir()] == ["a"]
