@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pillow_heif
 import pytest
 import tifffile
 import torch
@@ -222,6 +223,12 @@ def tiff(samples: np.ndarray, **options: Any) -> bytes:
     return out.getvalue()
 
 
+def heif() -> bytes:
+    out = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(PIXELS)).save(out, exif=exif().tobytes())
+    return out.getvalue()
+
+
 def exif() -> Image.Exif:
     notes = Image.Exif()
     notes[0x0112] = 6
@@ -248,6 +255,8 @@ PHOTOS = {
     "webp-lossless": (".webp", encoded("WEBP", "RGBA", lossless=True)),
     "gif": (".gif", encoded("GIF", "P")),
     "bmp": (".bmp", encoded("BMP")),
+    "avif": (".avif", encoded("AVIF", exif=exif(), icc_profile=PROFILE)),
+    "heif": (".heic", heif()),
 }
 
 
