@@ -9,6 +9,7 @@ import numpy as np
 
 from sss.errors import InputError
 from sss.image.reading import PHOTO_SUFFIXES, read_image
+from sss.matlab import load_matlab
 
 MATLAB_NAME = "embedmap"
 """What the authors' feature code calls its array."""
@@ -44,7 +45,7 @@ def read_embedding(path: Path) -> np.ndarray:
     return _checked(embedding, path)
 
 
-def _read_numpy(path: Path) -> object:
+def _read_numpy(path: Path) -> np.ndarray:
     """``.npy`` and ``.npz``; content decides which of both."""
     with path.open("rb") as file:
         if not file.read(6).startswith((b"\x93NUMPY", b"PK")):
@@ -56,17 +57,12 @@ def _read_numpy(path: Path) -> object:
         return content[_pick(list(content), path)]
 
 
-def _read_matlab(path: Path) -> object:
-    from scipy.io import loadmat
-
-    try:
-        content = loadmat(path)
-    except NotImplementedError as error:
-        raise InputError(f"{path} is of MATLAB's version 7.3; save it with '-v7'") from error
-    return content[_pick([name for name in content if not name.startswith("__")], path)]
+def _read_matlab(path: Path) -> np.ndarray:
+    content = load_matlab(path)
+    return content[_pick(list(content), path)]
 
 
-_READERS: dict[str, Callable[[Path], object]] = {
+_READERS: dict[str, Callable[[Path], np.ndarray]] = {
     ".npy": _read_numpy,
     ".npz": _read_numpy,
     ".mat": _read_matlab,
@@ -86,10 +82,8 @@ def _pick(names: list[str], path: Path) -> str:
     )
 
 
-def _checked(embedding: object, path: Path) -> np.ndarray:
+def _checked(embedding: np.ndarray, path: Path) -> np.ndarray:
     """(H, W, D) float32 from any array of numbers; (H, W) is one channel."""
-    if not isinstance(embedding, np.ndarray):  # a sparse matrix
-        raise InputError(f"{path} holds a {type(embedding).__name__}, expected a plain array")
     if embedding.ndim == 2:
         embedding = embedding[..., None]
     if embedding.ndim != 3 or 0 in embedding.shape or embedding.dtype.kind not in "fiub":
