@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sss.data.base import LeftOut, MissingDataError, names_in, photo_names, some_names, tell
+from sss.data.base import MissingDataError, names_in, photo_names, some_names, tell
 from sss.data.frames import check_frames, turn_labels
 from sss.data.label_maps import LABEL_SUFFIXES, label_map_size, read_label_map
 from sss.errors import InputError
@@ -41,26 +41,24 @@ class FolderDataset:
                 f"no photos in {root / 'images'} nor in {root / 'images' / split}; put them there, "
                 "and the label map of each as PNG of the same name into labels"
             )
-        left_out = LeftOut()
         stems = Counter(Path(name).stem for name in names)
-        for name in names:
-            if stems[Path(name).stem] > 1:
-                left_out.add("photos that share a label map, as alike but for their endings", name)
-        names = [name for name in names if stems[Path(name).stem] == 1]
+        if sharing := [name for name in names if stems[Path(name).stem] > 1]:
+            tell(
+                f"{photos}: {len(sharing)} photos are alike but for their endings and share a "
+                f"label map ({some_names(sharing)}); remove those that it was not drawn on"
+            )
         missing = [name for name in names if Path(name).stem not in labels]
         if missing:
             raise InputError(
                 f"{len(missing)} of {len(names)} photos in {photos} have no label map in {maps} "
                 f"({some_names(missing)}); add NAME.png for each or remove the photos"
             )
-        for stem in sorted(labels.keys() - stems.keys()):
-            left_out.add("label maps without a photo", labels[stem])
-        if str(left_out):
-            tell(f"{photos}: left out: {left_out}")
+        if alone := sorted(labels[stem] for stem in labels.keys() - stems.keys()):
+            tell(
+                f"{maps}: passed over {len(alone)} label maps without a photo ({some_names(alone)})"
+            )
         self.photos = [photos / name for name in names]
         self.maps = [maps / labels[photo.stem] for photo in self.photos]
-        if not names:
-            raise InputError(f"no photo in {photos} can be used: {left_out}; rename them")
         self._check_sizes(photos)
 
     def _check_sizes(self, folder: Path) -> None:

@@ -85,7 +85,7 @@ def test_missing_segmentations_and_photos(root: Path) -> None:
         Bsds500(root, "train")
 
 
-def test_damaged_files_are_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_files_are_named(root: Path) -> None:
     dataset = Bsds500(root, "train")
     truth = dataset.truths[0]
     content = truth.read_bytes()
@@ -96,17 +96,17 @@ def test_damaged_files_are_named(root: Path, monkeypatch: pytest.MonkeyPatch) ->
     savemat(truth, {"other": np.zeros(3)})
     with pytest.raises(InputError, match=r"1001\.mat is not a BSDS500 segmentation"):
         dataset[0]
-    for odd in (np.array(["text"]), np.zeros((0, 0)), np.full((20, 30), 1.5)):
+    for odd in (
+        np.array(["text"]),
+        np.zeros((0, 0)),
+        np.full((20, 30), 1.5),
+        np.full((2, 3), 1e99),
+    ):
         cell = np.empty((1, 1), object)
         cell[0, 0] = {"Segmentation": odd}
         savemat(truth, {"groundTruth": cell})
         with pytest.raises(InputError, match=r"1001\.mat is not a BSDS500 segmentation"):
             dataset[0]
-    monkeypatch.setattr("sss.data.bsds500.LARGEST_TRUTH", 100)
-    savemat(truth, {"groundTruth": np.zeros(1000)}, do_compression=True)
-    with pytest.raises(InputError, match="unpacks to more than"):
-        dataset[0]
-    monkeypatch.undo()
     write_truth(truth, segmentations(0, 2, (10, 30)))
     with pytest.raises(InputError, match=r"1001\.mat has labels of 10 × 30 .*20 × 30"):
         dataset[0]
