@@ -43,6 +43,8 @@ def read_label_map(path: Path) -> np.ndarray:
     if image.mode not in _UNLABELLED_VALUES:
         raise InputError(f"{path} is a picture of mode {image.mode}, expected labels; {_ADVICE}")
     labels = np.array(image).astype(np.int32)
+    if image.mode == "L" and (bits := _bits_per_sample(image, path)) < 8:
+        return labels // (255 // (2**bits - 1))  # Pillow stretches them to the range of eight
     unlabelled = _UNLABELLED_VALUES[image.mode]
     if unlabelled is not None:
         labels[labels == unlabelled] = UNLABELLED

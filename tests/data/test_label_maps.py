@@ -40,6 +40,23 @@ def test_one_bit(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_label_map(tmp_path / "a.png"), [[1, 0]])
 
 
+@pytest.mark.parametrize("bits", [2, 4])
+def test_few_bits_are_numbers_of_regions(tmp_path: Path, bits: int) -> None:
+    labels = np.tile(np.arange(2**bits), (3, 2))  # the highest is a region as any other
+    packed = np.packbits(labels[..., None] >> np.arange(bits)[::-1] & 1, axis=None)
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    header = struct.pack(">IIBBBBB", labels.shape[1], len(labels), bits, 0, 0, 0, 0)
+    rows = b"".join(b"\0" + row.tobytes() for row in packed.reshape(len(labels), -1))
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (tmp_path / "few.png").write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
+    np.testing.assert_array_equal(read_label_map(tmp_path / "few.png"), labels)
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_equal_channels_are_one(tmp_path: Path, mode: str, ending: str) -> None:
