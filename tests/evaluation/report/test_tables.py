@@ -115,6 +115,7 @@ def test_missing_photos_are_told_below_the_tables(
     assert any(line.startswith("c (2 of 14 photos)  ") for line in lines)
     assert missing_lines(missing, 15, shown=None)[1].endswith("p12, p13, q")
     # All lack the same one: their rows are alike.
-    assert results_text(summarise(make_records(["a"], names)), {"a": ["q"]}, 15).splitlines()[
-        -1
-    ] == "warning: a lacks 1 of 15 photos: q"
+    assert (
+        results_text(summarise(make_records(["a"], names)), {"a": ["q"]}, 15).splitlines()[-1]
+        == "warning: a lacks 1 of 15 photos: q"
+    )
