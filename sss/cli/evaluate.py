@@ -117,7 +117,13 @@ def _report(
         )
     command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
     run = describe_run(options, plan, len(names), command, seconds, missing)
-    write.write_evaluation(options.out, entries, summaries, plan.cache, run)
+    try:
+        write.write_evaluation(options.out, entries, summaries, plan.cache, run)
+    except InputError as error:
+        raise InputError(
+            f"{error}; make room or choose another -o, and give the same command again: all "
+            f"results are kept in {plan.cache}"
+        ) from error
     print(results_text(summaries, missing, len(names)))
     print(options.out / "index.html")
     track(options.wandb, options.project, options.out, run, summaries)

@@ -21,6 +21,7 @@ from sss.evaluation.thumbnails import photo_picture, segmentation_picture, truth
 from sss.metrics.catalogue import WeightedSum
 from sss.metrics.embedding_scores import score_embedding
 from sss.metrics.layer_scores import LayerScorer
+from sss.metrics.pixels import check_finite
 from sss.metrics.samples import Sample
 from sss.threads import one_thread
 
@@ -109,6 +110,7 @@ class PhotoWork:
             if embedder and model:
                 try:
                     case.embedding = embedder(sample)
+                    check_finite(case.embedding)
                 except Exception as error:
                     failures.append(self._describe(f"{sample.name}, {model.label}", error))
                     return

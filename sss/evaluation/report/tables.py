@@ -184,11 +184,13 @@ def results_text(
     Args:
         summaries: Of every group.
         missing: Entry → photos on which it failed; told below the tables.
-        planned: Photos of the run.
+        planned: Photos of the run; a group may have fewer, where some have no such labels.
     """
     blocks = []
     for summary in summaries:
-        title = f"{summary.group}, {len(summary.photos)} photos"
+        count = len(summary.photos)
+        of_all = f" of {planned}" if count < planned else ""
+        title = f"{summary.group}, {count}{of_all} photos"
         blocks.append("\n".join([title, *_aligned(score_table(summary, summary.headlines))]))
     warnings = [f"warning: {line}" for line in missing_lines(missing or {}, planned)]
     if any(summary.note(entry.entry) for summary in summaries for entry in summary.entries):

@@ -150,7 +150,7 @@ def test_a_photo_that_fails_is_told_and_the_others_are_reported(
     assert "warning: failing lacks 2 of 4 photos: b, d" in run.out
     assert any(text.startswith("failing (2 of 4 photos)  ") for text in run.out)
     assert run(*line, "--method", "failing", "--common-photos") == 2
-    assert run.out[0] == "regions, 2 photos"
+    assert run.out[0] == "regions, 2 of 4 photos"
     assert "warning: failing lacks 2 of 4 photos: b, d" in run.out
     assert any(text.startswith("failing  ") for text in run.out)
     monkeypatch.setitem(METHODS, "failing", Failing(()))
@@ -177,7 +177,15 @@ def test_a_photo_that_cannot_be_read_is_missing_everywhere(
     (error,) = run.errors
     assert error.startswith("error: c: ") or "c.png" in error
     assert "warning: kmeans-lab, fh lack 1 of 4 photos: c" in run.out
-    assert run.out[0] == "regions, 3 photos"
+    assert run.out[0] == "regions, 3 of 4 photos"
+
+
+def test_photos_without_labels_show_in_the_number(
+    run: Any, line: list[str], photos: Path, reported: Any
+) -> None:
+    Image.new("L", (32, 26), 255).save(photos / "labels" / "b.png")
+    assert run(*line) == 0
+    assert run.out[0] == "regions, 3 of 4 photos"
 
 
 def test_a_cache_that_cannot_be_written_ends_the_run_in_a_line(

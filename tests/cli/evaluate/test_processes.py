@@ -119,7 +119,7 @@ def test_side_by_side_gives_the_same_figures_even_when_one_is_killed(
         "error: b: its process was killed, most likely for lack of memory; give a smaller "
         "--max-side"
     ]
-    assert out[0] == "regions, 3 photos"
+    assert out[0] == "regions, 3 of 4 photos"
     assert "warning: kmeans-lab lacks 1 of 4 photos: b" in out
     (tmp_path / "marks" / "kill1").unlink()
     before = kept()
