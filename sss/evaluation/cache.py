@@ -22,7 +22,7 @@ from sss.files import remove_partial_files, whole_file
 
 log = logging.getLogger(__name__)
 
-METRICS_VERSION = 5
+METRICS_VERSION = 6
 """Raised with every change of metrics, methods or features that changes scores: what was computed
 before is then computed anew."""
 
