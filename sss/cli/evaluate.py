@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from sss.cli.evaluate_options import parse_options
 from sss.console import CLEAR_LINE, hide_library_warnings, run_main
 from sss.distributed import current_rank
 from sss.errors import InputError
+from sss.ownership import owned
+from sss.processes import terminations_as_interrupts
 from sss.threads import set_thread_count, threads_each
 from sss.timer import hours_minutes
 
@@ -53,7 +56,9 @@ def _evaluate(options: EvaluationOptions) -> int:
         set_thread_count(threads_each(rank.local_size))
     check_writable(options.out)
     check_writable(options.cache, "--cache")
-    with warnings.catch_warnings():
+    # Two evaluations would mix their files there; the cache may be shared.
+    report = owned(options.out) if rank.is_first else nullcontext()
+    with warnings.catch_warnings(), terminations_as_interrupts(), report:
         hide_library_warnings()
         plan, names = make_plan(options)
         own = rank.part_of(list(enumerate(names)))
@@ -99,19 +104,38 @@ def _report(
         raise InputError("no photo could be done, so there is nothing to report")
     place = {name: number for number, name in enumerate(names)}
     records.sort(key=lambda record: place[record.photo])  # several processes had every n-th
+    results = sorted(results, key=lambda one: place.get(one.photo, 0))
     entries = collect_entries(records, plan.entries())
-    summaries = summarise_groups(entries, options.seed)
+    missing = missing_photos(results)
+    summaries = summarise_groups(
+        entries, options.seed, missing=missing, common=options.common_photos
+    )
     if not summaries:
         raise InputError(
             f"the {len(records)} results hold no scores to report; check that the data set has "
             "labels for what was measured"
         )
     command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
-    run = describe_run(options, plan, len(names), command, seconds)
-    write.write_evaluation(options.out, entries, summaries, plan.cache, run)
-    print(results_text(summaries))
+    run = describe_run(options, plan, len(names), command, seconds, missing)
+    try:
+        write.write_evaluation(options.out, entries, summaries, plan.cache, run)
+    except InputError as error:
+        raise InputError(
+            f"{error}; make room or choose another -o, and give the same command again: all "
+            f"results are kept in {plan.cache}"
+        ) from error
+    print(results_text(summaries, missing, len(names)))
     print(options.out / "index.html")
     track(options.wandb, options.project, options.out, run, summaries)
+
+
+def missing_photos(results: Sequence[PhotoResult]) -> dict[str, list[str]]:
+    """Entry → photos on which it failed, in the order of the results."""
+    missing: dict[str, list[str]] = {}
+    for one in results:
+        for entry in one.missing:
+            missing.setdefault(entry, []).append(one.photo)
+    return missing
 
 
 class EvaluationProgress:

@@ -145,6 +145,12 @@ def _add_methods(group: argparse._ArgumentGroup) -> None:
         metavar="COUNTS",
         help="numbers of layers or clusters to try, as 2-12 (default) or 2,3,5,8",
     )
+    group.add_argument(
+        "--common-photos",
+        action="store_true",
+        help="where an entry failed on some photos, score all on those that all have (default: "
+        "each on its own; those that lack some are marked and not tested against the others)",
+    )
     add_seed_option(group)
 
 

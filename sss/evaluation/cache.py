@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
@@ -14,12 +16,13 @@ import numpy as np
 from PIL import Image
 
 from sss import __version__
+from sss.errors import InputError
 from sss.evaluation.records import Record, record_from_json, record_key
 from sss.files import remove_partial_files, whole_file
 
 log = logging.getLogger(__name__)
 
-METRICS_VERSION = 5
+METRICS_VERSION = 6
 """Raised with every change of metrics, methods or features that changes scores: what was computed
 before is then computed anew."""
 
@@ -37,6 +40,10 @@ STALE_SECONDS = 24 * 3600
 """Age at which an unfinished file is nobody's any more."""
 
 WEBP_QUALITY = 85
+
+
+class CacheError(InputError):
+    """Results cannot be kept: no other photo's could be either, so the run ends."""
 
 
 @dataclass(frozen=True)
@@ -74,27 +81,43 @@ class Cache:
             pictures: (h, w, 3) uint8, for layers.
 
         Raises:
-            InputError: The folder cannot be written to.
+            CacheError: The folder cannot be written to, or the disk is full.
             ValueError: A score is not finite.
         """
-        text = json.dumps(asdict(record), allow_nan=False, ensure_ascii=False)
-        if pictures is not None:
-            _write_webp(self.picture(record.key), pictures)
-        with whole_file(self.folder / f"{record.key}.json") as partial:
-            partial.write_text(text + "\n", encoding="utf-8")
+        text = json.dumps(asdict(record), allow_nan=False)
+        with self._kept():
+            if pictures is not None:
+                _write_webp(self.picture(record.key), pictures)
+            with whole_file(self.folder / f"{record.key}.json") as partial:
+                partial.write_text(text + "\n", encoding="utf-8")
 
     def picture(self, key: str) -> Path:
         """Where the pictures of a record are."""
         return self.folder / f"{key}.webp"
 
     def write_sample(self, name: str, photo: np.ndarray, truth: np.ndarray) -> None:
-        """Keep the pictures of a photo and its truth, (h, w, 3) uint8 each."""
-        _write_webp(self.folder / f"photo-{name}.webp", photo)
-        _write_webp(self.folder / f"truth-{name}.webp", truth)
+        """Keep the pictures of a photo and its truth, (h, w, 3) uint8 each.
+
+        Raises:
+            CacheError: As of :meth:`write`.
+        """
+        with self._kept():
+            _write_webp(self.folder / f"photo-{name}.webp", photo)
+            _write_webp(self.folder / f"truth-{name}.webp", truth)
 
     def tidy(self) -> None:
         """Remove what processes left that were killed while they wrote."""
         remove_partial_files(self.folder, STALE_SECONDS)
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        try:
+            yield
+        except InputError as error:
+            raise CacheError(
+                f"{error}; make room or choose another --cache, and give the same command again: "
+                f"what {self.folder} holds is not computed anew"
+            ) from error
 
 
 def _write_webp(path: Path, picture: np.ndarray) -> None:

@@ -22,6 +22,7 @@ from sss.evaluation.models import (
     encoder_model,
     file_model,
     network_model,
+    plain_text,
     unique_labels,
 )
 from sss.evaluation.open_samples import open_samples
@@ -102,7 +103,7 @@ def chosen_models(
         is_word = text in COLOURS
         models.append(ColourModel(text, text) if is_word else file_model(Path(text), photos))
     models += [encoder_model(text, seed) for text in encoders]
-    labels = unique_labels([model.label for model in models])
+    labels = unique_labels([plain_text(model.label) for model in models])
     return [
         dataclasses.replace(model, label=label) for model, label in zip(models, labels, strict=True)
     ]

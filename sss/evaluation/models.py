@@ -219,6 +219,11 @@ def file_model(folder: Path, photos: Sequence[str]) -> FileModel:
     return FileModel(folder.absolute().name, files)
 
 
+def plain_text(name: str) -> str:
+    """A name of a file as text that any file can hold: bytes that are none are escaped."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def unique_labels(labels: Sequence[str]) -> list[str]:
     """The labels, later ones of the same name with ``-2``, ``-3`` … behind."""
     found: list[str] = []

@@ -23,6 +23,7 @@ from sss.data.sources import ROOT_VARIABLE, SOURCES, open_source
 from sss.errors import InputError
 from sss.evaluation.samples import SampleDataset
 from sss.metrics.samples import Matte, Sample
+from sss.suggest import check_name
 
 SCENES = {"val": (1, 32), "test": (2, 100)}
 """Splits of the generated scenes: their series and number. Training draws from series 0 and looks
@@ -67,6 +68,7 @@ def open_samples(
     """
     if photos is not None and photos < 1:
         raise InputError(f"the number of photos is {photos}, expected 1 or more")
+    check_name("data set", name, sorted({*SOURCES, "alphamatting"}))
     if name == "alphamatting":
         _refuse_labels(name, labels)
         dataset: SampleDataset = MatteSamples(_open_alphamatting(root, split, folder))
@@ -75,11 +77,8 @@ def open_samples(
         if folder is not None:
             raise InputError("the data set 'scenes' lies in no folder; leave --folder out")
         dataset = SceneSamples(split)
-    elif name in SOURCES:
-        dataset = RegionSamples(_open_regions(name, root, split, folder, labels))
     else:
-        known = ", ".join(sorted({*SOURCES, "alphamatting"}))
-        raise InputError(f"unknown data set '{name}'; known: {known}")
+        dataset = RegionSamples(_open_regions(name, root, split, folder, labels))
     if len(dataset) == 0:
         raise InputError(f"the split {split} of '{name}' has no photo to measure on")
     return dataset if photos is None else _Chosen(dataset, spread_evenly(len(dataset), photos))

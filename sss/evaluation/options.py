@@ -29,5 +29,6 @@ class EvaluationOptions:
     device: str
     seed: int
     jobs: int
+    common_photos: bool
     wandb: str
     project: str

@@ -64,6 +64,15 @@ def record_from_json(text: str) -> Record:
     names = {field.name for field in fields(Record)}
     if not isinstance(content, dict) or content.keys() != names:
         raise ValueError("not a record of this version")
+    for name in ("scales", "layers", "seconds"):
+        if not all(isinstance(value, int | float) for value in content[name]):
+            raise ValueError(f"its {name} are no numbers")
+    for name in ("photo", "entry", "kind", "key"):
+        if not isinstance(content[name], str):
+            raise ValueError(f"its {name} is no text")
+    given = content["settings"].get("method") or {}
+    if content["scales"] != given.get("scales", content["scales"]):
+        raise ValueError("its scales are not those of its settings")
     scales = len(content["scales"])
     for metric, sums in content["sums"].items():
         if metric not in METRICS or len(sums) != scales:

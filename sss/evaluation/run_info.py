@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -14,7 +14,7 @@ from typing import Any
 
 from sss import __version__
 from sss.evaluation.cache import METRICS_VERSION, PACKAGES
-from sss.evaluation.models import NetworkModel
+from sss.evaluation.models import NetworkModel, plain_text
 from sss.evaluation.options import EvaluationOptions
 from sss.evaluation.plan import Plan, describe_method
 from sss.git import git_state
@@ -29,20 +29,29 @@ class RunInfo:
         split: Which part of it.
         photos: How many photos were to be evaluated.
         facts: Everything else worth telling, by name; what is not known is left out.
+        missing: Entry → names of the photos on which it failed.
     """
 
     data: str
     split: str
     photos: int
     facts: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, str | int]:
+    def as_dict(self) -> dict[str, Any]:
         """For JSON and trackers."""
-        return {"data": self.data, "split": self.split, "photos": self.photos, **self.facts}
+        missing = {"missing": dict(self.missing)} if self.missing else {}
+        told = {"data": self.data, "split": self.split, "photos": self.photos}
+        return {**told, **missing, **self.facts}
 
 
 def describe_run(
-    options: EvaluationOptions, plan: Plan, photos: int, command: str, seconds: float
+    options: EvaluationOptions,
+    plan: Plan,
+    photos: int,
+    command: str,
+    seconds: float,
+    missing: Mapping[str, Sequence[str]],
 ) -> RunInfo:
     """What the report says of a run that took so many wall seconds."""
     git = git_state()
@@ -64,8 +73,8 @@ def describe_run(
             facts[model.label] = f"{model.path}, SHA-256 {model.sha256}"
     for method in plan.methods:
         facts[method.name] = _listed(describe_method(method))
-    told = {name: text for name, text in facts.items() if text}
-    return RunInfo(options.data, options.split, photos, told)
+    told = {name: plain_text(text) for name, text in facts.items() if text}
+    return RunInfo(options.data, options.split, photos, told, missing)
 
 
 def _listed(values: Mapping[str, Any]) -> str:

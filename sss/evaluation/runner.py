@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from sss.evaluation.cache import Cache
 from sss.evaluation.plan import Plan
-from sss.evaluation.work import PhotoResult, PhotoWork
+from sss.evaluation.work import PhotoResult, PhotoWork, failed_photo
 from sss.processes import KILLED, map_processes
 from sss.threads import set_thread_count, threads_each
 
@@ -29,7 +29,7 @@ def run_photos(
         What came of each photo, in order.
 
     Raises:
-        InputError: A model cannot be loaded.
+        InputError: A model cannot be loaded, or results cannot be kept.
     """
     Cache(plan.cache).tidy()
     if jobs == 1 or len(photos) < 2:
@@ -45,7 +45,7 @@ def run_photos(
         jobs,
         start=_start,
         arguments=(plan, threads_each(jobs)),
-        killed=lambda photo: PhotoResult(failures=(f"{photo[1]}: {KILLED}",)),
+        killed=lambda photo: failed_photo(plan, photo[1], f"{photo[1]}: {KILLED}"),
         tidy=Cache(plan.cache).tidy,
         done=done,
     )

@@ -49,7 +49,7 @@ class EntryResults:
             weight 0 where a photo does not have the metric.
         layers: (P, S) regions or layers found, NaN where unknown.
         seconds: (P, S) wall seconds, NaN where unknown.
-        keys: P names of the records' files in the cache.
+        keys: P names of the records' files in the cache; empty where the photo is missing.
     """
 
     entry: str
@@ -64,16 +64,23 @@ class EntryResults:
     keys: tuple[str, ...]
 
     def on(self, photos: Sequence[str]) -> EntryResults:
-        """The same of these photos only, in their order."""
+        """The same of these photos, in their order; of those that it lacks nothing is known."""
         place = {photo: index for index, photo in enumerate(self.photos)}
-        rows = [place[photo] for photo in photos]
+        there = np.array([photo in place for photo in photos], bool)
+        rows = [place.get(photo, 0) for photo in photos]
+
+        def picked(values: np.ndarray, nothing: float) -> np.ndarray:
+            chosen = values[rows]
+            chosen[~there] = nothing
+            return chosen
+
         return replace(
             self,
             photos=tuple(photos),
-            sums={name: sums[rows] for name, sums in self.sums.items()},
-            layers=self.layers[rows],
-            seconds=self.seconds[rows],
-            keys=tuple(self.keys[row] for row in rows),
+            sums={name: picked(sums, 0.0) for name, sums in self.sums.items()},
+            layers=picked(self.layers, np.nan),
+            seconds=picked(self.seconds, np.nan),
+            keys=tuple(self.keys[row] if has else "" for row, has in zip(rows, there, strict=True)),
         )
 
     def photos_of(self, group: Group) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,10 @@ def track(
     tracker = open_tracker(mode, project, folder, run.as_dict(), option="--wandb")
     if type(tracker) is NoTracker:
         return
-    tracker.log(0, headline_scores(summaries))
+    missing = {f"missing_photos/{entry}": len(lost) for entry, lost in run.missing.items()}
+    tracker.log(0, {**headline_scores(summaries), **missing})
+    if run.missing:
+        tracker.table(0, "missing_photos", missing_rows(run.missing))
     for summary in summaries:
         tracker.table(0, summary.group, entry_rows(summary))
         if summary.comparisons:
@@ -74,6 +77,13 @@ def photo_rows(summary: GroupSummary) -> list[dict[str, Any]]:
                 row[metric] = value if math.isfinite(value) else None
             rows.append(row)
     return rows
+
+
+def missing_rows(missing: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """A row per entry and photo on which it failed."""
+    return [
+        {"entry": entry, "photo": photo} for entry, photos in missing.items() for photo in photos
+    ]
 
 
 def plots_in(folder: Path) -> dict[str, np.ndarray]:

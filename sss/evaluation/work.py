@@ -10,7 +10,7 @@ from itertools import groupby
 import numpy as np
 
 from sss.errors import describe_failure
-from sss.evaluation.cache import Cache
+from sss.evaluation.cache import Cache, CacheError
 from sss.evaluation.methods.base import Case, Method
 from sss.evaluation.models import Embedder, Model
 from sss.evaluation.open_samples import open_samples
@@ -21,6 +21,7 @@ from sss.evaluation.thumbnails import photo_picture, segmentation_picture, truth
 from sss.metrics.catalogue import WeightedSum
 from sss.metrics.embedding_scores import score_embedding
 from sss.metrics.layer_scores import LayerScorer
+from sss.metrics.pixels import check_finite
 from sss.metrics.samples import Sample
 from sss.threads import one_thread
 
@@ -35,11 +36,20 @@ class PhotoResult:
         records: Of all entries that could be measured, under the names they have in this run.
         made: How many of them the cache did not have.
         failures: What went wrong, a line each that names the photo.
+        photo: Its name.
+        missing: The entries that could not be measured.
     """
 
     records: tuple[Record, ...] = ()
     made: int = 0
     failures: tuple[str, ...] = ()
+    photo: str = ""
+    missing: tuple[str, ...] = ()
+
+
+def failed_photo(plan: Plan, photo: str, failure: str) -> PhotoResult:
+    """The result of a photo of which nothing could be measured."""
+    return PhotoResult(failures=(failure,), photo=photo, missing=plan.entries())
 
 
 class PhotoWork:
@@ -62,19 +72,22 @@ class PhotoWork:
         """Measure all entries on a photo, and keep its pictures for the report.
 
         Raises:
-            InputError: A model cannot be loaded.
+            InputError: A model cannot be loaded, or results cannot be kept.
         """
+        name = self._dataset.name(index)
         try:
             sample = shrink_sample(self._dataset[index], self.plan.max_side)
             self.cache.write_sample(sample.name, photo_picture(sample.photo), truth_picture(sample))
             jobs = list(jobs_of(self.plan, sample))
             records = {job.entry: self.cache.read(job.key) for job in jobs}
+        except CacheError:
+            raise
         except Exception as error:  # of whatever kind: the other photos shall be done
-            return PhotoResult(failures=(self._describe(self._dataset.name(index), error),))
-        missing = [job for job in jobs if records[job.entry] is None]
+            return failed_photo(self.plan, name, self._describe(name, error))
+        undone = [job for job in jobs if records[job.entry] is None]
         made: dict[str, Record] = {}
         failures: list[str] = []
-        for _, group in groupby(missing, lambda job: job.model and job.model.label):
+        for _, group in groupby(undone, lambda job: job.model and job.model.label):
             self._do_group(sample, list(group), made, failures)
         named = []
         for job in jobs:
@@ -82,7 +95,9 @@ class PhotoWork:
             if record is not None:  # a kept one may be of another run, with other names
                 label = job.model.label if job.model else None
                 named.append(replace(record, photo=sample.name, entry=job.entry, model=label))
-        return PhotoResult(tuple(named), len(made), tuple(failures))
+        had = {record.entry for record in named}
+        missing = tuple(job.entry for job in jobs if job.entry not in had)
+        return PhotoResult(tuple(named), len(made), tuple(failures), name, missing)
 
     def _do_group(
         self, sample: Sample, jobs: list[Job], made: dict[str, Record], failures: list[str]
@@ -95,12 +110,15 @@ class PhotoWork:
             if embedder and model:
                 try:
                     case.embedding = embedder(sample)
+                    check_finite(case.embedding)
                 except Exception as error:
                     failures.append(self._describe(f"{sample.name}, {model.label}", error))
                     return
             for job in jobs:
                 try:
                     made[job.entry] = self._do_job(sample, case, job)
+                except CacheError:
+                    raise
                 except Exception as error:
                     failures.append(self._describe(f"{sample.name}, {job.entry}", error))
 

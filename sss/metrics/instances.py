@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 
 from sss.metrics.catalogue import SIZES, WeightedSum
 from sss.metrics.region_metrics import check_size, soft_iou
@@ -37,10 +37,15 @@ class Instances:
         flat = labels.ravel().astype(np.int64)
         area = np.bincount(flat)  # (R,)
         rows, pixels = self.masks.nonzero()
-        pairs = np.bincount(rows * len(area) + flat[pixels], minlength=len(self.area) * len(area))
-        intersection = pairs.reshape(len(self.area), len(area))
-        union = self.area[:, None] + area - intersection
-        return (intersection / np.maximum(union, 1)).max(axis=1)
+        # Sparse: of many objects and tens of thousands of regions few touch each other.
+        table = coo_array(
+            (np.ones(len(rows)), (rows, flat[pixels])), (len(self.area), len(area))
+        ).tocsr()
+        objects = np.repeat(np.arange(len(self.area)), np.diff(table.indptr))
+        union = self.area[objects] + area[table.indices] - table.data
+        best = np.zeros(len(self.area))
+        np.maximum.at(best, objects, table.data / union)
+        return best
 
     def best_soft_iou(self, alpha: np.ndarray) -> np.ndarray:
         """Largest soft IoU, Σ min(a, t) / Σ max(a, t), of each object t with a layer a.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 
 from sss.errors import InputError
 
@@ -22,7 +22,7 @@ class Overlaps(NamedTuple):
         machine: (E,) the machine's region.
         truth: (E,) the true region.
         machine_area: (R,) pixels per machine region, 0 for labels that do not occur.
-        truth_area: (T,) pixels per true region.
+        truth_area: (T,) pixels per true region, likewise.
     """
 
     counts: np.ndarray
@@ -73,7 +73,8 @@ def overlaps(labels: np.ndarray, truth: np.ndarray) -> Overlaps:
     """Count the pixels that each machine region shares with each true one.
 
     Args:
-        labels: Integers from 0, of any shape; few of them should be missing below the largest.
+        labels: Integers from 0, of any shape. Where the largest is beyond the number of pixels,
+            they are numbered anew.
         truth: The same for the truth; negative = unlabelled, left out.
 
     Raises:
@@ -83,13 +84,19 @@ def overlaps(labels: np.ndarray, truth: np.ndarray) -> Overlaps:
     if labels.min() < 0:
         raise InputError(f"a machine's label is {labels.min()}; number the regions from 0")
     known = truth >= 0
-    machine, true = labels[known].astype(np.int64), truth[known].astype(np.int64)
-    columns = int(true.max(initial=-1)) + 1
-    table = np.bincount(machine * columns + true)
-    pairs = np.flatnonzero(table)
-    return Overlaps(
-        table[pairs], *np.divmod(pairs, max(columns, 1)), np.bincount(machine), np.bincount(true)
-    )
+    machine, true = _from_zero(labels[known]), _from_zero(truth[known])
+    # Sparse: of tens of thousands of regions on either side the table has billions of places.
+    shape = int(machine.max(initial=-1)) + 1, int(true.max(initial=-1)) + 1
+    table = coo_array((np.ones(len(true), np.int64), (machine, true)), shape).tocsr()
+    rows = np.repeat(np.arange(shape[0]), np.diff(table.indptr))
+    return Overlaps(table.data, rows, table.indices, np.bincount(machine), np.bincount(true))
+
+
+def _from_zero(labels: np.ndarray) -> np.ndarray:
+    """Labels (N,) as int64 that can count as indices: below N, or as they are."""
+    if labels.max(initial=0) < labels.size:
+        return labels.astype(np.int64)
+    return np.unique(labels, return_inverse=True)[1]
 
 
 def check_size(machine: tuple[int, ...], truth: tuple[int, ...]) -> None:
@@ -152,9 +159,9 @@ def soft_covering(alpha: np.ndarray, annotators: np.ndarray) -> float:
     check_size(alpha.shape[:2], annotators.shape[1:])
     flat = alpha.reshape(-1, alpha.shape[-1]).astype(np.float64)  # (H·W, K)
     scores = []
-    for truth in annotators.reshape(len(annotators), -1):
+    for truth in annotators.reshape(len(annotators), len(flat)):
         known = truth >= 0
-        labels = truth[known]
+        labels = _from_zero(truth[known])
         if not labels.size:
             continue
         area = np.bincount(labels)  # (T,)

@@ -33,6 +33,13 @@ ROUGH_TOLERANCE = 1e-2
 """Residuals at which the search ends, of the eigenvectors of the shifted inverse and relative to
 its eigenvalues; the relative errors of the eigenvalues are about the squares."""
 
+SINGLE_EPSILON = float(np.finfo(np.float32).eps)
+ROUNDING_SHARE = 0.1
+"""Of the tolerance that rounding may take up: the inverse's products are exact to the precision
+times its largest eigenvalue, so the residuals of the smallest wanted one cannot fall below that.
+On photos it is a thousandth in single precision; on a black-and-white scan, whose specks each have
+an eigenvalue near zero, two thirds."""
+
 BLOCK = 16
 """Vectors that a Krylov step adds. A few at once use the processor better than one; with more, the
 space must become larger."""
@@ -102,7 +109,9 @@ def _shift_invert(
     start: np.ndarray = np.random.default_rng(seed).standard_normal((laplacian.shape[0], BLOCK))
     searched = count + SPARE - 1  # and the constant vector, which is known
 
-    def search(precision: type, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    tolerance = ROUGH_TOLERANCE if rough else TOLERANCE
+
+    def search(precision: type) -> tuple[np.ndarray, np.ndarray]:
         block: np.ndarray = start.astype(precision)
         solve = factorized(precision).solve
         found = _block_krylov(solve, block, searched, tolerance, largest_space)
@@ -111,12 +120,12 @@ def _shift_invert(
 
     if rough:
         try:
-            return search(np.float32, ROUGH_TOLERANCE)
+            return search(np.float32)
         except (np.linalg.LinAlgError, RuntimeError) as error:
             # Flat regions that nothing connects: their eigenvalues are so much nearer zero than all
-            # others that in single precision the inverse's first product has no others left.
+            # others that in single precision the inverse's products have no others left.
             logger.info("single precision: %s; double precision takes over", error)
-    return search(np.float64, TOLERANCE)
+    return search(np.float64)
 
 
 def _block_krylov(
@@ -141,7 +150,7 @@ def _block_krylov(
         largest_space: Size of the space at which it gives up, in multiples of ``count``.
 
     Raises:
-        RuntimeError: It gave up.
+        RuntimeError: It gave up, or the precision does not allow the tolerance.
         numpy.linalg.LinAlgError: A block has dependent columns.
     """
     pixels, width = block.shape
@@ -167,8 +176,13 @@ def _block_krylov(
             continue
         values, combinations = np.linalg.eigh(projected[:used, :used])
         wanted = np.argsort(-np.abs(values), kind="stable")[:count]
+        sizes = np.abs(values[wanted])
+        span = sizes[0] / sizes[-1]
+        # Double precision goes as far as it can: nothing better takes over.
+        if block.dtype == np.float32 and SINGLE_EPSILON * span > ROUNDING_SHARE * tolerance:
+            raise RuntimeError(f"eigenvalues span a factor of {span:.0f}")
         residuals = np.linalg.norm(rest @ combinations[first:, wanted], axis=0)
-        if (residuals <= tolerance * np.abs(values[wanted])).all():
+        if (residuals <= tolerance * sizes).all():
             return multiply(space[:, :used], combinations[:, wanted].astype(block.dtype))
     raise RuntimeError(
         f"{count} eigenvectors did not converge in a space of {largest}; try a photo of another "

@@ -86,7 +86,12 @@ def build_graph(labels: np.ndarray) -> SuperpixelGraph:
 
 
 def adjacent_pairs(labels: np.ndarray) -> np.ndarray:
-    """(P, 2) pairs of labels that touch by side or corner, smaller first, each once, sorted."""
+    """(P, 2) pairs of labels that touch by side or corner, smaller first, each once, sorted.
+
+    Args:
+        labels: (H, W) integers from 0, of any width.
+    """
+    labels = labels.astype(np.int64)  # 46 341 regions have more pairs than 32 bits can number
     ahead = [
         (labels[:, :-1], labels[:, 1:]),
         (labels[:-1], labels[1:]),

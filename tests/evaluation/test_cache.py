@@ -3,7 +3,10 @@
 import dataclasses
 import json
 import os
+import pickle
+import struct
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +69,20 @@ def test_nan_is_refused_before_anything_is_written(cache: Cache, record: Record)
     assert not cache.folder.exists()
 
 
+class Trap:
+    """Fails the test if it is unpickled."""
+
+    def __reduce__(self) -> tuple:
+        return pytest.fail, ("something of the cache was executed",)
+
+
+def huge_png() -> bytes:
+    """A PNG of 60 000 × 60 000 pixels, by its header."""
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    check = struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", len(header)) + b"IHDR" + header + check
+
+
 def broken(cache: Cache, record: Record, how: str) -> None:
     path, picture = cache.folder / f"{record.key}.json", cache.picture(record.key)
     content = json.loads(path.read_text())
@@ -81,6 +98,18 @@ def broken(cache: Cache, record: Record, how: str) -> None:
         path.write_text(json.dumps({**content, "sums": {"beauty": [[1, 1], [1, 1]]}}))
     elif how == "too few scales":
         path.write_text(json.dumps({**content, "sums": {"pri": [[1, 1]]}}))
+    elif how == "scales of text":
+        path.write_text(json.dumps({**content, "scales": ["2", "3"]}))
+    elif how == "layers of nothing":
+        path.write_text(json.dumps({**content, "layers": None}))
+    elif how == "no name":
+        path.write_text(json.dumps({**content, "photo": 7}))
+    elif how == "pickle":
+        path.write_bytes(pickle.dumps(Trap()))
+    elif how == "nested without end":
+        path.write_text("[" * 100_000)
+    elif how == "huge picture":
+        picture.write_bytes(huge_png())
     elif how == "no picture":
         picture.unlink()
     else:
@@ -96,6 +125,12 @@ def broken(cache: Cache, record: Record, how: str) -> None:
         "other settings",
         "unknown metric",
         "too few scales",
+        "scales of text",
+        "layers of nothing",
+        "no name",
+        "pickle",
+        "nested without end",
+        "huge picture",
         "no picture",
         "damaged picture",
     ],

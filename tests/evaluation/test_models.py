@@ -212,5 +212,14 @@ def test_encoders_that_cannot_be_had(tmp_path: Path) -> None:
     assert f"no encoder weights at {tmp_path}/none.pt; give mobilenet_v2=PATH" in said
 
 
+def test_labels_of_odd_names_are_text(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    np.save(folder / "a.npy", np.zeros((4, 4, 2), np.float32))
+    (model,) = chosen_models(["a"], features=[str(folder)], runs=tmp_path)
+    assert model.label == r"caf\udce9"
+    model.label.encode()
+
+
 def test_unique_labels() -> None:
     assert unique_labels(["a", "a", "b", "a-2", "a"]) == ["a", "a-2", "b", "a-2-2", "a-3"]

@@ -84,12 +84,47 @@ def test_boundary_f_sums_counts_before_it_divides() -> None:
     assert (part.scale, part.ods.value) == (1, 14 / 50)
 
 
+def test_every_entry_is_scored_on_its_own_photos() -> None:
+    values = {"a": {"u": 0.1, "v": 0.2, "w": 0.6}, "b": {"v": 0.5, "w": 0.7}, "c": {"w": 0.4}}
+    records = [
+        record(entry, photo, {"pri": ones(value, 0)})
+        for entry, row in values.items()
+        for photo, value in row.items()
+    ]
+    (summary,) = summarise_groups(collect_entries(records), missing={"c": ["lost"]})
+    assert summary.photos == ("u", "v", "w")
+    for entry, row in values.items():
+        mean = sum(row.values()) / len(row)
+        assert summary.scores["pri", entry].ods.value == pytest.approx(mean)
+    np.testing.assert_array_equal(summary.scores["pri", "b"].per_photo, [np.nan, 0.5, 0.7])
+    assert summary.missing == {"b": ("u",), "c": ("u", "v", "lost")}
+    assert summary.label("c") == "c (1 of 3 photos)"
+    assert np.isnan(summary.scores["pri", "c"].ods.low)  # one photo has no interval
+    assert [one.layers.shape for one in summary.entries] == [(3, 2)] * 3
+    # No difference of figures of other photos.
+    assert summary.comparisons == ()
+
+
+def test_entries_that_lack_the_same_photos_are_compared() -> None:
+    records = [
+        record(entry, photo, {"pri": ones(0.1 * place + 0.05 * (entry == "b"), 0)})
+        for entry in "abcd"
+        for place, photo in enumerate("uvwx")
+        if entry in "cd" or photo in "vw"
+    ]
+    summary = summarise(records)
+    pairs = {(one.reference, one.entry, one.photos) for one in summary.comparisons}
+    assert pairs == {("a", "b", 2), ("b", "a", 2), ("c", "d", 4), ("d", "c", 4)}
+    (first,) = (one for one in summary.comparisons if (one.reference, one.entry) == ("a", "b"))
+    assert first.difference.value == pytest.approx(0.05)
+
+
 def test_only_photos_common_to_all_entries_count() -> None:
     records = [
         record("a", photo, {"pri": ones(0.1 * place, 0)}) for place, photo in enumerate("uvwx")
     ]
     records += [record("b", photo, {"pri": ones(0.5, 0)}) for photo in "xv"]
-    summary = summarise(records)
+    summary = summarise(records, common=True)
     assert summary.photos == ("v", "x")
     assert summary.available == {"a": 4, "b": 2}
     assert summary.scores["pri", "a"].ods.value == pytest.approx(0.2)
@@ -99,7 +134,7 @@ def test_only_photos_common_to_all_entries_count() -> None:
 def test_an_entry_that_shares_no_photo_does_not_empty_the_table() -> None:
     records = [record("late", "z", {"pri": ones(0.9, 0)})]
     records += [record(entry, photo, {"pri": ones(0.5, 0)}) for entry in "ab" for photo in "xy"]
-    summary = summarise(records)
+    summary = summarise(records, common=True)
     assert summary.left_out == ("late",)
     assert [entry.entry for entry in summary.entries] == ["a", "b"]
     assert summary.photos == ("x", "y")

@@ -1,5 +1,6 @@
 """What an evaluation hands to Weights & Biases, and shows on the terminal."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +109,17 @@ def test_everything_is_handed_over_in_a_run_of_its_own(
 def test_disabled_leaves_nothing(tmp_path: Path, summaries: list[GroupSummary]) -> None:
     track("disabled", "mine", tmp_path, RUN, summaries)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_photos_are_told(
+    tmp_path: Path, summaries: list[GroupSummary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder()
+    monkeypatch.setattr(wandb_tables, "open_tracker", lambda *_, **__: recorder)
+    run = replace(RUN, missing={"fh": ["x", "y"]})
+    track("offline", "mine", tmp_path, run, summaries)
+    assert recorder.got["log"]["missing_photos/fh"] == 2
+    assert recorder.got["missing_photos"] == [
+        {"entry": "fh", "photo": "x"},
+        {"entry": "fh", "photo": "y"},
+    ]

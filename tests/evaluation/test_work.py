@@ -236,6 +236,28 @@ def test_a_method_that_raises_stops_only_its_own_result(plan: Plan) -> None:
     assert [one.made for one in mended] == [0, 0, 1, 0]
 
 
+@dataclasses.dataclass(frozen=True)
+class Diverged:
+    """A model whose training diverged."""
+
+    label: str = "diverged"
+
+    def settings(self, photo: str) -> dict[str, Any]:
+        return {"diverged": True}
+
+    def open(self, device: str) -> Any:
+        return lambda sample: np.full((*sample.photo.shape[:2], 4), np.nan, np.float32)
+
+
+def test_an_embedding_that_is_not_finite_costs_one_line(plan: Plan) -> None:
+    plan = dataclasses.replace(plan, models=(Diverged(), *plan.models))
+    (result,) = run_photos(plan, PHOTOS[:1])
+    (failure,) = result.failures
+    assert failure.startswith("photo0, diverged: the embedding holds NaN or infinite values")
+    assert result.missing == ("diverged", "slices · diverged")
+    assert {record.entry for record in result.records} == {"lab", "slices · lab", "plain"}
+
+
 def test_a_photo_that_cannot_be_read(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     read = Samples.__getitem__
 

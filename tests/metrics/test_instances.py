@@ -110,3 +110,21 @@ def test_other_sizes_are_refused() -> None:
         instances.best_iou(np.zeros((5, 4), int))
     with pytest.raises(InputError, match=r"\(5, 4\).*\(4, 5\)"):
         instances.best_soft_iou(np.zeros((5, 4, 2)))
+
+
+def test_many_objects_among_many_regions() -> None:
+    # 900 objects of four pixels, 57 600 regions of one: a dense table of them takes 400 MB.
+    labels = np.arange(240 * 240, dtype=np.int32).reshape(240, 240)
+    masks = np.zeros((900, 240, 240), bool)
+    for number, mask in enumerate(masks):
+        row, column = 8 * (number // 30), 8 * (number % 30)
+        mask[row : row + 2, column : column + 2] = True
+    np.testing.assert_array_equal(Instances(masks).best_iou(labels), 1 / 4)
+
+
+def test_an_empty_object_is_found_nowhere() -> None:
+    masks = np.zeros((2, 4, 5), bool)
+    masks[0, :2] = True
+    labels = np.repeat([0, 1], 10).reshape(4, 5)
+    np.testing.assert_array_equal(Instances(masks).best_iou(labels), [1, 0])
+    assert Instances(masks).best_soft_iou(np.eye(2)[labels]).tolist() == [1, 0]

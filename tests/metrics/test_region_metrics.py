@@ -189,3 +189,43 @@ def test_mistakes_are_named() -> None:
         soft_covering(np.zeros((5, 4, 2)), truth)
     with pytest.raises(InputError, match="label is -1; number the regions from 0"):
         region_scores(np.full((4, 5), -1), truth)
+
+
+# --- tens of thousands of regions, odd numbers, nothing to compare --------------------------------
+
+
+def test_as_many_regions_as_pixels_on_both_sides() -> None:
+    # Each alone: the regions are the same, in another order. A dense table of them takes 20 GB.
+    numbers = np.arange(200 * 260, dtype=np.int32).reshape(200, 260)
+    assert region_scores(numbers, numbers[None, ::-1]) == pytest.approx((1.0, 1.0, 0.0))
+    # Against one region: its best cover is a single pixel; no pair of pixels agrees.
+    scores = region_scores(numbers, np.zeros((1, 200, 260), np.int32))
+    assert scores == pytest.approx((1 / 52_000, 0.0, np.log2(52_000)))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16, np.uint32, np.int64])
+def test_the_kind_of_integer_does_not_matter(kind: type) -> None:
+    labels, truth = random_maps(0, 2, (40, 50))
+    labels, truth = 20 * labels, 25 * truth  # up to 225: products beyond 8 and 15 bits
+    scores = region_scores(labels.astype(kind), truth[None].astype(kind))
+    assert scores == region_scores(labels, truth[None])
+
+
+def test_numbers_of_regions_may_be_any() -> None:
+    labels, truth = random_maps(1, 2)
+    high = np.iinfo(np.int32).max - 9
+    alpha = np.eye(10)[labels]
+    assert region_scores(labels + high, truth[None] + high) == region_scores(labels, truth[None])
+    assert soft_covering(alpha, truth[None] + high) == soft_covering(alpha, truth[None])
+
+
+def test_nothing_labelled_has_no_score() -> None:
+    labels = np.zeros((4, 5), int)
+    for annotators in (np.zeros((0, 4, 5), int), np.full((2, 4, 5), -1)):
+        assert np.isnan(region_scores(labels, annotators)).all()
+        assert np.isnan(soft_covering(np.ones((4, 5, 1)), annotators))
+
+
+def test_one_pixel_agrees_with_itself() -> None:
+    one = np.zeros((1, 1), int)
+    assert region_scores(one, one[None]) == (1.0, 1.0, 0.0)

@@ -10,6 +10,7 @@ from scipy.sparse.linalg import eigsh
 from sss.data.scenes import generate_scene
 from sss.spectral.eigenvectors import smallest_eigenvectors
 from sss.spectral.laplacian import (
+    graph_laplacian,
     matting_laplacian,
     superpixel_laplacian,
 )
@@ -200,6 +201,21 @@ def test_photos_of_few_flat_colours(colours: int, rough: bool) -> None:
         values, vectors = sparse_eigenvectors(laplacian, (48, 30), COUNT, seed, rough)
         np.testing.assert_allclose(values, expected, **tolerance)
         np.testing.assert_allclose(vectors.T @ vectors, np.eye(COUNT), atol=1e-9)
+
+
+def test_what_single_precision_cannot_tell_is_found_in_double(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # Two flat regions and a thread between them: an eigenvalue ten thousand times below the others.
+    photo = np.broadcast_to(np.repeat([0.2, 0.8], 24)[:, None, None], (48, 30, 3))
+    upper = np.arange(23 * 30, 24 * 30)
+    thread = sp.coo_array((np.full(30, 0.001), (upper, upper + 30)), shape=(1440, 1440))
+    laplacian = matting_laplacian(photo) + graph_laplacian(sp.csr_array(thread + thread.T))
+    expected, _ = dense_eigenpairs(laplacian)
+    with caplog.at_level("INFO"):
+        values, _ = sparse_eigenvectors(laplacian, (48, 30), COUNT, rough=True)
+    assert "eigenvalues span a factor of" in caplog.text  # found at once, not by trying for long
+    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-4)
 
 
 # --- seeds, threads, failure -------------------------------------------------------------------

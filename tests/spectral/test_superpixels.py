@@ -104,3 +104,22 @@ def test_single_precision_photo_gives_the_same_superpixels() -> None:
 def test_flat_photo() -> None:
     graph = compute_superpixels(np.full((20, 30, 3), 0.5), 50)
     assert graph.labels.min() == 0
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint32, np.int64])
+def test_more_regions_than_32_bits_can_pair(kind: type) -> None:
+    # Every pixel is a region.
+    height, width = 230, 240
+    labels = np.arange(height * width, dtype=kind).reshape(height, width)
+    number = np.arange(height * width).reshape(height, width)
+    expected = np.concatenate(
+        [
+            np.stack([number[:, :-1].ravel(), number[:, 1:].ravel()], axis=1),
+            np.stack([number[:-1].ravel(), number[1:].ravel()], axis=1),
+            np.stack([number[:-1, :-1].ravel(), number[1:, 1:].ravel()], axis=1),
+            np.stack([number[:-1, 1:].ravel(), number[1:, :-1].ravel()], axis=1),
+        ]
+    )
+    assert len(labels.ravel()) > 46_341
+    pairs = adjacent_pairs(labels)
+    np.testing.assert_array_equal(pairs, expected[np.lexsort(expected.T[::-1])])

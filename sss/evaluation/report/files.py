@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +33,36 @@ CSV_COLUMNS = (
 )
 """One row per photo, entry, scale and metric. ``value`` is ``total`` / ``weight``, and a metric's
 value over photos Σ ``total`` / Σ ``weight``; of an F-measure only the ``value`` is told, its parts
-have rows of their own. ``layers`` and ``seconds`` are those of the scale. Unknown is empty."""
+have rows of their own. ``layers`` and ``seconds`` are those of the scale. Unknown is empty. A photo
+that an entry lacks has one row, empty from ``scale`` on."""
 
 
-def write_csv(path: Path, entries: Iterable[EntryResults]) -> None:
+def write_csv(
+    path: Path,
+    entries: Sequence[EntryResults],
+    missing: Mapping[str, Sequence[str]] | None = None,
+) -> None:
     """Write the results on every photo, a row each; see ``CSV_COLUMNS``.
+
+    Args:
+        path: Of the file.
+        entries: All results.
+        missing: Entry → photos on which it failed.
 
     Raises:
         InputError: The file cannot be written.
     """
+    known = {entry.entry: entry for entry in entries}
     with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(CSV_COLUMNS)
         for entry in entries:
             writer.writerows(_csv_rows(entry))
+        for name, photos in (missing or {}).items():
+            one = known.get(name)  # an entry may have failed on all photos
+            about = (one.kind, one.model or "", one.method or "") if one else ("", "", "")
+            rest = [""] * (len(CSV_COLUMNS) - 2 - len(about))
+            writer.writerows((photo, name, *about, *rest) for photo in photos)
 
 
 def write_json(path: Path, summaries: Sequence[GroupSummary], run: RunInfo) -> None:
@@ -60,7 +76,9 @@ def write_json(path: Path, summaries: Sequence[GroupSummary], run: RunInfo) -> N
             "group": summary.group,
             "main_metric": summary.main,
             "photos": len(summary.photos),
+            "common_photos": summary.common,
             "photos_of_entries": summary.available,
+            "missing": summary.missing,
             "left_out": summary.left_out,
             "entries": entry_rows(summary),
             "tests": comparison_rows(summary),
@@ -105,7 +123,8 @@ def _entry_row(summary: GroupSummary, entry: EntryResults) -> dict[str, Any]:
     place = summary.shown_scale(entry.entry)
     row: dict[str, Any] = {
         "entry": entry.entry,
-        "photos": len(summary.photos),
+        "photos": len(summary.photos) if summary.common else summary.available[entry.entry],
+        "missing": len(summary.missing.get(entry.entry, ())),
         "scale": entry.scales[place],
         "seconds": _known(median_seconds(entry.seconds[:, place])),
     }

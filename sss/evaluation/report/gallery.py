@@ -229,7 +229,7 @@ def _picture(path: Path, place: int = 0, places: int = 1) -> tuple[str, tuple[in
                 buffer = io.BytesIO()
                 cut.save(buffer, "WEBP", quality=_WEBP_QUALITY, method=3)
                 content = buffer.getvalue()
-    except OSError:
+    except Exception:  # a damaged or huge one makes Pillow raise almost anything
         log.warning("%s is no picture; the gallery goes without it", path)
         return "", (0, 0)
     return f"data:image/webp;base64,{base64.b64encode(content).decode()}", (width, height)

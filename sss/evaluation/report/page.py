@@ -19,7 +19,12 @@ from sss.evaluation.report.glossary import (
     explain_bands,
 )
 from sss.evaluation.report.style import EntryStyle, Plot
-from sss.evaluation.report.tables import describe_photos, paired_table, score_table
+from sss.evaluation.report.tables import (
+    describe_photos,
+    missing_lines,
+    paired_table,
+    score_table,
+)
 from sss.evaluation.run_info import RunInfo
 from sss.evaluation.summary import GroupSummary
 from sss.files import whole_file
@@ -57,6 +62,7 @@ def write_page(
     )
     text = environment.get_template("page.html").render(
         run=run,
+        missing=missing_lines(run.missing, run.photos, shown=None),
         groups=[
             _group(summary, run, plots[summary.group], galleries[summary.group])
             for summary in summaries

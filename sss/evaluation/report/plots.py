@@ -109,10 +109,13 @@ def _title(name: str) -> str:
 
 
 def _legend(
-    figure: Figure, panels: int, entries: Sequence[EntryResults], styles: Mapping[str, EntryStyle]
+    figure: Figure, panels: int, summary: GroupSummary, styles: Mapping[str, EntryStyle]
 ) -> None:
     """Into the last row's empty place of a grid of two columns, or below everything."""
     from matplotlib.lines import Line2D
+
+    entries = summary.entries
+    labels = [summary.label(entry.entry) for entry in entries]
 
     handles = [
         Line2D(
@@ -120,11 +123,11 @@ def _legend(
             color=styles[entry.entry].colour,
             linestyle=styles[entry.entry].dash,
             marker=styles[entry.entry].marker,
-            label=entry.entry.lstrip("_"),  # matplotlib hides labels with a leading underscore
+            label=label.lstrip("_"),  # matplotlib hides labels with a leading underscore
         )
-        for entry in entries
+        for entry, label in zip(entries, labels, strict=True)
     ]
-    longest = max(len(entry.entry) for entry in entries)
+    longest = max(map(len, labels))
     if panels > 1 and panels % 2 and len(entries) <= _LEGEND_ROWS and longest <= _LEGEND_LETTERS:
         empty = figure.add_subplot(panels // 2 + 1, 2, panels + 1)
         empty.set_axis_off()
@@ -161,7 +164,7 @@ def _draw_scales(summary: GroupSummary, styles: Mapping[str, EntryStyle]) -> Fig
         _scale_ticks(axes, label)
     for axes in panels[-2:]:
         axes.set_xlabel(label)
-    _legend(figure, len(panels), summary.entries, styles)
+    _legend(figure, len(panels), summary, styles)
     return figure
 
 
@@ -210,17 +213,17 @@ def _draw_scores(summary: GroupSummary, styles: Mapping[str, EntryStyle]) -> Fig
                     markeredgecolor=style.colour,
                     markersize=6,
                 )
-        _entry_axis(axes, summary.entries, first=place % 3 == 0)
+        _entry_axis(axes, summary, first=place % 3 == 0)
     if any(len(entry.scales) > 1 for entry in summary.entries):
         figure.supxlabel("filled: ODS with its interval · hollow: OIS", fontsize=10.5)
     return figure
 
 
-def _entry_axis(axes: Axes, entries: Sequence[EntryResults], first: bool) -> None:
+def _entry_axis(axes: Axes, summary: GroupSummary, first: bool) -> None:
     """Entries from top to bottom; names on the first panel of a row only."""
-    names = [entry.entry for entry in entries] if first else []
+    names = [summary.label(entry.entry) for entry in summary.entries] if first else []
     axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(entries) - 0.4, -0.6)
+    axes.set_ylim(len(summary.entries) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
@@ -258,7 +261,7 @@ def _draw_time(summary: GroupSummary, styles: Mapping[str, EntryStyle]) -> Figur
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("seconds per photo, median, logarithmic")
     axes.set_ylabel(f"{_title(summary.main)}  (ODS)")
-    place_labels(axes, points, list(seconds), bars)
+    place_labels(axes, points, [summary.label(name) for name in seconds], bars)
     return figure
 
 
@@ -279,7 +282,7 @@ def _draw_histograms(
             if score is not None:
                 colour = styles[entry.entry].colour
                 _draw_ridge(axes, row + 0.4, score.per_photo, score.ods.value, bins, colour)
-        _entry_axis(axes, summary.entries, first=place % 3 == 0)
+        _entry_axis(axes, summary, first=place % 3 == 0)
     figure.supxlabel(
         "heights are fractions of the entry's photos · line: value over all", fontsize=10.5
     )
@@ -334,5 +337,5 @@ def _draw_distances(summary: GroupSummary, styles: Mapping[str, EntryStyle]) -> 
                     axes.plot([left, left], ends, color=style.colour, lw=1.6)
         axes.set_xticks(range(len(DISTANCE_BANDS)), list(DISTANCE_BANDS))
         axes.grid(visible=False, axis="x")
-    _legend(figure, len(panels), summary.entries, styles)
+    _legend(figure, len(panels), summary, styles)
     return figure

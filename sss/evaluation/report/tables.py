@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +13,14 @@ from sss.evaluation.summary import GroupSummary
 from sss.metrics.catalogue import METRICS
 
 MISSING = "–"
+
+SHOWN_PHOTOS = 10
+"""Names of missing photos that a line tells."""
+
+NOT_COMPARED = (
+    "Entries with fewer photos are marked and not tested against the others: their figures are of "
+    "another set of photos; --common-photos scores all on the photos that all have"
+)
 
 
 @dataclass(frozen=True)
@@ -47,10 +55,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """An entry and a cell for every column."""
+    """An entry and a cell for every column; its note says if it is of fewer photos than others."""
 
     entry: str
     cells: tuple[Cell, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,8 +86,10 @@ def score_table(
     """One row per entry, per metric the value at the data set's and at each photo's best scale.
 
     Without any entry that has several scales there is one column per metric. The main table, the
-    one that begins with the main metric's ODS, ends with scale, layers and seconds there.
+    one that begins with the main metric's ODS, ends with scale, layers and seconds there. Entries
+    that lack photos which others have cannot be the best.
     """
+    whole = [not summary.note(entry.entry) for entry in summary.entries]
     several = any(len(entry.scales) > 1 for entry in summary.entries)
     columns: list[Column] = []
     cells: list[list[Cell]] = []  # by column
@@ -88,13 +99,13 @@ def score_table(
         for part in parts if several else parts[:1]:
             columns.append(Column(METRICS[name].title, part if several else "", _higher(name)))
             estimates = [_estimate(score, part) for score in scores]
-            cells.append(_with_best([_cell(e, digits) for e in estimates], _higher(name)))
+            cells.append(_with_best([_cell(e, digits) for e in estimates], _higher(name), whole))
     if metrics and metrics[0] == summary.main and "ODS" in parts:
         for column, values in _extras(summary):
             columns.append(column)
             cells.append(values)
     rows = [
-        Row(entry.entry, tuple(column[index] for column in cells))
+        Row(entry.entry, tuple(column[index] for column in cells), summary.note(entry.entry))
         for index, entry in enumerate(summary.entries)
     ]
     return Table(tuple(columns), tuple(rows))
@@ -114,7 +125,7 @@ def paired_table(summary: GroupSummary, reference: str) -> Table:
         cells: list[Cell] = []
         for name in names:
             cells += _test_cells(found.get((name, entry)), metric_decimals(summary, name))
-        rows.append(Row(entry, tuple(cells)))
+        rows.append(Row(entry, tuple(cells), summary.note(entry)))
     return Table(tuple(columns), tuple(rows))
 
 
@@ -163,12 +174,29 @@ def scale_text(value: float) -> str:
     return f"{value:.4g}".replace("-", "−")
 
 
-def results_text(summaries: Iterable[GroupSummary]) -> str:
-    """For a terminal, a table per group of metrics: entries by headline metrics, ODS and OIS."""
+def results_text(
+    summaries: Sequence[GroupSummary],
+    missing: Mapping[str, Sequence[str]] | None = None,
+    planned: int = 0,
+) -> str:
+    """For a terminal, a table per group of metrics: entries by headline metrics, ODS and OIS.
+
+    Args:
+        summaries: Of every group.
+        missing: Entry → photos on which it failed; told below the tables.
+        planned: Photos of the run; a group may have fewer, where some have no such labels.
+    """
     blocks = []
     for summary in summaries:
-        title = f"{summary.group}, {len(summary.photos)} photos"
+        count = len(summary.photos)
+        of_all = f" of {planned}" if count < planned else ""
+        title = f"{summary.group}, {count}{of_all} photos"
         blocks.append("\n".join([title, *_aligned(score_table(summary, summary.headlines))]))
+    warnings = [f"warning: {line}" for line in missing_lines(missing or {}, planned)]
+    if any(summary.note(entry.entry) for summary in summaries for entry in summary.entries):
+        warnings.append(f"warning: {NOT_COMPARED[0].lower()}{NOT_COMPARED[1:]}")
+    if warnings:
+        blocks.append("\n".join(warnings))
     return "\n\n".join(blocks)
 
 
@@ -184,7 +212,8 @@ def _aligned(table: Table) -> list[str]:
     rows = [heads]
     for row in table.rows:
         texts = [cell.text for cell in row.cells]
-        rows.append([row.entry, *("/".join(texts[span]) for span in places)])
+        name = f"{row.entry} ({row.note})" if row.note else row.entry
+        rows.append([name, *("/".join(texts[span]) for span in places)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
@@ -210,14 +239,17 @@ def _cell(estimate: Estimate | None, digits: int) -> Cell:
     return Cell(number(value, digits), interval_text(estimate, digits), value)
 
 
-def _with_best(cells: list[Cell], higher: bool) -> list[Cell]:
+def _with_best(cells: list[Cell], higher: bool, eligible: Sequence[bool]) -> list[Cell]:
     """Mark what reads as the best, ties too, where there is something to choose from."""
-    known = [cell for cell in cells if cell.value is not None]
+    known = [c for c, may in zip(cells, eligible, strict=True) if may and c.value is not None]
     if len(known) < 2:
         return cells
     pick: Callable[..., Cell] = max if higher else min
     best = pick(known, key=lambda cell: cell.value).text
-    return [replace(cell, best=cell.text == best) for cell in cells]
+    return [
+        replace(cell, best=may and cell.text == best)
+        for cell, may in zip(cells, eligible, strict=True)
+    ]
 
 
 def _extras(summary: GroupSummary) -> list[tuple[Column, list[Cell]]]:
@@ -274,13 +306,38 @@ def describe_photos(summary: GroupSummary, planned: int) -> str:
     """How many photos the figures are of, and which entries have more or fewer."""
     count = len(summary.photos)
     text = f"{count} photo{'' if count == 1 else 's'}"
-    if len(summary.available) > 1:
-        text += f" that {'both' if len(summary.entries) == 2 else 'all'} entries have"
     uneven = {name: n for name, n in summary.available.items() if n != count}
+    if len(summary.available) > 1 and (summary.common or not uneven):
+        text += f" that {'both' if len(summary.entries) == 2 else 'all'} entries have"
     if count != planned:
         text += f", of {planned} planned"
     if uneven:
         text += "; " + ", ".join(f"{name} has {n}" for name, n in uneven.items())
+    if uneven and not summary.common:
+        text += f". {NOT_COMPARED}"
     if summary.left_out:
         text += f"; left out, for they share no photo: {', '.join(summary.left_out)}"
     return text
+
+
+def missing_lines(
+    missing: Mapping[str, Sequence[str]], planned: int, shown: int | None = SHOWN_PHOTOS
+) -> list[str]:
+    """Which entries could not be had on which photos, a line for those that lack the same ones.
+
+    Args:
+        missing: Entry → photos.
+        planned: Photos of the run.
+        shown: How many names to tell at most; None tells all.
+    """
+    lacking: dict[tuple[str, ...], list[str]] = {}
+    for entry, photos in missing.items():
+        lacking.setdefault(tuple(photos), []).append(entry)
+    lines = []
+    for photos, entries in lacking.items():
+        names = ", ".join(photos[:shown])
+        if len(photos) > len(photos[:shown]):
+            names += f" and {len(photos[shown:])} more, all named in results.json"
+        lack = "lacks" if len(entries) == 1 else "lack"
+        lines.append(f"{', '.join(entries)} {lack} {len(photos)} of {planned} photos: {names}")
+    return lines

@@ -26,8 +26,7 @@ def write_evaluation(
     Args:
         folder: Made if need be; files of an earlier report in it are replaced.
         entries: All results, for ``results.csv``.
-        summaries: Of the same, for everything else; entries may lack photos: tables, tests and
-            plots are of those photos that all entries of a group of metrics have, and say how many.
+        summaries: Of the same, for everything else.
         cache: Folder of the thumbnails: ``KEY.webp`` of each record, ``photo-NAME.webp`` and
             ``truth-NAME.webp`` of each photo. Missing ones are left out of the gallery.
         run: What the report says of the run.
@@ -36,7 +35,7 @@ def write_evaluation(
         InputError: A file cannot be written.
     """
     styles = all_styles(summaries)
-    write_csv(folder / "results.csv", entries)
+    write_csv(folder / "results.csv", entries, run.missing)
     write_json(folder / "results.json", summaries, run)
     plots = write_plots(folder / "plots", summaries, styles)
     budget = BUDGET / max(1, sum(summary.group != "features" for summary in summaries))

@@ -3,6 +3,9 @@
 import csv
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -144,9 +147,103 @@ def test_a_photo_that_fails_is_told_and_the_others_are_reported(
     ]
     assert reported[0]["failing"].photos == ("a", "c")
     assert reported[0]["kmeans-lab"].photos == NAMES
+    assert "warning: failing lacks 2 of 4 photos: b, d" in run.out
+    assert any(text.startswith("failing (2 of 4 photos)  ") for text in run.out)
+    assert run(*line, "--method", "failing", "--common-photos") == 2
+    assert run.out[0] == "regions, 2 of 4 photos"
+    assert "warning: failing lacks 2 of 4 photos: b, d" in run.out
+    assert any(text.startswith("failing  ") for text in run.out)
     monkeypatch.setitem(METHODS, "failing", Failing(()))
     assert run(*line, "--method", "failing") == 0
-    assert reported[1]["failing"].photos == reported[1]["kmeans-lab"].photos == NAMES
+    assert reported[2]["failing"].photos == reported[2]["kmeans-lab"].photos == NAMES
+    assert not any(text.startswith("warning") for text in run.out)
+
+
+def test_an_entry_that_fails_everywhere_is_told(
+    run: Any, line: list[str], reported: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(METHODS, "failing", Failing((0, 1, 2, 3)))
+    assert run(*line, "--method", "failing") == 2
+    assert list(reported[0]) == ["kmeans-lab"]
+    assert "warning: failing lacks 4 of 4 photos: a, b, c, d" in run.out
+
+
+def test_a_photo_that_cannot_be_read_is_missing_everywhere(
+    run: Any, line: list[str], photos: Path, reported: Any
+) -> None:
+    whole = (photos / "images" / "c.png").read_bytes()
+    (photos / "images" / "c.png").write_bytes(whole[: len(whole) // 2])
+    assert run(*line, "--method", "fh") == 2
+    (error,) = run.errors
+    assert error.startswith("error: c: ") or "c.png" in error
+    assert "warning: kmeans-lab, fh lack 1 of 4 photos: c" in run.out
+    assert run.out[0] == "regions, 3 of 4 photos"
+
+
+def test_photos_without_labels_show_in_the_number(
+    run: Any, line: list[str], photos: Path, reported: Any
+) -> None:
+    Image.new("L", (32, 26), 255).save(photos / "labels" / "b.png")
+    assert run(*line) == 0
+    assert run.out[0] == "regions, 3 of 4 photos"
+
+
+def test_a_cache_that_cannot_be_written_ends_the_run_in_a_line(
+    run: Any, line: list[str], tmp_path: Path, reported: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+
+    def full(path: Path, *_: Any, **__: Any) -> None:
+        written.append(path)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        assert run(*line) == 2
+    assert len(written) == 1
+    (error,) = run.errors
+    assert "No space left on device; make room or choose another --cache" in error
+    assert not [path for path in (tmp_path / "cache").iterdir() if "partial" in path.name]
+    assert reported == []
+    assert run(*line) == 0  # there is room again
+    assert reported[0]["kmeans-lab"].photos == NAMES
+
+
+def test_two_evaluations_do_not_share_a_report(
+    run: Any, line: list[str], tmp_path: Path, reported: Any
+) -> None:
+    # A lock of another process; this one's own would be let in on some systems.
+    script = "import sys, pathlib; from sss.ownership import owned\n"
+    script += "with owned(pathlib.Path(sys.argv[1])): print('mine', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "report")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "mine\n"
+        assert run(*line) == 2
+        (error,) = run.errors
+        assert f"report belongs to process {other.pid}" in error
+        other.communicate("")
+    assert run(*line) == 0
+    assert not (tmp_path / "report" / ".lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--data", "bsds50"], "unknown data set 'bsds50'; did you mean bsds500?"),
+        (["--method", "meanshift"], "unknown --method 'meanshift'; did you mean mean-shift"),
+    ],
+)
+def test_the_nearest_known_name_is_told(
+    run: Any, line: list[str], more: list[str], said: str
+) -> None:
+    assert run(*line, *more) == 2
+    assert run.errors[0].startswith(f"error: {said}")
 
 
 def test_nothing_to_report(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,19 @@ def finished(process: subprocess.Popen, code: int) -> tuple[list[str], list[str]
     return out.splitlines(), err.splitlines()
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 150
+def alive(group: int) -> list[int]:
+    """Processes of a group, without those that only wait to be reaped."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just ended
+            state, _, owner = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(owner) == group and state != "Z":
+                found.append(int(stat.parent.name))
+    return found
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 150) -> None:
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
@@ -109,6 +121,21 @@ def test_ctrl_c_side_by_side(script: Script, line: list[str], tmp_path: Path, ke
     assert len(kept()) == 3
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_termination_leaves_no_process_and_nothing_half_written(
+    script: Script, line: list[str], tmp_path: Path, kept: Any, jobs: int
+) -> None:
+    (tmp_path / "marks" / "sleep2").touch()
+    process = script(*line, "-j", jobs)
+    wait_until(lambda: (tmp_path / "marks" / "sleeps2").exists() and len(kept()) >= 2)
+    process.terminate()
+    _, lines = finished(process, 130)
+    assert lines[-1] == "stopped"
+    wait_until(lambda: not alive(process.pid), 5)  # Python's helper ends a moment later
+    assert not (tmp_path / "report").exists()
+
+
 def test_side_by_side_gives_the_same_figures_even_when_one_is_killed(
     script: Script, run: Any, line: list[str], tmp_path: Path, reported: Any, kept: Any
 ) -> None:
@@ -119,7 +146,8 @@ def test_side_by_side_gives_the_same_figures_even_when_one_is_killed(
         "error: b: its process was killed, most likely for lack of memory; give a smaller "
         "--max-side"
     ]
-    assert out[0] == "regions, 3 photos"
+    assert out[0] == "regions, 3 of 4 photos"
+    assert "warning: kmeans-lab lacks 1 of 4 photos: b" in out
     (tmp_path / "marks" / "kill1").unlink()
     before = kept()
     assert run(*line) == 0

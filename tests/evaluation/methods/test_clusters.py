@@ -124,3 +124,14 @@ def test_nothing_small_is_left_of_a_mosaic(seed: int) -> None:
     merged = absorb_small(labels, rng.random((40, 40, 3)), 25)
     assert np.bincount(merged.ravel()).min() >= 25
     assert all(len(np.unique(merged[labels == part])) == 1 for part in range(labels.max() + 1))
+
+
+def test_more_regions_than_32_bits_can_pair_join_their_neighbours() -> None:
+    # Pixels by twos, alike in colour: every one is a region, numbered in 32 bits.
+    labels = np.arange(220 * 240, dtype=np.int32).reshape(220, 240)
+    colour = np.repeat(np.arange(120.0) ** 1.5, 2)[None, :, None] * np.ones((220, 1, 3))
+    merged = absorb_small(labels, colour, 2)
+    assert np.bincount(merged.ravel()).min() >= 2
+    # No region has two colours: each found its own within the first round.
+    for column in range(1, 240, 2):
+        assert not set(merged[:, column].tolist()) & set(merged[:, column + 1 : column + 2].ravel())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,8 +89,10 @@ def invented_cache(
                 Image.fromarray(np.full((height, width, 3), 130, np.uint8)).save(path)
 
 
-def summarised(records: Sequence[Record], order: Sequence[str] = ()) -> list[GroupSummary]:
-    return summarise_groups(collect_entries(records, order))
+def summarised(
+    records: Sequence[Record], order: Sequence[str] = (), **how: Any
+) -> list[GroupSummary]:
+    return summarise_groups(collect_entries(records, order), **how)
 
 
 @pytest.fixture

@@ -106,3 +106,31 @@ def test_rows_are_plain_and_of_one_shape(make_records: Make, summarise: Callable
     rows = entry_rows(summaries[1])
     assert [row["entry"] for row in rows] == ["b", "a"]
     assert rows[0]["covering_ods_low"] < rows[0]["covering_ods"] < rows[0]["covering_ois"]
+
+
+def test_missing_photos_stand_in_both_files(
+    make_records: Make, summarise: Callable, tmp_path: Path
+) -> None:
+    records = make_records(["a"], ["x", "y"], ("regions",)) + make_records(
+        ["b"], ["y"], ("regions",)
+    )
+    missing = {"b": ["x"], "never": ["x", "y"]}
+    write_csv(tmp_path / "results.csv", collect_entries(records), missing)
+    empty = [row for row in read(tmp_path / "results.csv") if not row["metric"]]
+    assert [(row["photo"], row["entry"], row["kind"]) for row in empty] == [
+        ("x", "b", "layers"),
+        ("x", "never", ""),
+        ("y", "never", ""),
+    ]
+    assert {row["value"] for row in empty} == {""}
+    summaries = summarise(records, missing=missing)
+    run = RunInfo("bsds500", "val", 2, {}, missing)
+    write_json(tmp_path / "results.json", summaries, run)
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert content["run"]["missing"] == missing
+    (group,) = content["groups"]
+    assert not group["common_photos"]
+    assert group["missing"] == {"b": ["x"]}
+    assert group["photos_of_entries"] == {"a": 2, "b": 1}
+    assert [(row["photos"], row["missing"]) for row in group["entries"]] == [(2, 0), (1, 1)]
+    assert group["tests"] == []

@@ -94,6 +94,18 @@ def test_names_are_shown_as_they_are(
     assert AWKWARD in page.texts
 
 
+@pytest.mark.slow
+def test_missing_photos_are_told_at_the_top(
+    make_records: Make, make_report: Callable, tmp_path: Path
+) -> None:
+    records = make_records(["a", "b"], ["x", "y"]) + make_records(["c"], ["x"])
+    run = RunInfo("bsds500", "val", 2, {"Date": "today"}, {"c": ["y"]})
+    make_report(tmp_path / "report", records, run, records)
+    page = Page((tmp_path / "report/index.html").read_text())
+    assert "c lacks 1 of 2 photos: y" in page.texts
+    assert "1 of 2 photos" in page.texts  # in its row
+
+
 def test_every_metric_of_the_main_tables_is_explained() -> None:
     for group, names in HEADLINES.items():
         assert all(METRICS[name].group == group for name in names)

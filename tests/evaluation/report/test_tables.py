@@ -5,9 +5,11 @@ import pytest
 from sss.evaluation.report.tables import (
     decimals,
     describe_photos,
+    missing_lines,
     number,
     p_text,
     paired_table,
+    results_text,
     score_table,
 )
 from sss.evaluation.summary import GroupSummary
@@ -69,5 +71,51 @@ def test_interrupted_runs_say_what_the_figures_are_of(
     make_records: Callable, summarise: Callable
 ) -> None:
     records = make_records(["a"], ["x", "y", "z"]) + make_records(["b"], ["y"])
-    text = describe_photos(summarise(records)[0], planned=5)
+    text = describe_photos(summarise(records, common=True)[0], planned=5)
     assert text == "1 photo that both entries have, of 5 planned; a has 3"
+    text = describe_photos(summarise(records)[0], planned=5)
+    assert text.startswith("3 photos, of 5 planned; b has 1. Entries with fewer photos are marked")
+
+
+def test_rows_with_fewer_photos_are_marked_and_cannot_be_the_best(
+    make_records: Callable, summarise: Callable
+) -> None:
+    records = make_records(["a", "b"], ["x", "y", "z"]) + make_records(["c"], ["y"])
+    for record in records:  # the lucky one is by far the best, on the one photo that it has
+        value = 0.9 if record.entry == "c" else 0.5 if record.entry == "b" else 0.4
+        record.sums["covering"] = [(value, 1.0)] * len(record.scales)
+    (summary,) = (one for one in summarise(records) if one.group == "regions")
+    table = score_table(summary, ["covering"])
+    assert [(row.entry, row.note) for row in table.rows] == [
+        ("a", ""),
+        ("b", ""),
+        ("c", "1 of 3 photos"),
+    ]
+    assert [row.cells[0].best for row in table.rows] == [False, True, False]
+    assert [row.cells[0].text for row in table.rows] == ["0.400", "0.500", "0.900"]
+    (together,) = (one for one in summarise(records, common=True) if one.group == "regions")
+    table = score_table(together, ["covering"])
+    assert [row.note for row in table.rows] == ["", "", ""]
+    assert [row.cells[0].best for row in table.rows] == [False, False, True]
+
+
+def test_missing_photos_are_told_below_the_tables(
+    make_records: Callable, summarise: Callable
+) -> None:
+    names = [f"p{number:02}" for number in range(14)]
+    records = make_records(["a", "b"], names) + make_records(["c"], names[:2])
+    missing = {"a": ["q"], "b": ["q"], "c": [*names[2:], "q"]}
+    lines = results_text(summarise(records, missing=missing), missing, 15).splitlines()
+    assert "warning: a, b lack 1 of 15 photos: q" in lines
+    shown = ", ".join(names[2:12])
+    assert (
+        f"warning: c lacks 13 of 15 photos: {shown} and 3 more, all named in results.json" in lines
+    )
+    assert lines[-1].startswith("warning: entries with fewer photos are marked")
+    assert any(line.startswith("c (2 of 14 photos)  ") for line in lines)
+    assert missing_lines(missing, 15, shown=None)[1].endswith("p12, p13, q")
+    # All lack the same one: their rows are alike.
+    assert (
+        results_text(summarise(make_records(["a"], names)), {"a": ["q"]}, 15).splitlines()[-1]
+        == "warning: a lacks 1 of 15 photos: q"
+    )
