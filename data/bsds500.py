@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from sss.data.base import MissingDataError, check_fit, names_in, some_names
 from sss.data.photos import load_rgb8
 from sss.errors import InputError
+from sss.matlab import load_matlab
 
 
 class Bsds500:
@@ -55,12 +55,15 @@ class Bsds500:
         """Photo (H, W, 3) uint8 and segmentations (A, H, W) int32, labels from 1."""
         photo = load_rgb8(self.photos[index])
         truth = self.truths[index]
+        content = load_matlab(truth)
         try:
-            annotators = loadmat(truth)["groundTruth"][0]
+            annotators = content["groundTruth"][0]
             maps = np.stack([annotator["Segmentation"][0, 0] for annotator in annotators])
-        except Exception as error:  # what loadmat raises depends on where a file is damaged
+            labels = maps.astype(np.int32)
+        except (KeyError, IndexError, ValueError, TypeError) as error:
             raise InputError(
-                f"{truth} is not a BSDS500 segmentation ({error!r}); fetch it anew"
+                f"{truth} is not a BSDS500 segmentation: expected groundTruth{{k}}.Segmentation; "
+                "fetch it anew"
             ) from error
-        check_fit(photo, maps, truth)
-        return photo, maps.astype(np.int32)
+        check_fit(photo, labels, truth)
+        return photo, labels

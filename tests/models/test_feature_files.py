@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +129,7 @@ def test_files_cut_off(tmp_path: Path, features: np.ndarray, suffix: str) -> Non
     else:
         np.save(path, features)
     path.write_bytes(path.read_bytes()[:900])
-    assert "cannot read an embedding from" in refused(path)
+    assert re.search("cannot read an embedding from|is damaged or cut off", refused(path))
 
 
 def test_pickled_objects_are_not_run(tmp_path: Path, features: np.ndarray) -> None:
@@ -164,7 +165,7 @@ def test_arrays_of_another_kind(tmp_path: Path, array: np.ndarray, shown: str) -
 def test_matlab_values_of_another_kind(tmp_path: Path) -> None:
     path = tmp_path / "f.mat"
     savemat(path, {"embedmap": csc_matrix(np.eye(18))})
-    assert "expected a plain array" in refused(path)
+    assert "holds 0 arrays" in refused(path)
     savemat(path, {"embedmap": {"field": np.zeros(3)}})
     assert "expected numbers of H×W×D" in refused(path)
 
