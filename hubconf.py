@@ -12,6 +12,7 @@ dependencies = [
     "numpy",
     "onnxruntime",
     "PIL",
+    "pillow_heif",
     "scipy",
     "skimage",
     "sklearn",

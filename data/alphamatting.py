@@ -9,11 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from sss.data.base import MissingDataError, names_in, some_names
-from sss.data.photos import load_rgb8
-from sss.errors import InputError, one_line
+from sss.data.frames import check_frames, turn_labels
+from sss.data.label_maps import label_map_size, open_picture
+from sss.errors import InputError
+from sss.image import read_rgb8
 
 _LAYOUTS = (
     ("images", "alpha", "trimap1"),
@@ -61,6 +62,13 @@ class AlphaMatting:
         self.photos = [photos / name for name in names]
         self.alphas = [alphas / name for name in names]
         self.trimaps = [trimaps / name for name in names]
+        unfit = check_frames(photos, self.photos, lambda index: label_map_size(self.alphas[index]))
+        if unfit:
+            raise InputError(
+                f"{len(unfit)} of {len(names)} photos in {photos} have a true matte of another "
+                f"size in {alphas} ({some_names([names[index] for index in unfit])}); put photos "
+                "and mattes of one size there"
+            )
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -70,37 +78,31 @@ class AlphaMatting:
 
         The trimap is 0 for background, 255 for the object and 128 where unknown.
         """
-        photo = load_rgb8(self.photos[index])
-        alpha = _read_grey(self.alphas[index], "true matte")
-        trimap = _read_grey(self.trimaps[index], "trimap")
-        for values, path in ((alpha, self.alphas[index]), (trimap, self.trimaps[index])):
-            if values.shape != photo.shape[:2]:
-                raise InputError(
-                    f"{path} has {values.shape[0]} × {values.shape[1]} pixels, but its photo has "
-                    f"{photo.shape[0]} × {photo.shape[1]}; fetch both anew"
-                )
+        photo = read_rgb8(self.photos[index])
+        alpha, trimap = (
+            turn_labels(_read_grey(path, kind), photo, path)
+            for path, kind in (
+                (self.alphas[index], "true matte"),
+                (self.trimaps[index], "trimap"),
+            )
+        )
         if others := sorted(set(np.unique(trimap).tolist()) - set(TRIMAP_VALUES)):
             raise InputError(
                 f"{self.trimaps[index]} has the values {some_names([str(v) for v in others])}, "
-                "expected a trimap of 0, 128 and 255 alone; fetch it anew"
+                "expected a trimap of 0, 128 and 255 alone; store it so"
             )
-        return photo, (alpha / 255.0).astype(np.float32), trimap
+        return photo.pixels, (alpha / 255.0).astype(np.float32), trimap
 
 
 def _read_grey(path: Path, kind: str) -> np.ndarray:
     """A picture of 8 bits whose channels are all alike as (H, W) uint8."""
-    try:
-        with Image.open(path) as image:
-            mode = image.mode
-            channels = np.array(image.convert("RGB"))  # (H, W, 3); looks up palettes
-    except (OSError, ValueError, SyntaxError) as error:  # Pillow's for damaged files
-        reason = one_line(error)
-        raise InputError(f"cannot read the {kind} {path} ({reason}); fetch it anew") from error
+    image = open_picture(path, kind)
+    mode = image.mode
+    channels = np.array(image.convert("RGB"))  # (H, W, 3); looks up palettes
     # Of a picture of 16 or 32 bits Pillow would keep no more than the values up to 255.
     grey = mode in ("1", "L", "LA", "P", "RGB", "RGBA") and not np.ptp(channels, axis=-1).any()
     if not grey:
         raise InputError(
-            f"{path} is a picture of mode {mode}, expected a {kind} in grey, 8 bits; store it so "
-            "or fetch it anew"
+            f"{path} is a picture of mode {mode}, expected a {kind} in grey, 8 bits; store it so"
         )
     return channels[..., 0]

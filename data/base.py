@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from sss.distributed import current_rank
 from sss.errors import InputError
+from sss.image.reading import PHOTO_SUFFIXES, list_folder
+
+log = logging.getLogger(__name__)
 
 UNLABELLED = -1
 """Label of the pixels of which nobody knows the region; they enter no training pair."""
@@ -44,11 +51,74 @@ def names_in(folder: Path, suffixes: Sequence[str]) -> list[str]:
     """Names of the files in ``folder`` that end as one of ``suffixes``, sorted; none if no folder.
 
     One listing instead of a look at each file: COCO has 118 000.
+
+    Raises:
+        InputError: The folder cannot be listed.
+    """
+    return [name for name in _files_in(folder) if name.lower().endswith(tuple(suffixes))]
+
+
+def photo_names(folder: Path) -> list[str]:
+    """Names of the photos in ``folder``, sorted; none if no folder.
+
+    What else lies there is counted by its ending, in one line of the log.
+
+    Raises:
+        InputError: The folder cannot be listed.
     """
     if not folder.is_dir():
         return []
-    found = (path.name for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted(name for name in found if name.lower().endswith(tuple(suffixes)))
+    contents = list_folder(folder)
+    if rest := contents.describe_rest():
+        tell(f"{folder}: passed over {rest}; photos end in {', '.join(PHOTO_SUFFIXES)}")
+    return [path.name for path in contents.files]
+
+
+def _files_in(folder: Path) -> list[str]:
+    """Names of the files in a folder, sorted, without hidden ones; none if no folder."""
+    if not folder.is_dir():
+        return []
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_file())
+    except OSError as error:
+        raise InputError(
+            f"cannot list {folder}: {error.strerror or error}; check its permissions"
+        ) from error
+
+
+@functools.cache
+def tell(line: str) -> None:
+    """Log a line about a data set, once however often the set is opened, and by one process."""
+    if current_rank().is_first:
+        log.warning("%s", line)
+
+
+class LeftOut:
+    """What of a data set cannot be used, counted by reason."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._first: dict[str, list[str]] = {}
+
+    def add(self, reason: str, which: object) -> None:
+        """Count one more.
+
+        Args:
+            reason: Names the kind in the plural, like "annotations without an outline".
+            which: Its name or id; the first few are shown.
+        """
+        self._counts[reason] = self._counts.get(reason, 0) + 1
+        first = self._first.setdefault(reason, [])
+        if len(first) < 3:
+            first.append(str(which)[:60])
+
+    def __str__(self) -> str:
+        """All kinds with their counts, in one line; empty if nothing was left out."""
+        return "; ".join(
+            f"{reason}: {count} ({', '.join(self._first[reason])}{', …' if count > 3 else ''})"
+            for reason, count in self._counts.items()
+        )
 
 
 def some_names(names: Sequence[str]) -> str:
@@ -59,16 +129,3 @@ def some_names(names: Sequence[str]) -> str:
 def spread_evenly(length: int, count: int) -> list[int]:
     """At most ``count`` of the indices below ``length``, the first and the last among them."""
     return np.unique(np.linspace(0, length - 1, min(count, length)).astype(int)).tolist()
-
-
-def check_fit(photo: np.ndarray, labels: np.ndarray, where: Path) -> None:
-    """Refuse labels of another size than their photo's.
-
-    Raises:
-        InputError: Names the label file and both sizes.
-    """
-    if labels.shape[-2:] != photo.shape[:2]:
-        raise InputError(
-            f"{where} has labels of {labels.shape[-2]} × {labels.shape[-1]} pixels, but its photo "
-            f"has {photo.shape[0]} × {photo.shape[1]}; fetch both anew"
-        )

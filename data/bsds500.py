@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sss.data.base import MissingDataError, check_fit, names_in, some_names
-from sss.data.photos import load_rgb8
+from sss.data.base import MissingDataError, names_in, some_names
+from sss.data.frames import Size, check_frames, turn_labels
 from sss.errors import InputError
+from sss.image import read_rgb8
 from sss.matlab import load_matlab
 
 
@@ -48,22 +49,38 @@ class Bsds500:
                 f"{len(missing)} of them without a segmentation ({some_names(missing)})"
             )
 
+        check_frames(photos, self.photos, self._size, only_turned=True)
+
     def __len__(self) -> int:
         return len(self.photos)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo (H, W, 3) uint8 and segmentations (A, H, W) int32, labels from 1."""
-        photo = load_rgb8(self.photos[index])
+        photo = read_rgb8(self.photos[index])
         truth = self.truths[index]
-        content = load_matlab(truth)
-        try:
-            annotators = content["groundTruth"][0]
-            maps = np.stack([annotator["Segmentation"][0, 0] for annotator in annotators])
-            labels = maps.astype(np.int32)
-        except (KeyError, IndexError, ValueError, TypeError) as error:
-            raise InputError(
-                f"{truth} is not a BSDS500 segmentation: expected groundTruth{{k}}.Segmentation; "
-                "fetch it anew"
-            ) from error
-        check_fit(photo, labels, truth)
-        return photo, labels
+        return photo.pixels, turn_labels(read_segmentations(truth), photo, truth)
+
+    def _size(self, index: int) -> Size:
+        height, width = read_segmentations(self.truths[index]).shape[1:]
+        return height, width
+
+
+def read_segmentations(path: Path) -> np.ndarray:
+    """All annotators' segmentations of a photo, (A, H, W) int32.
+
+    Raises:
+        InputError: The file is damaged or too large, or holds something else.
+    """
+    content = load_matlab(path)
+    try:
+        annotators = content["groundTruth"][0]
+        maps = np.stack([annotator["Segmentation"][0, 0] for annotator in annotators])
+        whole = maps.dtype.kind in "iub" or (maps == np.rint(maps)).all()  # text fails here
+        if maps.ndim != 3 or maps.size == 0 or not whole or abs(maps).max() >= 2**31:
+            raise ValueError(f"{maps.dtype} of {' × '.join(map(str, maps.shape))}")
+    except Exception as error:  # there is no end of what else can be in its place
+        raise InputError(
+            f"{path} is not a BSDS500 segmentation: expected groundTruth{{k}}.Segmentation; save "
+            "it as BSDS500 has it, or fetch it again"
+        ) from error
+    return maps.astype(np.int32)

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 from skimage.measure import label as connected_regions
 
-from sss.data.base import UNLABELLED, MissingDataError, check_fit, names_in, some_names
-from sss.data.coco_instances import crowd_mask, instance_map
+from sss.data.base import UNLABELLED, MissingDataError, names_in, some_names, tell
+from sss.data.coco_instances import crowd_mask, instance_map, upright_map
 from sss.data.coco_json import read_instances
-from sss.data.label_maps import read_label_map
-from sss.data.photos import load_rgb8
+from sss.data.frames import check_frames, turn_labels
+from sss.data.label_maps import label_map_size, read_label_map
 from sss.errors import InputError
+from sss.image import RGB8, read_rgb8
 
 LABEL_MODES = ("category", "instance", "instance_regions")
 
@@ -65,17 +66,35 @@ class CocoStuff:
                 f"in {self.map_folder} ({some_names(missing)})"
             )
         self.stems = np.array(stems)
+        photos = [self._photo(index) for index in range(len(self))]
+        unfit = check_frames(
+            self.photo_folder, photos, lambda index: label_map_size(self._map(index))
+        )
+        if unfit:
+            raise InputError(
+                f"{len(unfit)} of {len(self)} photos in {self.photo_folder} have label maps of "
+                f"another size in {self.map_folder} ({some_names([stems[i] for i in unfit])}); put "
+                "photos and maps of one origin there"
+            )
 
     def __len__(self) -> int:
         return len(self.stems)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo (H, W, 3) uint8 and classes (1, H, W) int32, category - 1."""
-        photo = load_rgb8(self.photo_folder / f"{self.stems[index]}.jpg")
-        path = self.map_folder / f"{self.stems[index]}.png"
-        labels = read_label_map(path)
-        check_fit(photo, labels, path)
-        return photo, labels[None]
+        photo, classes = self._read(index)
+        return photo.pixels, classes[None]
+
+    def _photo(self, index: int) -> Path:
+        return self.photo_folder / f"{self.stems[index]}.jpg"
+
+    def _map(self, index: int) -> Path:
+        return self.map_folder / f"{self.stems[index]}.png"
+
+    def _read(self, index: int) -> tuple[RGB8, np.ndarray]:
+        """Photo and its classes, (H, W) int32."""
+        photo = read_rgb8(self._photo(index))
+        return photo, turn_labels(read_label_map(self._map(index)), photo, self._map(index))
 
 
 class CocoStuffInstances(CocoStuff):
@@ -100,29 +119,43 @@ class CocoStuffInstances(CocoStuff):
         if not path.is_file():
             raise MissingDataError(f"no COCO instance annotations at {path}")
         self.annotations = read_instances(path)
-        numbers = {Path(p.file_name).stem: p.number for p in self.annotations.photos}
+        if str(self.annotations.left_out):
+            tell(f"{path}: left out: {self.annotations.left_out}")
+        entries = {Path(p.file_name).stem: p for p in self.annotations.photos}
         # A photo without objects has no annotations and may be missing from the file.
-        self.numbers = [numbers.get(str(stem), -1) for stem in self.stems]
+        self.entries = [entries.get(str(stem)) for stem in self.stems]
         self.regions = regions
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo (H, W, 3) uint8 and labels (1, H, W) int32: instances from 1, then stuff."""
-        photo, classes = super().__getitem__(index)
-        annotations = self.annotations.of(self.numbers[index])
-        name = self.photo_folder / f"{self.stems[index]}.jpg"
-        instances = instance_map(annotations, photo.shape[:2], name)
-        stuff = np.where(classes[0] < FIRST_STUFF, UNLABELLED, classes[0])
+        photo, classes = self._read(index)
+        instances, crowds = self._objects(index, photo)
+        stuff = np.where(classes < FIRST_STUFF, UNLABELLED, classes)
         # Before regions are counted, since an object may cut one in two.
-        stuff[(instances >= 0) | crowd_mask(annotations, photo.shape[:2], name)] = UNLABELLED
+        stuff[(instances >= 0) | crowds] = UNLABELLED
         if self.regions:
             stuff = _regions(stuff)
         first = len(self.things(index)) + 1
         labels = np.where(stuff >= 0, first + stuff, instances)
-        return photo, labels[None].astype(np.int32)
+        return photo.pixels, labels[None].astype(np.int32)
+
+    def _objects(self, index: int, photo: RGB8) -> tuple[np.ndarray, np.ndarray]:
+        """Instance map, (H, W) int32, and crowds, (H, W) bool."""
+        entry = self.entries[index]
+        size = photo.pixels.shape[:2]
+        if entry is None:
+            return np.full(size, UNLABELLED, np.int32), np.zeros(size, bool)
+        drawn = self.annotations.of(entry.id)
+        instances, crowds = (
+            upright_map(paint, drawn, entry.size, photo, self._photo(index))
+            for paint in (instance_map, crowd_mask)
+        )
+        return instances, crowds
 
     def things(self, index: int) -> np.ndarray:
         """Labels of photo ``index`` that are object instances."""
-        return np.arange(1, self.annotations.counts.get(self.numbers[index], 0) + 1)
+        entry = self.entries[index]
+        return np.arange(1, (self.annotations.counts.get(entry.id, 0) if entry else 0) + 1)
 
 
 def _regions(stuff: np.ndarray) -> np.ndarray:

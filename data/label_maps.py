@@ -1,7 +1,8 @@
-"""Reading label maps that are stored as PNG."""
+"""Reading label maps that are stored as pictures."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,26 +10,41 @@ from PIL import Image
 
 from sss.data.base import UNLABELLED
 from sss.errors import InputError, one_line
+from sss.image.decoding import READABLE_PIXELS
+
+LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
+"""Kinds of pictures that keep every value."""
 
 _UNLABELLED_VALUES = {"L": 255, "P": 255, "1": None, "I;16": 65535, "I;16B": 65535, "I": 65535}
 """Pillow's modes of one channel, and the stored value that stands for "unlabelled"."""
 
+_ADVICE = (
+    "store the number of each pixel's region in one channel (8 or 16 bits grey, or a palette; the "
+    "highest value where it is unlabelled)"
+)
+_FORMATS = ("PNG", "TIFF", "BMP")
+
 
 def read_label_map(path: Path) -> np.ndarray:
-    """Read a PNG of one channel as (H, W) int32 labels; of a palette, its indices.
+    """Read a picture of one channel as (H, W) int32 labels; of a palette, its indices.
 
-    The highest value, 255 of 8 bits and 65535 of 16 bits, becomes -1 (unlabelled).
+    The highest value, 255 of 8 bits and 65535 of 16 bits, becomes -1 (unlabelled). Three equal
+    channels count as one, and so do whole numbers stored as floats.
 
     Raises:
-        InputError: The file is damaged, is no picture or has colours.
+        InputError: The file is damaged, is no picture, has more pixels than are read of photos, or
+            its values are no labels (colours, transparent pixels, fractions, several pages).
     """
-    image = _open(path)
+    image = open_picture(path)
+    if image.mode == "F":
+        return _whole_numbers(np.array(image), path)
+    if image.mode in ("LA", "RGB", "RGBA"):
+        image = _equal_channels(image, path)
     if image.mode not in _UNLABELLED_VALUES:
-        raise InputError(
-            f"{path} is a picture of mode {image.mode}, expected labels in one channel (8 or 16 "
-            "bits grey, or a palette); store the number of each pixel's region"
-        )
+        raise InputError(f"{path} is a picture of mode {image.mode}, expected labels; {_ADVICE}")
     labels = np.array(image).astype(np.int32)
+    if image.mode == "L" and (bits := _bits_per_sample(image, path)) < 8:
+        return labels // (255 // (2**bits - 1))  # Pillow stretches them to the range of eight
     unlabelled = _UNLABELLED_VALUES[image.mode]
     if unlabelled is not None:
         labels[labels == unlabelled] = UNLABELLED
@@ -39,23 +55,96 @@ def read_ids(path: Path) -> np.ndarray:
     """Read an RGB PNG as (H, W) int32 numbers R + 256·G + 256²·B (COCO's panoptic format).
 
     Raises:
-        InputError: The file is damaged, is no picture or has no three channels.
+        InputError: The file is damaged, is no picture, has too many pixels or has no three
+            channels.
     """
-    image = _open(path)
+    image = open_picture(path)
+    if image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255):
+        image = image.convert("RGB")
     if image.mode != "RGB":
         raise InputError(
             f"{path} is a picture of mode {image.mode}, expected the three channels of COCO's "
-            "panoptic format; fetch it anew"
+            "panoptic format: number = R + 256 G + 65536 B"
         )
     channels = np.array(image).astype(np.int32)  # (H, W, 3)
     return channels[..., 0] + 256 * channels[..., 1] + 256**2 * channels[..., 2]
 
 
-def _open(path: Path) -> Image.Image:
+def label_map_size(path: Path) -> tuple[int, int] | None:
+    """(H, W) of a label map without its pixels; None where only reading it all tells."""
     try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except (OSError, ValueError, SyntaxError) as error:  # Pillow's for damaged files
-        reason = one_line(error)
-        raise InputError(f"cannot read the label map {path} ({reason}); fetch it anew") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # many pixels: not asked here
+            with Image.open(path, formats=_FORMATS) as image:
+                return image.height, image.width
+    except Exception:  # whatever it is, reading the map will say it better
+        return None
+
+
+def open_picture(path: Path, kind: str = "label map") -> Image.Image:
+    """A picture with its pixels, refused by its size before they are unpacked.
+
+    Args:
+        path: A file of a kind that keeps every value.
+        kind: Of what it should be, for errors.
+
+    Raises:
+        InputError: The file is damaged, is no picture, has several pages or more pixels than are
+            read of photos.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # many pixels: refused below if too many
+            with Image.open(path, formats=_FORMATS) as image:
+                if image.width * image.height > READABLE_PIXELS:
+                    raise Image.DecompressionBombError("too many pixels")
+                if getattr(image, "n_frames", 1) > 1:
+                    raise InputError(f"{path} has several pages, expected one {kind}; store one")
+                image.load()
+                return image
+    except InputError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"the {kind} {path} has more than {READABLE_PIXELS // 10**6} million pixels, the "
+            "most that is read of photos too; scale both down"
+        ) from error
+    except Exception as error:  # damaged files make decoders raise almost anything
+        raise InputError(
+            f"cannot read the {kind} {path} ({one_line(error)}); store it again as PNG"
+        ) from error
+
+
+def _equal_channels(image: Image.Image, path: Path) -> Image.Image:
+    """The one channel that all of a picture's colours equal."""
+    *colours, last = image.split()
+    if image.mode == "RGB":
+        colours.append(last)
+    elif last.getextrema() != (255, 255):
+        raise InputError(f"{path} has transparent pixels, expected labels; {_ADVICE}")
+    first = np.asarray(colours[0])
+    if any((np.asarray(other) != first).any() for other in colours[1:]):
+        raise InputError(f"{path} has colours for regions, expected their numbers; {_ADVICE}")
+    if _bits_per_sample(image, path) != 8:  # of which Pillow keeps the upper eight
+        raise InputError(f"{path} has several channels of 16 bits, expected one; {_ADVICE}")
+    return colours[0]
+
+
+def _bits_per_sample(image: Image.Image, path: Path) -> int:
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            return file.read(25)[24]  # in the IHDR chunk
+    if image.format == "TIFF":
+        return max(image.tag_v2[258])  # type: ignore[attr-defined]
+    return 8
+
+
+def _whole_numbers(values: np.ndarray, path: Path) -> np.ndarray:
+    if not (np.isfinite(values).all() and (values == np.rint(values)).all()):
+        raise InputError(f"{path} has fractions for values, expected labels; {_ADVICE}")
+    if values.min() < UNLABELLED or values.max() >= 2**24:
+        raise InputError(
+            f"{path} has values from {values.min():g} to {values.max():g}, expected labels from "
+            f"{UNLABELLED} (unlabelled) to 16777215; {_ADVICE}"
+        )
+    return values.astype(np.int32)

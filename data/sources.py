@@ -20,6 +20,8 @@ from sss.errors import InputError
 ROOT_VARIABLE = "SSS_DATA"
 """Environment variable naming the folder that holds the data sets."""
 
+_FOLDER_OPTION = "--folder DIR (evaluate.py) or root: DIR beside the set's name (train.py's config)"
+
 
 @dataclass(frozen=True)
 class OnDisk:
@@ -65,8 +67,12 @@ class OnDisk:
                 return self.build(place, split, **options)
             except MissingDataError as error:
                 first_error = first_error or error
-        usual = root or (folder.parent if folder and folder.name in self.places else Path("DIR"))
-        raise InputError(f"{first_error}; {self._advice(usual)}") from first_error
+        advice = self._advice(root or Path("DIR"))
+        if folder is not None and folder.name in self.places:
+            advice = self._advice(folder.parent)
+        elif folder is not None:  # somebody's own: no download puts it there
+            advice = f"check {_FOLDER_OPTION}, or leave it out and {advice}"
+        raise InputError(f"{first_error}; {advice}") from first_error
 
     def _places_below(self, root: Path) -> list[Path]:
         """Where to look, at least one."""
@@ -90,7 +96,7 @@ def _scenes(_root: Path | None, split: str) -> RegionDataset:
 def _folder(_root: Path | None, split: str, folder: Path | None = None) -> RegionDataset:
     if folder is None:
         raise InputError(
-            "the data set 'folder' has no usual place; set root of this source to the folder that "
+            f"the data set 'folder' has no usual place; give {_FOLDER_OPTION}: the folder that "
             "holds images/ and labels/"
         )
     return FolderDataset(folder, split)
@@ -167,7 +173,7 @@ def open_source(
     options: dict[str, Path | str] = {}
     if folder is not None:
         if name == "scenes":
-            raise InputError("the data set 'scenes' lies in no folder; leave its root out")
+            raise InputError(f"the data set 'scenes' lies in no folder; leave out {_FOLDER_OPTION}")
         options["folder"] = Path(folder).expanduser()
     if labels is not None:
         modes = _MODES.get(name, ())

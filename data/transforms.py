@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections.abc import Sequence
@@ -28,7 +29,8 @@ GREY_PROBABILITY = 0.03
 
 JPEG_QUALITY = (40, 90)
 
-_LARGEST = int(np.iinfo(np.int16).max)
+_LARGEST = 2**24
+"""Largest label: float32 holds all whole numbers up to this one."""
 
 
 class TrainingTransform:
@@ -63,6 +65,7 @@ class TrainingTransform:
                 f"data.scale is {list(scale)}, expected the lowest and the highest scale, "
                 f"for example {list(SCALE_RANGE)}"
             )
+        self._least_side = math.ceil(1 / scale[0])
         self._geometry = A.Compose(
             [
                 A.RandomScale(
@@ -117,23 +120,30 @@ class TrainingTransform:
         """Random scale, crop and mirror; arguments and results as of a call.
 
         Raises:
-            InputError: The map has more than 32 768 different labels.
+            InputError: The map has more than 16 777 216 different labels.
         """
         _reseed(self._geometry, seed)
-        # OpenCV resizes no int32; int16 holds the labels of nearly all maps as they are.
         if labels.max(initial=UNLABELLED) <= _LARGEST:
-            result = self._geometry(image=photo, mask=labels.astype(np.int16))
-            return result["image"], result["mask"].astype(np.int32)
+            return self._cut(photo, labels)
         values, numbers = np.unique(labels, return_inverse=True)
         if len(values) > _LARGEST:
             raise InputError(
                 f"a label map has {len(values)} different labels, expected at most {_LARGEST}; "
                 "give maps in which every region has one number"
             )
-        mask = numbers.reshape(labels.shape).astype(np.int16)
-        result = self._geometry(image=photo, mask=mask)
-        restored = np.where(result["mask"] == UNLABELLED, UNLABELLED, values[result["mask"]])
-        return result["image"], restored.astype(np.int32)
+        photo, numbers = self._cut(photo, numbers.reshape(labels.shape))
+        return photo, np.where(numbers == UNLABELLED, UNLABELLED, values[numbers]).astype(np.int32)
+
+    def _cut(self, photo: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        # Nothing would be left of a photo of a pixel or two, scaled down.
+        more = [(0, max(0, self._least_side - side)) for side in labels.shape]
+        if any(after for _, after in more):
+            photo = np.pad(photo, [*more, (0, 0)])
+            labels = np.pad(labels, more, constant_values=UNLABELLED)
+        # OpenCV resizes no int32; int16 holds the labels of nearly all maps as they are.
+        small = labels.max(initial=UNLABELLED) <= np.iinfo(np.int16).max
+        result = self._geometry(image=photo, mask=labels.astype(np.int16 if small else np.float32))
+        return result["image"], result["mask"].astype(np.int32)
 
     def appearance(self, photo: np.ndarray, seed: int) -> np.ndarray:
         """Random colour, blur and JPEG of a photo (H, W, 3) uint8."""

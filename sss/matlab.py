@@ -18,7 +18,7 @@ import numpy as np
 from sss.errors import InputError
 
 MOST_BYTES = 2**30
-"""Of a file's arrays, unpacked: 2 megapixels in 64 dimensions of double precision."""
+"""Of a file's arrays, unpacked, by default: 2 megapixels in 64 dimensions of double precision."""
 
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15
@@ -38,18 +38,22 @@ class _Element(NamedTuple):
     body: memoryview
 
 
-def load_matlab(path: Path) -> dict[str, Any]:
+def load_matlab(path: Path, most: int = MOST_BYTES) -> dict[str, Any]:
     """Read the variables of a ``.mat`` file of level 5 (MATLAB's versions 5 to 7).
 
     Variables that are neither numbers, text, cells nor structures of these are left out: sparse
     matrices, objects, functions.
 
+    Args:
+        path: The file.
+        most: Bytes of all arrays, unpacked.
+
     Returns:
         Arrays by name, as :func:`scipy.io.loadmat` gives them.
 
     Raises:
-        InputError: The file cannot be read, is damaged, of another level or larger than
-            ``MOST_BYTES``.
+        InputError: The file cannot be read, is damaged, of another level or unpacks to more
+            than ``most``.
     """
     from scipy.io import loadmat
 
@@ -64,7 +68,7 @@ def load_matlab(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not a MATLAB file of version 5 to 7; save it with '-v7'")
     order = "little" if version.endswith(b"IM") else "big"
     try:
-        kept = _usable_variables(memoryview(data)[_HEADER:], order)
+        kept = _usable_variables(memoryview(data)[_HEADER:], order, most)
         whole = io.BytesIO(b"".join([data[:_HEADER], *kept]))
         content = loadmat(whole)
     except MemoryError:
@@ -76,18 +80,18 @@ def load_matlab(path: Path) -> dict[str, Any]:
     return {name: value for name, value in content.items() if not name.startswith("__")}
 
 
-def _usable_variables(content: memoryview, order: Any) -> Iterator[bytes]:
+def _usable_variables(content: memoryview, order: Any, most: int) -> Iterator[bytes]:
     """The top elements, unpacked, that SciPy reads without harm."""
-    left = MOST_BYTES
+    left = most
     for element in _elements(content, order, padded=False):
         if element.kind == _COMPRESSED:
             unpacked = zlib.decompressobj().decompress(element.body, left + 1)
             if len(unpacked) > left:
-                raise InputError(f"unpacks to more than {MOST_BYTES >> 20} MiB; store less in it")
+                raise InputError(f"unpacks to more than {most >> 20} MiB; store less in it")
             (element,) = _elements(memoryview(unpacked), order)
         left -= len(element.body)
         if left < 0:
-            raise InputError(f"holds more than {MOST_BYTES >> 20} MiB; store less in it")
+            raise InputError(f"holds more than {most >> 20} MiB; store less in it")
         if element.kind == _MATRIX and _is_usable(element.body, order):
             yield _MATRIX.to_bytes(4, order) + len(element.body).to_bytes(4, order) + element.body
 

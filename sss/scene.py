@@ -43,6 +43,9 @@ class Scene:
         settings: That led here.
         seconds: Wall seconds of each stage.
         details: For the report: checkpoint, device, versions. JSON types.
+        stored: The photo in the encoding of ``profile``; None where ``photo`` is. See
+            :class:`sss.Layers`.
+        profile: ICC profile of the photo, if it has one.
     """
 
     photo: np.ndarray
@@ -53,6 +56,8 @@ class Scene:
     seconds: Mapping[str, float]
     details: Mapping[str, Any]
     _segmenter: SoftSegmenter = field(repr=False)
+    stored: np.ndarray | None = field(default=None, repr=False)
+    profile: bytes | None = field(default=None, repr=False)
 
     def layers(self, k: int | Literal["auto"] = LAYERS, progress: Progress | None = None) -> Layers:
         """Group the components into layers and refine these at the photo's size.
@@ -83,7 +88,13 @@ class Scene:
         seconds = {**self.seconds, **clock.seconds, **refined.seconds}
         details = {**self.details, "components": self.components.n_components}
         return Layers(
-            self.photo, refined.alpha, features3=self.features3, seconds=seconds, details=details
+            self.photo,
+            refined.alpha,
+            features3=self.features3,
+            seconds=seconds,
+            details=details,
+            stored=self.stored,
+            profile=self.profile,
         )
 
     def with_settings(self, **changes: Any) -> Scene:

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from sss.clock import Progress, StageClock
 from sss.errors import as_text
 from sss.files import whole_file
-from sss.image.reading import Photo, as_photo
+from sss.image.reading import Photo, open_photo
 from sss.image.resize import resize_linearly
 from sss.layers.soft_layers import Layers
 from sss.models.device import check_device, resolve_device
@@ -137,7 +137,8 @@ class Splitter:
 
         Args:
             photo: A path, a PIL picture, or an array: (H, W, 3), (H, W, 4) or (H, W) of uint8,
-                uint16 or floats in [0, 1].
+                uint16 or floats in [0, 1], sRGB. Colours of files and pictures are converted to
+                sRGB by their profile.
             embedding: (H, W, D) of the photo's pixels, or as a scene holds it; takes the place of
                 the network's, which is not loaded then.
             progress: Called with a stage's name and its finished fraction as the stages go on.
@@ -158,7 +159,8 @@ class Splitter:
 
         clock = StageClock(progress)
         with clock.stage("read"):
-            pixels = as_photo(photo)
+            opened = open_photo(photo)
+        pixels = opened.srgb
         # The order in which threads add up numbers shows in the last bits, which eigenvectors
         # amplify: so libraries have one thread, and ours share out whole pieces of work.
         with threadpool_limits(1):
@@ -176,6 +178,8 @@ class Splitter:
             {**clock.seconds, **components.seconds},
             self._details(embedding is None),
             self._segmenter,
+            opened.stored,
+            opened.profile,
         )
 
     def save_embedding(self, scene: Scene, path: str | Path) -> None:
@@ -259,7 +263,8 @@ def split(
 
     Args:
         photo: A path, a PIL picture, or an array: (H, W, 3), (H, W, 4) or (H, W) of uint8, uint16
-            or floats in [0, 1].
+            or floats in [0, 1], sRGB. Colours of files and pictures are converted to sRGB by their
+            profile; what is saved is in that profile again.
         layers: How many, 1 to 40, or ``"auto"``: 2 to 8, as many as the photo needs.
         checkpoint: See :class:`Splitter`.
         device: Likewise.

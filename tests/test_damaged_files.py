@@ -17,25 +17,33 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pillow_heif
 import pytest
 import tifffile
+import torch
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
+from safetensors.torch import save_file
 from scipy.io import savemat
+from torch import nn
 
 from sss.cli.train import parse_command
 from sss.console import run_main
 from sss.data.bsds500 import Bsds500
 from sss.data.coco_instances import CocoInstances
 from sss.data.folder import FolderDataset
+from sss.export import export_onnx
 from sss.image import read_image
 from sss.models.base import ModelConfig
 from sss.models.checkpoints import load_checkpoint, save_checkpoint
 from sss.models.feature_files import read_embedding
+from sss.models.onnx_network import OnnxNetwork
 from sss.models.registry import build_network
+from sss.models.weights import load_encoder_weights
 from sss.processes import peak_memory_mb
+from sss.training.state import RunProgress, load_state, save_state
 
 EXAMPLES = int(os.environ.get("SSS_FUZZ_EXAMPLES", "10"))
 MOST_SECONDS = 20
@@ -215,6 +223,12 @@ def tiff(samples: np.ndarray, **options: Any) -> bytes:
     return out.getvalue()
 
 
+def heif() -> bytes:
+    out = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(PIXELS)).save(out, exif=exif().tobytes())
+    return out.getvalue()
+
+
 def exif() -> Image.Exif:
     notes = Image.Exif()
     notes[0x0112] = 6
@@ -241,6 +255,8 @@ PHOTOS = {
     "webp-lossless": (".webp", encoded("WEBP", "RGBA", lossless=True)),
     "gif": (".gif", encoded("GIF", "P")),
     "bmp": (".bmp", encoded("BMP")),
+    "avif": (".avif", encoded("AVIF", exif=exif(), icc_profile=PROFILE)),
+    "heif": (".heic", heif()),
 }
 
 
@@ -424,6 +440,46 @@ def test_checkpoints(
     path = tmp_path / "network.safetensors"
     path.write_bytes(damaged(checkpoint[:end], happened) + checkpoint[end:])
     try_to_read(lambda: load_checkpoint(path))
+
+
+@pytest.fixture(scope="module")
+def export(checkpoint: bytes, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("export")
+    (folder / "network.safetensors").write_bytes(checkpoint)
+    export_onnx(folder / "network.safetensors", folder / "network.onnx")
+    return (folder / "network.onnx").read_bytes()
+
+
+@fuzz
+@given(happened=accidents)
+def test_exports(export: bytes, tmp_path: Path, happened: list[Accident]) -> None:
+    path = tmp_path / "network.onnx"
+    path.write_bytes(damaged(export, happened))
+    try_to_read(lambda: OnnxNetwork(path))
+
+
+@fuzz
+@given(happened=accidents)
+def test_states_of_training(tmp_path: Path, happened: list[Accident]) -> None:
+    part = nn.Linear(3, 4)
+    save_state(tmp_path / "whole.pt", RunProgress(step=3, losses=[0.5, 0.25]), {"network": part})
+    path = tmp_path / "last.pt"
+    path.write_bytes(damaged((tmp_path / "whole.pt").read_bytes(), happened))
+    try_to_read(lambda: load_state(path, {"network": part}))
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".safetensors"])
+@fuzz
+@given(happened=accidents)
+def test_weights_of_encoders(suffix: str, tmp_path: Path, happened: list[Accident]) -> None:
+    encoder = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    whole, path = tmp_path / "whole", tmp_path / f"encoder{suffix}"
+    if suffix == ".safetensors":
+        save_file(encoder.state_dict(), whole)
+    else:  # torch's old format has no zip around it
+        torch.save(encoder.state_dict(), whole, _use_new_zipfile_serialization=suffix == ".pt")
+    path.write_bytes(damaged(whole.read_bytes(), happened))
+    try_to_read(lambda: load_encoder_weights(encoder, path))
 
 
 CONFIG = (Path(__file__).parents[1] / "configs" / "small_cpu.yaml").read_text(encoding="utf-8")

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
@@ -74,6 +75,27 @@ def test_a_path_a_picture_and_an_array_give_the_same_layers(
     found.append(sss.split(Image.fromarray(photo), 3, device="cpu", settings=QUICK).alpha)
     for alpha in found[1:]:
         np.testing.assert_array_equal(alpha, found[0])
+
+
+def test_a_photo_is_split_in_srgb_and_given_back_in_its_profile(
+    tmp_path: Path, embedding: np.ndarray
+) -> None:
+    profile = imagecodecs.cms_profile("adobergb")
+    stored = np.repeat(embedding[..., :1].clip(0, 1), 3, axis=2)
+    stored[..., 1:] = embedding[..., 1:3].clip(0, 1)
+    picture = Image.fromarray(np.rint(stored * 255).astype(np.uint8))
+    picture.save(tmp_path / "wide.png", icc_profile=profile)
+    picture.info["icc_profile"] = profile
+    splitter = sss.Splitter(device="cpu", settings=QUICK)
+    srgb = sss.read_image(tmp_path / "wide.png")
+    plain = splitter.prepare(srgb, embedding).layers(3)
+    assert plain.profile is None
+    for source in (tmp_path / "wide.png", picture):
+        layers = splitter.prepare(source, embedding).layers(3)
+        np.testing.assert_array_equal(layers.photo, srgb)
+        np.testing.assert_array_equal(layers.alpha, plain.alpha)
+        np.testing.assert_array_equal(layers.stored, np.asarray(picture) / np.float32(255))
+        assert layers.profile == profile
 
 
 def test_a_given_embedding_needs_no_network(photo: np.ndarray, embedding: np.ndarray) -> None:

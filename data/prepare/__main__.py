@@ -47,11 +47,17 @@ def main(
             "https://; archives on a disk can be put into ROOT/archives instead"
         )
     options = PrepareOptions(chosen.mirror, chosen.keep_archives, retry or Retry())
-    for name in dict.fromkeys(chosen.datasets):
-        if chosen.verify:
-            verify(datasets[name], root)
-        else:
-            prepare(datasets[name], root, options)
+    try:
+        for name in dict.fromkeys(chosen.datasets):
+            if chosen.verify:
+                verify(datasets[name], root)
+            else:
+                prepare(datasets[name], root, options)
+    except OSError as error:  # a folder that cannot be listed, a disk that fails
+        reason = error.strerror or error
+        raise InputError(
+            f"{error.filename or root}: {reason}; check it and run it again"
+        ) from error
     return 0
 
 

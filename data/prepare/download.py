@@ -179,7 +179,7 @@ def _continue(archive: Archive, url: str, part: Path, timeout: float) -> None:
         with whole_file(_note(part)) as file:
             kept = {"url": url, "validator": _validator(response), "total": total}
             file.write_text(json.dumps(kept))
-        _append(response, part, start, total or archive.size)
+        _append(response, part, start, total or archive.size, _most(archive, total))
     if total is not None and _size(part) < total:
         raise ConnectionError(f"the connection broke off after {_size(part)} of {total} bytes")
 
@@ -209,7 +209,12 @@ def _start_of(response: HTTPResponse, have: int, validator: str | None) -> int:
     return have
 
 
-def _append(response: HTTPResponse, part: Path, start: int, total: int | None) -> None:
+def _most(archive: Archive, total: int | None) -> int:
+    """Bytes beyond which an answer is not the archive: a server may never end."""
+    return total or archive.size or 2 * archive.about
+
+
+def _append(response: HTTPResponse, part: Path, start: int, total: int | None, most: int) -> None:
     title = part.name.removesuffix(".part")
     try:
         file = part.open("r+b" if start else "wb")
@@ -218,6 +223,11 @@ def _append(response: HTTPResponse, part: Path, start: int, total: int | None) -
     with file, ProgressBar(title, total, start) as progress:
         file.seek(start)
         while chunk := response.read1(_CHUNK):
+            if file.tell() + len(chunk) > most:
+                raise InputError(
+                    f"{title}: the server sends more than the {most} bytes that it should have; "
+                    "remove what is there, or name another source with --mirror"
+                )
             try:
                 file.write(chunk)
                 file.flush()

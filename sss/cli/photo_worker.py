@@ -15,7 +15,7 @@ from sss.cli.split_options import AUTO, SplitOptions
 from sss.clock import Progress, StageClock
 from sss.console import tell
 from sss.errors import InputError, as_text, describe_failure
-from sss.image.reading import read_image
+from sss.image.reading import read_photo
 from sss.layers.files import REPORT, remove_report, write_report
 from sss.models.feature_files import read_embedding
 from sss.processes import peak_memory_mb
@@ -70,7 +70,7 @@ class PhotoWorker:
         options = self.options
         clock = StageClock()
         with clock.stage("read"):
-            photo = read_image(path, options.max_side)
+            photo = read_photo(path, options.max_side)
         with clock.stage("features"):
             given = None if options.features is None else read_embedding(options.features)
         scene = self.splitter.prepare(photo, given, progress)

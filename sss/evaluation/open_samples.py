@@ -73,7 +73,7 @@ def open_samples(
     elif name == "scenes":
         _refuse_labels(name, labels)
         if folder is not None:
-            raise InputError("the data set 'scenes' lies in no folder; leave its root out")
+            raise InputError("the data set 'scenes' lies in no folder; leave --folder out")
         dataset = SceneSamples(split)
     elif name in SOURCES:
         dataset = RegionSamples(_open_regions(name, root, split, folder, labels))

@@ -1,63 +1,61 @@
 """From the bytes of a picture file to upright pixels, at the file's own bit depth.
 
 Pillow decodes whatever has eight bits per sample. It cuts 16-bit RGB down to eight bits and knows
-no float RGB, so those go to OpenCV (PNG) and tifffile (TIFF). Colour profiles are not applied:
-numbers are taken as sRGB, as scikit-image and OpenCV take them.
+no float RGB, so those go to OpenCV (PNG) and tifffile (TIFF); HEIF goes to pillow-heif.
 """
 
 from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-if TYPE_CHECKING:
-    from tifffile import TiffPage
+from sss.image.colour import (
+    Space,
+    adobe_rgb,
+    profile_of_code_points,
+    profile_of_gamma,
+    profile_of_png,
+)
+from sss.image.heif import decode_heif, is_heif
+from sss.image.picture import (
+    Picture,
+    Samples,
+    UnusableError,
+    finished,
+    known_orientation,
+    lab_values,
+    over_white,
+    signed_lab,
+)
+from sss.image.png import SIGNATURE, parse_png
+from sss.image.tiff import STARTS, decode_deep_tiff
 
 logger = logging.getLogger(__name__)
 
 # Twice Pillow's warning threshold is where Pillow itself speaks of an attack; 0.5 GB as 8-bit RGB.
 READABLE_PIXELS = 2 * 89_478_485
+"""Most pixels of a photo, for inference, training and evaluation alike."""
 
-_PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # classic and BigTIFF, both byte orders
-_ORIENTATION = 0x0112  # the EXIF and TIFF tag
+KINDS = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF or BMP"
 
-# What to do with stored rows and columns, by the orientation tag (EXIF 2.32, Sec. 4.6.4).
-_TO_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: np.rot90(pixels, -1),
-    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
-    8: lambda pixels: np.rot90(pixels),
-}
+_PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "DIB")
+_GREY_MODES = ("1", "L", "LA", "La")  # of Pillow
 
-
-class UnusableError(ValueError):
-    """A picture that cannot be used; the message continues "FILE " in one line."""
-
-
-class Picture(NamedTuple):
-    """Upright, opaque pixels.
-
-    Attributes:
-        pixels: (H, W, 3), uint8, uint16, or floats in [0, 1] of any precision.
-        was_transparent: Whether some pixels were see-through and now lie over white.
-    """
-
-    pixels: np.ndarray
-    was_transparent: bool
+# Tags of EXIF.
+_ORIENTATION = 0x0112
+_EXIF_IFD = 0x8769
+_INTEROPERABILITY_IFD = 0xA005
+_COLOUR_SPACE = 0xA001
+_ADOBE_RGB, _UNCALIBRATED = 2, 0xFFFF
 
 
 def decode(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
-    """Decode the first (or only) picture of a JPEG, PNG, WebP, TIFF or BMP file.
+    """Decode the first (or only) picture of a file of one of ``KINDS``.
 
     Args:
         data: The whole file.
@@ -68,107 +66,135 @@ def decode(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
         UnusableError: The file is of another kind, too large, or of an unusual sample type.
         Exception: Whatever a decoder raises on damaged data.
     """
-    if data.startswith(_TIFF_STARTS):
-        picture = _decode_deep_tiff(data, check_size)
+
+    def check(width: int, height: int) -> None:
+        if width * height > READABLE_PIXELS:
+            raise UnusableError(f"has {width} × {height}, {_too_many_pixels()}")
+        check_size(width, height)
+
+    if data.startswith(STARTS):
+        picture = decode_deep_tiff(data, check)
         if picture is not None:
             return picture
-    return _decode_with_pillow(data, check_size)
+    if is_heif(data):
+        return decode_heif(data, check)
+    return _decode_with_pillow(data, check)
 
 
-def upright_picture(image: Image.Image) -> Picture:
-    """A PIL picture turned upright by its EXIF data and laid over white, of 8 bits per sample."""
-    orientation = _exif_orientation(image)
-    if image.mode.startswith("I;16"):
-        picture = opaque(np.asarray(image).astype(np.uint16)[..., None])
-    else:
-        picture = _pillow_over_white(image)
-    return picture._replace(pixels=_upright(picture.pixels, orientation))
+def picture_of(image: Image.Image) -> Picture:
+    """A PIL picture turned upright by its EXIF data and laid over white."""
+    return finished(
+        _pillow_samples(image),
+        _exif_orientation(image),
+        lambda: _pillow_profile(image) or _exif_profile(image),
+    )
+
+
+def picture_of_array(samples: np.ndarray) -> Picture:
+    """(H, W, 1…4) samples, grey or RGB, then alpha if any, laid over white."""
+    space: Space = "RGB" if samples.shape[2] >= 3 else "GRAY"
+    return finished(over_white(samples, space), 1, lambda: None)
 
 
 def _decode_with_pillow(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
+    colours: Mapping[bytes, bytes] = {}
+    if data.startswith(SIGNATURE):
+        data, colours = parse_png(data)
     try:
         image = Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS)
     except UnidentifiedImageError:
         raise UnusableError(
-            "is not a JPEG, PNG, WebP, TIFF or BMP picture, or its header is damaged; "
+            f"is not a {KINDS} picture, or its header is damaged; "
             "open it in an image editor and save it as PNG"
         ) from None
     except Image.DecompressionBombError:
-        raise UnusableError(_too_many_pixels()) from None
+        raise UnusableError(f"has {_too_many_pixels()}") from None
     with image:
-        _check_pixels(*image.size)
         check_size(*image.size)
+        orientation, exif_profile = _exif_orientation(image), _exif_profile(image)
         image.load()  # also for deep PNG: Pillow is the stricter judge of files cut off
-        # Pillow turns TIFF upright while loading and forgets the tag; the others it leaves alone.
-        orientation = _exif_orientation(image)
         if image.format == "PNG" and data[24] == 16:  # the bit depth in the IHDR chunk
-            picture = opaque(_deep_with_opencv(data))
+            deep = _deep_with_opencv(data)
+            samples = over_white(deep, "RGB" if deep.shape[2] >= 3 else "GRAY")
         else:
-            picture = _pillow_over_white(image)
-    return picture._replace(pixels=_upright(picture.pixels, orientation))
+            samples = _pillow_samples(image)
+        turned = image.format == "TIFF"  # Pillow turns it while loading, and no other format
+
+        def find_profile() -> bytes | None:
+            if colours:
+                return profile_of_png(colours)
+            return _pillow_profile(image) or _profile_of_boxes(data) or exif_profile
+
+        picture = finished(samples, 1 if turned else orientation, find_profile)
+    return picture._replace(orientation=orientation)
+
+
+def _pillow_profile(image: Image.Image) -> bytes | None:
+    """The ICC profile of a picture, or one made of what else it says of its colours.
+
+    Raises:
+        ProfileError: What it says cannot be used.
+    """
+    if profile := image.info.get("icc_profile"):
+        return bytes(profile)
+    if "srgb" in image.info:
+        return None
+    if "gamma" in image.info:
+        return profile_of_gamma(image.info["gamma"], image.info.get("chromaticity", ()))
+    return None
+
+
+def _exif_profile(image: Image.Image) -> bytes | None:
+    try:
+        exif = image.getexif()
+        space = exif.get_ifd(_EXIF_IFD).get(_COLOUR_SPACE)
+        # What cameras write with Adobe RGB (DCF 2.0), since standard EXIF has no number for it.
+        if space == _UNCALIBRATED and exif.get_ifd(_INTEROPERABILITY_IFD).get(1) == "R03":
+            space = _ADOBE_RGB
+    except Exception as error:  # nonsense in EXIF raises all sorts
+        logger.info("ignoring EXIF data that cannot be read: %s", error)
+        return None
+    return adobe_rgb() if space == _ADOBE_RGB else None
+
+
+def _profile_of_boxes(data: bytes) -> bytes | None:
+    """What an AVIF file without an ICC profile says by code points."""
+    place = data[: data.find(b"mdat")].find(b"colrnclx") if data[4:8] == b"ftyp" else -1
+    if place < 0:
+        return None
+    primaries, transfer = np.frombuffer(data[place + 8 : place + 12], ">u2").tolist()
+    return profile_of_code_points(primaries, transfer)
 
 
 def _exif_orientation(image: Image.Image) -> int:
     try:
-        return int(image.getexif().get(_ORIENTATION, 1))
+        return known_orientation(image.getexif().get(_ORIENTATION, 1))
     except Exception as error:  # nonsense in EXIF raises all sorts, and is no reason to give up
         logger.info("ignoring EXIF data that cannot be read: %s", error)
         return 1
 
 
-def _pillow_over_white(image: Image.Image) -> Picture:
+def _pillow_samples(image: Image.Image) -> Samples:
+    if image.mode == "CMYK":
+        return Samples(np.asarray(image), "CMYK")
+    if image.mode == "LAB":
+        return Samples(
+            lab_values(signed_lab(np.asarray(image), np.int8), (255 / 100, 1, 1), 0), "LAB"
+        )
+    if image.mode.startswith("I;16"):
+        return Samples(np.asarray(image).astype(np.uint16)[..., None], "GRAY")
+    if image.mode in ("I", "F"):
+        raise UnusableError(f"is a picture of mode {image.mode}; expected 8 or 16 bits per sample")
+    space: Space = "GRAY" if image.mode in _GREY_MODES else "RGB"
+    colours = "L" if space == "GRAY" else "RGB"
     if not image.has_transparency_data:
-        return Picture(np.asarray(image.convert("RGB")), was_transparent=False)
+        pixels = np.asarray(image.convert(colours))
+        return Samples(pixels.reshape(*pixels.shape[:2], -1), space)
     rgba = image.convert("RGBA")
     lowest = int(np.asarray(rgba.getchannel("A")).min())
     white = Image.new("RGBA", rgba.size, "white")
-    pixels = np.asarray(Image.alpha_composite(white, rgba).convert("RGB"))
-    return Picture(pixels, was_transparent=lowest < 255)
-
-
-def _decode_deep_tiff(data: bytes, check_size: Callable[[int, int], None]) -> Picture | None:
-    """Decode a TIFF of 16-bit or float samples; None if it has the eight bits Pillow is good at."""
-    from tifffile import TiffFile, TiffPage
-
-    with TiffFile(io.BytesIO(data)) as tiff:
-        page = tiff.pages[0]
-        assert isinstance(page, TiffPage)  # tifffile gives lighter frames only for later pages
-        _check_pixels(page.imagewidth, page.imagelength)
-        check_size(page.imagewidth, page.imagelength)
-        if page.bitspersample <= 8:
-            return None
-        # PhotometricInterpretation 0 and 1 are grey (white or black is zero), 2 is RGB.
-        supported = page.dtype in (np.uint16, np.float16, np.float32, np.float64)
-        if not supported or page.photometric not in (0, 1, 2) or page.bitspersample % 16:
-            raise UnusableError(
-                f"is a TIFF of {page.bitspersample}-bit samples of a kind that is not supported; "
-                "save it as 8-bit or 16-bit grey or RGB"
-            )
-        pixels, orientation = _tiff_samples(page)
-        premultiplied = tuple(page.extrasamples)[:1] == (1,)  # ExtraSamples 1: associated alpha
-        white_is_zero = page.photometric == 0
-
-    if pixels.dtype.kind == "f" and not (np.isfinite(pixels).all() and _in_unit_range(pixels)):
-        raise UnusableError(
-            "has float samples outside [0, 1]; scale them into [0, 1] (display values, sRGB)"
-        )
-    if white_is_zero:
-        pixels[..., 0] = _full(pixels) - pixels[..., 0]
-    picture = opaque(pixels, premultiplied)
-    return picture._replace(pixels=_upright(picture.pixels, orientation))
-
-
-def _tiff_samples(page: TiffPage) -> tuple[np.ndarray, int]:
-    """The samples a photo has (grey or RGB, then alpha if any), and the orientation to mend."""
-    colours = 3 if page.photometric == 2 else 1
-    # ExtraSamples 1 and 2 are alpha; 0 and none are data of unknown meaning, best left out.
-    has_alpha = bool(page.extrasamples) and page.extrasamples[0] in (1, 2)
-    pixels = page.asarray()
-    if page.samplesperpixel > 1 and page.planarconfig == 2:
-        pixels = np.moveaxis(pixels, 0, -1)
-    pixels = pixels.reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
-    tag = page.tags.get(_ORIENTATION)
-    return pixels[..., : colours + has_alpha].copy(), int(tag.value) if tag else 1
+    pixels = np.asarray(Image.alpha_composite(white, rgba).convert(colours))
+    return Samples(pixels.reshape(*pixels.shape[:2], -1), space, lowest < 255)
 
 
 def _deep_with_opencv(data: bytes) -> np.ndarray:
@@ -197,40 +223,5 @@ def _quiet_opencv() -> Iterator[None]:
         cv2_logging.setLogLevel(before)
 
 
-def opaque(pixels: np.ndarray, premultiplied: bool = False) -> Picture:
-    """(H, W, 1…4) samples (grey or RGB, then alpha if any) as opaque RGB, laid over white."""
-    colours = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1]
-    rgb = np.broadcast_to(colours, (*colours.shape[:2], 3))
-    full = _full(pixels)
-    if pixels.shape[2] in (1, 3) or (pixels[..., -1] == full).all():
-        return Picture(rgb, was_transparent=False)
-    # float32 holds all of 16 bits, and a float64 copy of a large photo is costly.
-    alpha = np.divide(pixels[..., -1:], full, dtype=np.float32)
-    opaque = np.divide(rgb, full, dtype=np.float32)
-    if not premultiplied:
-        opaque *= alpha
-    opaque += 1 - alpha
-    return Picture(np.clip(opaque, 0, 1, out=opaque), was_transparent=True)
-
-
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    turn = _TO_UPRIGHT.get(orientation)  # a tag outside 1…8 is a writer's slip and means nothing
-    return pixels if turn is None else turn(pixels)
-
-
-def _full(pixels: np.ndarray) -> int:
-    """The sample value that means 1.0."""
-    return int(np.iinfo(pixels.dtype).max) if pixels.dtype.kind == "u" else 1
-
-
-def _in_unit_range(pixels: np.ndarray) -> bool:
-    return bool(pixels.min() >= 0 and pixels.max() <= 1)
-
-
-def _check_pixels(width: int, height: int) -> None:
-    if width * height > READABLE_PIXELS:
-        raise UnusableError(_too_many_pixels())
-
-
 def _too_many_pixels() -> str:
-    return f"has more than {READABLE_PIXELS // 10**6} million pixels; scale it down first"
+    return f"more than {READABLE_PIXELS // 10**6} million pixels; scale it down first"

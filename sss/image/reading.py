@@ -8,21 +8,50 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from sss.errors import InputError, one_line
-from sss.image.decoding import Picture, UnusableError, decode, opaque, upright_picture
+from sss.image.decoding import decode, picture_of, picture_of_array
+from sss.image.picture import Picture, UnusableError
 from sss.image.resize import MIN_SIDE
 
 logger = logging.getLogger(__name__)
 
-Photo = str | Path | Image.Image | np.ndarray
+
+class ReadPhoto(NamedTuple):
+    """A photo as the rest of the program works on it, and as its file has it.
+
+    Attributes:
+        srgb: (H, W, 3) float32 in [0, 1], sRGB, upright.
+        stored: The same in the encoding of ``profile``, colours outside sRGB included; None where
+            ``srgb`` is.
+        profile: ICC profile of the photo, for the files that are made of it. None is sRGB that
+            nobody has spoken of.
+    """
+
+    srgb: np.ndarray
+    stored: np.ndarray | None = None
+    profile: bytes | None = None
+
+
+Photo = str | Path | Image.Image | np.ndarray | ReadPhoto
 """What :func:`as_photo` takes for a photo."""
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+_JPEG_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp", ".mpo"),
+    *(".jpg_large", ".jpg-large"),  # as a social network named its originals
+)
+PHOTO_SUFFIXES = (
+    *_JPEG_SUFFIXES,
+    *(".png", ".apng", ".webp", ".avif", ".heic", ".heif", ".hif"),
+    *(".tif", ".tiff", ".gif", ".bmp", ".dib"),
+)
+"""Endings of photos, in lower case."""
 
 
 def find_photos(paths: Sequence[Path], tell: Callable[[str], object] = logger.info) -> list[Path]:
@@ -99,8 +128,9 @@ def list_folder(folder: Path, suffixes: Sequence[str] = PHOTO_SUFFIXES) -> Folde
 def read_image(path: Path, max_side: int | None = None) -> np.ndarray:
     """Read a photo, upright and without transparency.
 
+    Colours are converted to sRGB by the profile in the file, or by what else it says of them.
     Transparent pixels are laid over white, of several pages or frames the first is read, and
-    16-bit samples keep their precision. Embedded colour profiles are not applied.
+    16-bit samples keep their precision.
 
     Args:
         path: A file with one of ``PHOTO_SUFFIXES``; its content decides the format. The suffix
@@ -120,17 +150,50 @@ def read_image(path: Path, max_side: int | None = None) -> np.ndarray:
         >>> max(photo.shape), photo.dtype.name
         (80, 'float32')
     """
+    return read_photo(path, max_side).srgb
+
+
+def read_photo(path: Path, max_side: int | None = None) -> ReadPhoto:
+    """Read a photo in sRGB and as it is stored; see :func:`read_image`.
+
+    Raises:
+        InputError: As :func:`read_image`.
+    """
     path = Path(path)
     if max_side is not None and max_side < MIN_SIDE:
         raise InputError(
             f"a longer side of {max_side} pixels is too small; give {MIN_SIDE} or more"
         )
-    data = _bytes_of(path)
-    picture = _decode(path, data, max_side)
-    if picture.was_transparent:
-        logger.info("%s has transparent pixels; they are laid over white", path)
-    height, width = picture.pixels.shape[:2]
-    return _to_unit_float(picture.pixels, _scaled(width, height, max_side))
+    return _to_photo(_decode(path, _bytes_of(path), partial(_check_size, max_side)), max_side)
+
+
+class RGB8(NamedTuple):
+    """A photo as data sets hold it.
+
+    Attributes:
+        pixels: (H, W, 3) uint8, sRGB, upright.
+        orientation: The EXIF orientation, 1 to 8, by which the stored pixels were turned: what
+            belongs to the stored pixels becomes upright by :func:`upright`.
+    """
+
+    pixels: np.ndarray
+    orientation: int
+
+
+def read_rgb8(path: Path) -> RGB8:
+    """Read a photo of a data set: what :func:`read_image` reads, rounded to 8 bits.
+
+    Of any size up to the same limit: too small a photo to be split does no harm here.
+
+    Args:
+        path: As for :func:`read_image`.
+
+    Raises:
+        InputError: As :func:`read_image`.
+    """
+    path = Path(path)
+    picture = _decode(path, _bytes_of(path), lambda width, height: None)
+    return RGB8(_to_bytes(picture.srgb), picture.orientation)
 
 
 def as_photo(source: Photo) -> np.ndarray:
@@ -138,8 +201,8 @@ def as_photo(source: Photo) -> np.ndarray:
 
     Args:
         source: A path, see :func:`read_image`; a PIL picture, which is turned upright by its EXIF
-            data; or an array (H, W, 3), (H, W, 4) or (H, W) of uint8, uint16 or floats in [0, 1].
-            Transparent pixels are laid over white.
+            data and converted by its profile; or an array (H, W, 3), (H, W, 4) or (H, W) of uint8,
+            uint16 or floats in [0, 1], sRGB. Transparent pixels are laid over white.
 
     Returns:
         (H, W, 3) float32 in [0, 1], sRGB.
@@ -153,15 +216,35 @@ def as_photo(source: Photo) -> np.ndarray:
         >>> as_photo(np.zeros((20, 30), np.uint8)).shape
         (20, 30, 3)
     """
+    return open_photo(source).srgb
+
+
+def open_photo(source: Photo) -> ReadPhoto:
+    """What :func:`as_photo` gives, and the photo as it is stored.
+
+    Raises:
+        InputError: As :func:`as_photo`.
+    """
+    if isinstance(source, ReadPhoto):
+        return source
     if isinstance(source, str | Path):
-        return read_image(Path(source))
-    picture = upright_picture(source) if isinstance(source, Image.Image) else _array_picture(source)
-    height, width = picture.pixels.shape[:2]
+        return read_photo(Path(source))
+    picture = _pil_picture(source) if isinstance(source, Image.Image) else _array_picture(source)
+    height, width = picture.srgb.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise InputError(
             f"the photo has {width} × {height} pixels; expected {MIN_SIDE} or more on each side"
         )
-    return _to_unit_float(picture.pixels, (width, height))
+    return _to_photo(picture)
+
+
+def _pil_picture(image: Image.Image) -> Picture:
+    try:
+        picture = picture_of(image)
+    except UnusableError as error:
+        raise InputError(f"the photo {error}") from error
+    _report_problem("the photo", picture)
+    return picture
 
 
 def _array_picture(array: np.ndarray) -> Picture:
@@ -180,7 +263,7 @@ def _array_picture(array: np.ndarray) -> Picture:
                 f"the photo has values from {low:.6g} to {high:.6g}; expected floats in [0, 1], "
                 "or uint8"
             )
-    return opaque(array)
+    return picture_of_array(array)
 
 
 def _photos_inside(folder: Path, tell: Callable[[str], object]) -> list[Path]:
@@ -240,19 +323,20 @@ def _bytes_of(path: Path) -> bytes:
     return data
 
 
-def _decode(path: Path, data: bytes, max_side: int | None) -> Picture:
-    def check_size(width: int, height: int) -> None:
-        if min(width, height) < MIN_SIDE:
-            raise UnusableError(
-                f"has {width} × {height} pixels; expected {MIN_SIDE} or more on each side"
-            )
-        scaled = _scaled(width, height, max_side)
-        if min(scaled) < MIN_SIDE:
-            raise UnusableError(
-                f"has {width} × {height} pixels, scaled down only {scaled[0]} × {scaled[1]}; "
-                f"expected {MIN_SIDE} or more on each side: allow a larger longer side"
-            )
+def _check_size(max_side: int | None, width: int, height: int) -> None:
+    if min(width, height) < MIN_SIDE:
+        raise UnusableError(
+            f"has {width} × {height} pixels; expected {MIN_SIDE} or more on each side"
+        )
+    scaled = _scaled(width, height, max_side)
+    if min(scaled) < MIN_SIDE:
+        raise UnusableError(
+            f"has {width} × {height} pixels, scaled down only {scaled[0]} × {scaled[1]}; "
+            f"expected {MIN_SIDE} or more on each side: allow a larger longer side"
+        )
 
+
+def _decode(path: Path, data: bytes, check_size: Callable[[int, int], None]) -> Picture:
     # Decoders warn about oddities (doubtful EXIF, many pixels) that do not spoil the photo.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -269,9 +353,19 @@ def _decode(path: Path, data: bytes, max_side: int | None) -> Picture:
                 f"{path} is damaged or cut off ({one_line(error)}); "
                 "copy or download the photo again"
             ) from error
+    _report_problem(path, picture)
+    if picture.was_transparent:
+        logger.info("%s has transparent pixels; they are laid over white", path)
     for warning in caught:
         logger.debug("%s: %s", path, one_line(warning.message))
     return picture
+
+
+def _report_problem(photo: object, picture: Picture) -> None:
+    if picture.problem is not None:
+        logger.warning(
+            "%s: its colour profile %s; its colours are taken as sRGB", photo, picture.problem
+        )
 
 
 def _scaled(width: int, height: int, max_side: int | None) -> tuple[int, int]:
@@ -279,6 +373,21 @@ def _scaled(width: int, height: int, max_side: int | None) -> tuple[int, int]:
     if max_side is None or longer <= max_side:
         return width, height
     return max(1, round(width * max_side / longer)), max(1, round(height * max_side / longer))
+
+
+def _to_photo(picture: Picture, max_side: int | None = None) -> ReadPhoto:
+    size = _scaled(picture.srgb.shape[1], picture.srgb.shape[0], max_side)
+    stored = None if picture.stored is None else _to_unit_float(picture.stored, size)
+    return ReadPhoto(_to_unit_float(picture.srgb, size), stored, picture.profile)
+
+
+def _to_bytes(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, 3) samples of any depth → uint8, an array of its own."""
+    if pixels.dtype == np.uint8:
+        return np.array(pixels, order="C")
+    full = np.float32(np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
+    levels = np.multiply(pixels, 255 / full, dtype=np.float32)
+    return np.rint(levels, out=levels).astype(np.uint8, order="C")
 
 
 def _to_unit_float(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -26,7 +26,13 @@ REPORT = "report.json"
 _LAYER_FILE = re.compile(r"layer_(\d+)\.png")
 
 
-def write_layers(folder: Path, photo: np.ndarray, alpha: np.ndarray, colours: np.ndarray) -> None:
+def write_layers(
+    folder: Path,
+    photo: np.ndarray,
+    alpha: np.ndarray,
+    colours: np.ndarray,
+    profile: bytes | None = None,
+) -> None:
     """Write ``layers.npz`` and ``layer_0.png … layer_{K-1}.png`` into ``folder``.
 
     ``layers.npz`` holds ``alpha``, float32 (H, W, K). The pictures are 8-bit RGBA with straight
@@ -39,6 +45,7 @@ def write_layers(folder: Path, photo: np.ndarray, alpha: np.ndarray, colours: np
         photo: (H, W, 3) in [0, 1], the photo that was split.
         alpha: (H, W, K) in [0, 1], summing to one per pixel; order of layers is kept.
         colours: (H, W, K, 3) in [0, 1], the layers' own colours.
+        profile: ICC profile of photo and colours, which the pictures then carry.
 
     Raises:
         ValueError: An array has a wrong shape, values that are not finite or outside [0, 1], or
@@ -58,7 +65,7 @@ def write_layers(folder: Path, photo: np.ndarray, alpha: np.ndarray, colours: np
     }
     for k in range(count):
         work[folder / f"layer_{k}.png"] = partial(
-            _write_picture, colours=colours[..., k, :], levels=levels[..., k]
+            _write_picture, colours=colours[..., k, :], levels=levels[..., k], profile=profile
         )
     with ExitStack() as files:  # on leaving, each unfinished file gets its name, or all vanish
         unfinished = {path: files.enter_context(whole_file(path)) for path in work}
@@ -83,7 +90,8 @@ def write_report(path: Path, report: dict[str, Any]) -> None:
     """
     text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
     with whole_file(path) as unfinished:
-        unfinished.write_text(text + "\n", encoding="utf-8")
+        # Bytes of file names that are no UTF-8 become JSON's own escapes.
+        unfinished.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def alpha_levels(alpha: np.ndarray) -> np.ndarray:
@@ -142,11 +150,13 @@ def _write_stack(path: Path, alpha: np.ndarray) -> None:
         np.lib.format.write_array(file, alpha.astype(np.float32, copy=False))
 
 
-def _write_picture(path: Path, colours: np.ndarray, levels: np.ndarray) -> None:
+def _write_picture(
+    path: Path, colours: np.ndarray, levels: np.ndarray, profile: bytes | None
+) -> None:
     """Write (H, W, 3) colours and (H, W) uint8 alphas as RGBA."""
     # Run lengths alone: up to five times as fast as the default, within a few percent in size.
     Image.fromarray(rgba_picture(colours, levels)).save(
-        path, format="PNG", compress_type=zlib.Z_RLE
+        path, format="PNG", compress_type=zlib.Z_RLE, icc_profile=profile
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sss.errors import InputError
-from sss.layers.checks import check_alpha, check_photo
+from sss.layers.checks import check_alpha, check_colours, check_photo
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,6 +32,10 @@ class Layers:
             picture in the overview; None leaves it out.
         seconds: Wall seconds of each stage that led here.
         details: What else the report says: settings, checkpoint, versions. JSON types.
+        stored: (H, W, 3) float32 in [0, 1], the photo in the encoding of ``profile``, colours
+            outside sRGB included; None where ``photo`` is.
+        profile: ICC profile of the photo, which files and cut-outs carry on; None for a photo
+            without one.
 
     Raises:
         ValueError: Photo and alphas do not fit each other, or leave their ranges.
@@ -52,9 +56,13 @@ class Layers:
     features3: np.ndarray | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+    stored: np.ndarray | None = field(default=None, repr=False)
+    profile: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_photo(self.photo)
+        if self.stored is not None:
+            check_colours("stored", self.stored, self.photo.shape)
         check_alpha(self.photo, self.alpha)
         if not self.names:
             object.__setattr__(self, "names", tuple(f"layer {k}" for k in range(len(self))))
@@ -73,13 +81,24 @@ class Layers:
     def colors(self) -> np.ndarray:
         """(H, W, K, 3) float32 in [0, 1]: each layer's own colours, freed of what lies behind.
 
-        ``Σₖ alphaₖ · colorsₖ`` is the photo. Estimated at first use, see
-        :func:`sss.layers.foreground.foreground_colours`. Where a layer is absent its colours
-        continue the surroundings and mean nothing.
+        In sRGB: ``Σₖ alphaₖ · colorsₖ`` is ``photo``. Of a photo with a profile of another
+        encoding, saved layers and cut-outs have colours of their own in that encoding, estimated
+        on ``stored``, so that they too blend into the photo as it is stored. Estimated at first
+        use, see :func:`sss.layers.foreground.foreground_colours`. Where a layer is absent its
+        colours continue the surroundings and mean nothing.
         """
         from sss.layers.foreground import foreground_colours  # compiled code, slow to import
 
         return foreground_colours(self.photo, self.alpha)
+
+    @cached_property
+    def _stored_colors(self) -> np.ndarray:
+        """The same in the encoding of ``profile``."""
+        if self.stored is None:
+            return self.colors
+        from sss.layers.foreground import foreground_colours
+
+        return foreground_colours(self.stored, self.alpha)
 
     @property
     def labels(self) -> np.ndarray:
@@ -124,7 +143,9 @@ class Layers:
             layer: Its number; after :meth:`merge`, 0 is the union.
 
         Returns:
-            RGBA picture of 8 bits, straight alpha, at the photo's size.
+            RGBA picture of 8 bits, straight alpha, at the photo's size, in the photo's profile:
+            ``info["icc_profile"]``, which Pillow embeds in PNG and TIFF files (in others where
+            it is given to ``save``).
 
         Raises:
             InputError: There is no such layer.
@@ -141,7 +162,10 @@ class Layers:
 
         number = self._checked(layer)
         levels = alpha_levels(self.alpha)[..., number]
-        return Image.fromarray(rgba_picture(self.colors[..., number, :], levels))
+        picture = Image.fromarray(rgba_picture(self._stored_colors[..., number, :], levels))
+        if self.profile is not None:
+            picture.info["icc_profile"] = self.profile
+        return picture
 
     def save(
         self,
@@ -152,8 +176,8 @@ class Layers:
         """Write all that ``infer.py`` writes.
 
         ``layers.npz`` (``alpha``, float32 (H, W, K)), ``layer_0.png … layer_{K-1}.png`` (RGBA,
-        straight alpha), ``overview.png`` and, last, ``report.json``. Each file appears whole or
-        not at all.
+        straight alpha, in the photo's profile), ``overview.png`` (sRGB) and, last,
+        ``report.json``. Each file appears whole or not at all.
 
         Args:
             folder: Made if missing.
@@ -176,6 +200,7 @@ class Layers:
             (5, True)
         """
         from sss.clock import StageClock
+        from sss.image.colour import profile_name
         from sss.layers.files import REPORT, remove_report, write_layers, write_report
         from sss.layers.overview import write_overview
 
@@ -183,9 +208,10 @@ class Layers:
         clock = StageClock(progress)
         remove_report(folder)  # without it a result counts as unfinished
         with clock.stage("foreground"):
-            colors = self.colors
+            colors = self._stored_colors
+        stored = self.photo if self.stored is None else self.stored
         with clock.stage("write"):
-            write_layers(folder, self.photo, self.alpha, colors)
+            write_layers(folder, stored, self.alpha, colors, self.profile)
         with clock.stage("overview"):
             write_overview(folder / "overview.png", self.photo, self.features3, self.alpha)
         height, width, count = self.alpha.shape
@@ -196,6 +222,7 @@ class Layers:
             "width": width,
             "layers": count,
             "names": list(self.names),
+            "color_profile": profile_name(self.profile),
             **self.details,
             "seconds": seconds,
             "total_seconds": round(sum(seconds.values()), 3),

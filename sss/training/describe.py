@@ -8,9 +8,11 @@ from accelerate import Accelerator
 from torch import nn
 
 from sss.data.base import RegionDataset
+from sss.data.pairs import PHOTOS, require_pairs
+from sss.data.scenes import SceneDataset
 from sss.data.training import VisitDataset
 from sss.models.base import EmbeddingNetwork
-from sss.training.config import TrainConfig
+from sss.training.config import DataConfig, TrainConfig
 
 
 def describe(
@@ -39,6 +41,31 @@ def describe(
         f"validating on {used} of {len(validation)} photos of "
         f"{config.data.validation.name} {config.data.validation.split}",
     ]
+
+
+def describe_pairs(data: DataConfig, samples: VisitDataset, validation: RegionDataset) -> list[str]:
+    """How many photos of each data set have two labels or more, a line each.
+
+    Some are looked at, in bounded time, before a run begins: without two labels in a photo there is
+    nothing to learn from it.
+
+    Raises:
+        InputError: A data set has none, or a file cannot be read.
+    """
+    sets = [
+        (f"data.sources: {source.name}", dataset, PHOTOS)
+        for source, dataset in zip(data.sources, samples.sources, strict=True)
+    ]
+    photos = min(PHOTOS, data.validation_photos)
+    sets.append((f"data.validation: {data.validation.name}", validation, photos))
+    lines = []
+    for name, dataset, count in sets:
+        if isinstance(dataset, SceneDataset):  # drawn with several regions
+            continue
+        survey = require_pairs(name, dataset, count)
+        passed_over = "; most photos are passed over, in search of others" if survey.few else ""
+        lines.append(f"{name}: {survey}{passed_over}")
+    return lines
 
 
 def parameter_counts(network: EmbeddingNetwork) -> dict[str, int]:

@@ -42,6 +42,7 @@ def dry_run(trainer: Trainer) -> str:
     lines = [
         yaml.safe_dump(asdict(config), sort_keys=False),
         *describe(config, trainer.network, trainer.samples, trainer.validation, accelerator),
+        *trainer.pairs,
         *times,
     ]
     if accelerator.device.type == "cuda":

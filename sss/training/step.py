@@ -21,6 +21,9 @@ from sss.training.optim import set_learning_rate
 from sss.training.sampling import pooled_embeddings
 from sss.training.state import save_tensors
 
+MOST_EMPTY_STEPS = 100
+"""A run ends after so many steps in a row in which no photo had two labels."""
+
 
 class DivergedError(InputError):
     """The loss or its gradient is not a number."""
@@ -70,17 +73,20 @@ class TrainingStep:
         self.optimizer = optimizer
         self.loss = loss
         self.run_dir = run_dir
+        self._empty_steps = 0
 
     def __call__(self, batches: list[TrainingBatch], step: int) -> StepResult:
         """Make step number ``step`` with this process's part of its photos.
 
         Raises:
             DivergedError: The loss or the gradient is not finite; the weights are as before.
+            InputError: For very many steps, no photo had two labels.
         """
         set_learning_rate(self.optimizer, self.config.optim, step)
         self.optimizer.zero_grad(set_to_none=True)
         own = sum(sample.has_pairs for batch in batches for sample in batch.samples)
         photos = self._over_processes(float(own))
+        self._count_empty(photos == 0)
         total = 0.0
         for part, batch in enumerate(batches):
             last = part == len(batches) - 1
@@ -97,6 +103,15 @@ class TrainingStep:
             self._require_finite(norm, "gradient", batches, step)
         self.optimizer.step()
         return StepResult(total, norm)
+
+    def _count_empty(self, empty: bool) -> None:
+        self._empty_steps = self._empty_steps + 1 if empty else 0
+        if self._empty_steps == MOST_EMPTY_STEPS:
+            raise InputError(
+                f"no photo of {self._empty_steps} steps in a row had two labels in its crop, so "
+                "there is nothing to learn; enlarge data.crop, lower data.scale, or check the "
+                "labels of data.sources"
+            )
 
     def _batch_loss(self, batch: TrainingBatch, step: int, part: int) -> Tensor:
         """Sum of the photos' losses; pairs are made within a photo only."""

@@ -31,7 +31,7 @@ from sss.tracking import NoTracker, open_tracker
 from sss.training.average import WeightAverage
 from sss.training.batches import check_split, open_training, open_validation, steps_of_batches
 from sss.training.config import TrainConfig
-from sss.training.describe import describe
+from sss.training.describe import describe, describe_pairs
 from sss.training.losses import build_loss
 from sss.training.memory import explain_out_of_memory
 from sss.training.metrics_file import MetricsFile
@@ -76,6 +76,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.validation = open_validation(config.data)
         self.samples = open_training(config)
+        self.pairs = describe_pairs(config.data, self.samples, self.validation)
         with explain_out_of_memory(config, self.accelerator.num_processes):
             self.network = self._build_network(resume)
         self.average = WeightAverage(self.network, config.optim.ema) if config.optim.ema else None
@@ -170,7 +171,8 @@ class Trainer:
         self.pictures = RunPictures(folder, self.validation, config.log, config.optim.steps)
         self.tracker = open_tracker(config.log.wandb, config.log.project, folder, asdict(config))
         log.info("run folder %s (--resume goes on with it)", folder)
-        for line in describe(config, self.network, self.samples, self.validation, self.accelerator):
+        what = describe(config, self.network, self.samples, self.validation, self.accelerator)
+        for line in [*what, *self.pairs]:
             log.info("%s", line)
 
     def _loop(self) -> None:

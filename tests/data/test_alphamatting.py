@@ -85,12 +85,13 @@ def test_missing_folders_and_files(tmp_path: Path) -> None:
 def test_damaged_files_are_named(tmp_path: Path) -> None:
     add(tmp_path, "a.png", 51)
     dataset = AlphaMatting(tmp_path)
-    for folder, what in (("images", "photo"), ("alpha", "true matte"), ("trimap1", "trimap")):
+    for folder, kind in (("images", ""), ("alpha", "the true matte "), ("trimap1", "the trimap ")):
         path = tmp_path / folder / "a.png"
+        what = f"{kind}{path}"
         whole = path.read_bytes()
         for damage in (b"no picture", b"", whole[: len(whole) // 2]):
             path.write_bytes(damage)
-            with pytest.raises(InputError, match=rf"cannot read the {what} {path}") as error:
+            with pytest.raises(InputError, match=what) as error:
                 dataset[0]
             assert "\n" not in str(error.value)
         path.write_bytes(whole)
@@ -103,7 +104,8 @@ def test_other_pictures_are_refused(tmp_path: Path, folder: str) -> None:
     path = tmp_path / folder / "a.png"
     whole = path.read_bytes()
     save(path, np.zeros((6, 8), np.uint8))
-    with pytest.raises(InputError, match=rf"{path} has 6 × 8 pixels, but its photo has 6 × 9"):
+    size = "true matte of another size" if folder == "alpha" else "labels of 6 × 8 .* has 6 × 9"
+    with pytest.raises(InputError, match=size):
         AlphaMatting(tmp_path)[0]
     colours = np.zeros((*SIZE, 3), np.uint8)
     colours[2, 2, 1] = 9

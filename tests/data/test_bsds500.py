@@ -96,11 +96,22 @@ def test_damaged_files_are_named(root: Path) -> None:
     savemat(truth, {"other": np.zeros(3)})
     with pytest.raises(InputError, match=r"1001\.mat is not a BSDS500 segmentation"):
         dataset[0]
+    for odd in (
+        np.array(["text"]),
+        np.zeros((0, 0)),
+        np.full((20, 30), 1.5),
+        np.full((2, 3), 1e99),
+    ):
+        cell = np.empty((1, 1), object)
+        cell[0, 0] = {"Segmentation": odd}
+        savemat(truth, {"groundTruth": cell})
+        with pytest.raises(InputError, match=r"1001\.mat is not a BSDS500 segmentation"):
+            dataset[0]
     write_truth(truth, segmentations(0, 2, (10, 30)))
     with pytest.raises(InputError, match=r"1001\.mat has labels of 10 × 30 .*20 × 30"):
         dataset[0]
     dataset.photos[1].write_bytes(b"no photo")
-    with pytest.raises(InputError, match=r"cannot read the photo .*2018\.jpg") as error:
+    with pytest.raises(InputError, match=r"2018\.jpg is not a JPEG") as error:
         dataset[1]
     assert "\n" not in str(error.value)
 

@@ -3,16 +3,18 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sss.data.coco_json import CocoPhoto, Segment, read_instances, read_panoptic
 from sss.errors import InputError
 
+TRIANGLE = [0.12, 1, 2.01, 3, 4, 5]
 ANNOTATIONS = [
-    {"image_id": 7, "iscrowd": 0, "area": 4.5, "segmentation": [[0.12, 1, 2.01, 3]], "bbox": [1]},
+    {"image_id": 7, "iscrowd": 0, "area": 4.5, "segmentation": [TRIANGLE], "bbox": [1]},
     {"image_id": 7, "iscrowd": 1, "area": 9, "segmentation": {"counts": [1, 2], "size": [3, 1]}},
-    {"image_id": 9, "iscrowd": 0, "area": 3, "segmentation": [[5, 6, 7, 8]], "id": 3},
-    {"image_id": 7, "iscrowd": 0, "area": 2, "segmentation": {"counts": "ab", "size": [3, 1]}},
+    {"image_id": 9, "iscrowd": 0, "area": 3, "segmentation": [[5, 6, 7, 8, 9, 10]], "id": 3},
+    {"image_id": 7, "iscrowd": 0, "area": 2, "segmentation": {"counts": "12", "size": [3, 1]}},
 ]
 IMAGES = [{"id": number, "file_name": f"{number}.jpg", "width": 9} for number in (7, 8, 9)]
 INSTANCES = {"images": IMAGES, "annotations": ANNOTATIONS, "categories": [{"id": 1, "name": "cat"}]}
@@ -45,17 +47,18 @@ def write(path: Path, content: Any) -> Path:
 def test_instances_come_back_as_they_were(tmp_path: Path) -> None:
     instances = read_instances(write(tmp_path / "a.json", INSTANCES))
     assert instances.photos == [
-        CocoPhoto(7, "7.jpg"),
+        CocoPhoto(7, "7.jpg", (3, 1)),  # as its run lengths say
         CocoPhoto(8, "8.jpg"),
         CocoPhoto(9, "9.jpg"),
     ]
     assert instances.counts == {7: 2, 9: 1}
-    kept = [
-        {key: a[key] for key in ("segmentation", "area", "iscrowd")}
-        for a in ANNOTATIONS
-        if a["image_id"] == 7
-    ]
-    assert instances.of(7) == kept
+    first, crowd, last = instances.of(7)
+    assert [list(np.frombuffer(polygon)) for polygon in first.outline.polygons] == [TRIANGLE]
+    assert list(crowd.outline.runs) == [1, 2]
+    assert last.outline.runs == "12"
+    assert (first.outline.size, crowd.outline.size) == (None, (3, 1))
+    assert [a.area for a in (first, crowd, last)] == [4.5, 9, 2]
+    assert [a.crowd for a in (first, crowd, last)] == [False, True, False]
     assert instances.of(8) == instances.of(12) == []
 
 

@@ -71,7 +71,9 @@ def test_any_map(seed: int) -> None:
     for k, segment in enumerate(segments, start=1):
         if not segment.crowd:
             expected[ids == segment.number] = k
-    np.testing.assert_array_equal(segment_map(ids, segments, Path("a.png")), expected)
+    labels, unknown = segment_map(ids, segments)
+    np.testing.assert_array_equal(labels, expected)
+    assert unknown == []
 
 
 @pytest.mark.parametrize("beside", ["cocostuff", "coco"])
@@ -81,18 +83,24 @@ def test_photos_of_the_set_beside(tmp_path: Path, beside: str) -> None:
     assert len(CocoPanoptic(tmp_path / "coco_panoptic", "val")) == 1
 
 
-def test_segments_that_nobody_names(tmp_path: Path) -> None:
+def test_segments_that_nobody_names_are_unlabelled(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     ids = numbers()
     ids[0, 0] = 6
     dataset = CocoPanoptic(write(tmp_path, ids), "val")
-    with pytest.raises(InputError, match=r"3\.png has a segment 6 that its annotation"):
-        dataset[0]
+    for _ in range(2):
+        labels = dataset[0][1][0]
+        assert labels[0, 0] == -1
+        assert labels[0, 1] == 2
+    (line,) = [line for line in caplog.messages if "does not name" in line]
+    assert "3.png has segments" in line
+    assert "(6)" in line
 
 
 def test_sizes_must_agree(tmp_path: Path) -> None:
-    dataset = CocoPanoptic(write(tmp_path, numbers()[:, 1:]), "val")
-    with pytest.raises(InputError, match=r"3\.png has labels of 20 × 23"):
-        dataset[0]
+    with pytest.raises(InputError, match=r"1 of 1 maps .* another size .*\(3\.png\)"):
+        CocoPanoptic(write(tmp_path, numbers()[:, 1:]), "val")
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:

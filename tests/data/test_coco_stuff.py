@@ -188,7 +188,7 @@ def test_files_damaged_later_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"label map .*000000000007\.png"):
         dataset[0]
     (tmp_path / "images/train2017/000000000007.jpg").unlink()
-    with pytest.raises(InputError, match=r"photo .*000000000007\.jpg"):
+    with pytest.raises(InputError, match=r"000000000007\.jpg does not exist"):
         dataset[0]
 
 

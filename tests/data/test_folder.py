@@ -75,5 +75,51 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 def test_sizes_must_agree(tmp_path: Path) -> None:
     add(tmp_path, "a.jpg", 10, size=(12, 17))
-    with pytest.raises(InputError, match=r"a\.png has labels of 12 × 17 .* photo has 12 × 16"):
-        FolderDataset(tmp_path, "train")[0]
+    add(tmp_path, "b.jpg", 10)
+    with pytest.raises(InputError, match=r"1 of 2 photos .* of another size \(a\.jpg\)"):
+        FolderDataset(tmp_path, "train")
+
+
+def test_what_is_passed_over_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    add(tmp_path, "a.jpg", 10)
+    add(tmp_path, "b.png", 10)
+    (tmp_path / "images" / "b.png").unlink()
+    for name in ("1.cr2", "2.CR2", "notes.txt"):
+        (tmp_path / "images" / name).write_bytes(b"")
+    (tmp_path / "images" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    for split in ("train", "val"):
+        assert len(FolderDataset(tmp_path, split)) == 1
+    (photos,) = [line for line in caplog.messages if "photos end in" in line]
+    assert str(tmp_path / "images") in photos
+    for kind in ("2 .cr2", "1 .txt", "1 dead link"):
+        assert kind in photos
+    (labels,) = [line for line in caplog.messages if "without a photo" in line]
+    assert "passed over 1 label maps without a photo (b.png)" in labels
+
+
+def test_photos_that_share_a_label_map(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.jpg", "a.png", "b.png"):
+        add(tmp_path, name, 10)
+    for split in ("train", "val"):
+        assert len(FolderDataset(tmp_path, split)) == 3
+    (line,) = [line for line in caplog.messages if "share a label map" in line]
+    assert "2 photos" in line
+    assert "(a.jpg, a.png)" in line
+
+
+def test_of_two_label_maps_the_png_is_read(tmp_path: Path) -> None:
+    add(tmp_path, "a.jpg", 10)
+    Image.fromarray(np.full(SIZE, 77, np.uint8)).save(tmp_path / "labels" / "a.bmp")
+    assert FolderDataset(tmp_path, "train")[0][1].max() == 10
+    (tmp_path / "labels" / "a.png").unlink()
+    assert FolderDataset(tmp_path, "train")[0][1].max() == 77
+
+
+@pytest.mark.parametrize("ending", ["jpg", "webp", "gif"])
+def test_label_maps_that_do_not_keep_values(tmp_path: Path, ending: str) -> None:
+    add(tmp_path, "a.jpg", 10)
+    with Image.open(tmp_path / "labels" / "a.png") as labels:
+        labels.save(tmp_path / "labels" / f"a.{ending}")
+    (tmp_path / "labels" / "a.png").unlink()
+    with pytest.raises(InputError, match=rf"does not keep the regions' numbers \(a\.{ending}\)"):
+        FolderDataset(tmp_path, "train")

@@ -68,9 +68,11 @@ def test_missing_data_can_be_fetched(name: str, folder_there: bool, tmp_path: Pa
 
 
 def test_a_folder_of_its_own(tmp_path: Path) -> None:
-    for folder, root in ((tmp_path / "bsds500", tmp_path), (tmp_path / "mine", "DIR")):
-        with pytest.raises(InputError, match=rf"at {folder}/images/val; .* --root {root};"):
-            open_source("bsds500", None, "val", folder=folder)
+    usual, own = tmp_path / "bsds500", tmp_path / "mine"
+    with pytest.raises(InputError, match=rf"at {usual}/images/val; fetch .* --root {tmp_path};"):
+        open_source("bsds500", None, "val", folder=usual)
+    with pytest.raises(InputError, match=rf"at {own}/images/val; check --folder .* --root DIR;"):
+        open_source("bsds500", None, "val", folder=own)
 
 
 def test_samples_stand_in_for_sets_that_are_not_there(tmp_path: Path) -> None:
@@ -91,7 +93,7 @@ def test_folder(tmp_path: Path) -> None:
     dataset = open_source("folder", None, "train", folder=folder)
     assert isinstance(dataset, FolderDataset)
     assert len(dataset) == 1
-    with pytest.raises(InputError, match="set root of this source"):
+    with pytest.raises(InputError, match=r"give --folder DIR .*root: DIR"):
         open_source("folder", tmp_path, "train")
     with pytest.raises(InputError, match=rf"no photos in {tmp_path}/images"):
         open_source("folder", None, "train", folder=tmp_path)

@@ -142,10 +142,23 @@ def test_large_labels_are_kept() -> None:
         np.testing.assert_array_equal(np.minimum(cropped, 9), small)
 
 
-def test_too_many_labels_are_refused() -> None:
-    labels = np.arange(200 * 200, dtype=np.int32).reshape(200, 200)
-    with pytest.raises(InputError, match="40000 different labels, expected at most 32767"):
-        TrainingTransform(64)(np.zeros((200, 200, 3), np.uint8), labels, 0)
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (3, 2)])
+def test_photos_of_a_few_pixels(size: tuple[int, int]) -> None:
+    for seed in range(8):
+        transform = TrainingTransform(64, scale=(0.3, 1.5), colour=0, blur=0, jpeg=0)
+        photo, labels = transform(np.full((*size, 3), 9, np.uint8), np.ones(size, np.int32), seed)
+        assert photo.shape == (64, 64, 3)
+        assert set(np.unique(labels)) <= {-1, 1}
+
+
+@pytest.mark.parametrize("step", [1, 20_000])
+def test_more_regions_than_sixteen_bits(step: int) -> None:
+    """Every pixel its own region, with labels that are whole in float32 and such that are not."""
+    labels = np.arange(300 * 300, dtype=np.int32).reshape(300, 300) * step
+    photo = np.zeros((300, 300, 3), np.uint8)
+    _, cropped = TrainingTransform(64, scale=(1, 1))(photo, labels, 0)
+    assert np.isin(cropped, labels).all()
+    assert len(np.unique(cropped)) == 64 * 64
 
 
 @pytest.mark.parametrize("scale", [(1.0,), (0.0, 1.0), (1.5, 0.5), (-1.0, 2.0), (1.0, 2.0, 3.0)])

@@ -3,16 +3,27 @@ import os
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 import tifffile
 from PIL import Image
 
 from sss.errors import InputError
-from sss.image import MIN_SIDE, PHOTO_SUFFIXES, as_photo, find_photos, read_image
+from sss.image import (
+    MIN_SIDE,
+    PHOTO_SUFFIXES,
+    as_photo,
+    decoding,
+    find_photos,
+    read_image,
+    read_rgb8,
+    upright,
+)
 
 H, W = 20, 30
 ROUNDING = 2e-7  # of float32
@@ -161,6 +172,75 @@ def test_grey_with_alpha_lies_over_white(tmp_path, bytes8):
     np.testing.assert_allclose(read_image(tmp_path / "la.png"), expected, atol=1.01 / 255)
 
 
+# Other formats
+
+
+@pytest.mark.parametrize("suffix", [s for s in PHOTO_SUFFIXES if s.startswith((".j", ".pj"))])
+def test_jpeg_under_its_other_names(tmp_path, suffix):
+    Image.fromarray(smooth()).save(tmp_path / f"a{suffix.upper()}", format="JPEG", quality=95)
+    assert np.abs(read_image(tmp_path / f"a{suffix.upper()}") - smooth() / 255).max() < 0.06
+
+
+@pytest.mark.parametrize("suffix", [".avif", ".heic", ".heif", ".hif"])
+def test_avif_and_heif(tmp_path, suffix):
+    save(Image.fromarray(smooth()), tmp_path / f"a{suffix}")
+    assert np.abs(read_image(tmp_path / f"a{suffix}") - smooth() / 255).max() < 0.06
+
+
+def save(image: Image.Image, path: Path, **options: object) -> None:
+    """As Pillow does, HEIF too."""
+    if path.suffix in (".heic", ".heif", ".hif"):
+        pillow_heif.from_pillow(image).save(path, quality=90, **options)
+    else:
+        image.save(path, **options)
+
+
+@pytest.mark.parametrize("suffix", [".avif", ".heic"])
+def test_alpha_of_avif_and_heif(tmp_path, suffix):
+    rgba = np.dstack([smooth(), np.full((H, W), 255, np.uint8)])
+    rgba[:, : W // 2, 3] = 0
+    save(Image.fromarray(rgba), tmp_path / f"a{suffix}")
+    photo = read_image(tmp_path / f"a{suffix}")
+    assert photo[:, : W // 2 - 4].min() > 0.95
+    assert np.abs(photo - smooth() / 255)[:, W // 2 + 4 :].max() < 0.06
+
+
+def test_grey_and_deep_heif(tmp_path):
+    ramp = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
+    deep = pillow_heif.from_bytes("RGB;16", (64, 64), np.dstack([ramp] * 3).tobytes())
+    deep.save(tmp_path / "deep.heic", quality=-1, chroma=444)
+    photo = read_image(tmp_path / "deep.heic")
+    assert len(np.unique(photo[..., 1])) > 400  # of ten bits
+    assert np.abs(photo - ramp[..., None] / 65535).max() < 0.02
+    save(Image.fromarray(smooth()[..., 0]), tmp_path / "grey.heic")
+    assert np.abs(read_image(tmp_path / "grey.heic") - smooth()[..., :1] / 255).max() < 0.06
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".avif", ".tif"])
+def test_the_first_of_several_frames(tmp_path, suffix):
+    frames = [Image.new("RGB", (W, H), colour) for colour in ("red", "blue", "lime")]
+    frames[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=frames[1:])
+    photo = read_rgb8(tmp_path / f"a{suffix}").pixels
+    assert (np.abs(photo.astype(int) - (255, 0, 0)) <= 4).all()
+
+
+def test_a_transparent_gif_lies_over_white(tmp_path):
+    image = Image.new("P", (W, H), 1)
+    image.putpalette([0, 0, 0, 10, 200, 30])
+    image.paste(0, (0, 0, W // 2, H))
+    image.save(tmp_path / "a.gif", transparency=0)
+    photo = read_rgb8(tmp_path / "a.gif").pixels
+    assert (photo[:, : W // 2] == 255).all()
+    assert (photo[:, W // 2 :] == (10, 200, 30)).all()
+
+
+def test_several_pictures_in_one_jpeg(tmp_path):
+    """As phones add a depth map or a gain map."""
+    photo, other = Image.fromarray(smooth()), Image.new("RGB", (W // 2, H // 2))
+    photo.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[other], quality=95)
+    assert np.abs(read_image(tmp_path / "a.jpg") - smooth() / 255).max() < 0.06
+
+
 # Sixteen bits and floats
 
 
@@ -279,7 +359,9 @@ CORNER = {
 }
 
 
-@pytest.mark.parametrize("kind", ["jpg", "webp", "png", "png16", "tif", "tif16", "tif16lzw"])
+@pytest.mark.parametrize(
+    "kind", ["jpg", "webp", "png", "png16", "tif", "tif16", "tif16lzw", "avif", "heic"]
+)
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_respected(tmp_path, kind, orientation):
     stored = np.zeros((H, W, 3), np.uint8)
@@ -299,7 +381,7 @@ def test_orientation_is_respected(tmp_path, kind, orientation):
     elif kind == "tif16lzw":
         write_lzw_tiff(path, stored.astype(np.uint16) * 257, orientation)
     else:
-        Image.fromarray(stored).save(path, exif=exif, quality=95)
+        save(Image.fromarray(stored), path, exif=exif.tobytes(), **quality(kind))
 
     photo = read_image(path)
     assert photo.shape == ((W, H, 3) if orientation >= 5 else (H, W, 3))
@@ -309,6 +391,10 @@ def test_orientation_is_respected(tmp_path, kind, orientation):
     red = (row, -1 - column) if orientation >= 5 else (-1 - row, column)
     np.testing.assert_allclose(photo[red], [1, 0, 0], atol=0.15)
     assert photo[-1 - row, -1 - column].max() < 0.15
+
+
+def quality(kind: str) -> dict[str, int]:
+    return {} if kind == "heic" else {"quality": 95}
 
 
 def write_lzw_tiff(path: Path, pixels: np.ndarray, orientation: int) -> None:
@@ -400,13 +486,13 @@ def test_text_file_with_a_photo_name(tmp_path):
 
 
 def test_other_format_with_a_photo_name(tmp_path):
-    Image.new("RGB", (W, H)).save(tmp_path / "really_gif.png", format="GIF")
-    expect_one_line(tmp_path / "really_gif.png", "is not a JPEG, PNG")
+    Image.new("RGB", (W, H)).save(tmp_path / "really_tga.png", format="TGA")
+    expect_one_line(tmp_path / "really_tga.png", "is not a JPEG, PNG")
 
 
 def test_unsupported_suffix(tmp_path):
-    Image.new("RGB", (W, H)).save(tmp_path / "moving.gif")
-    expect_one_line(tmp_path / "moving.gif", r"expected a file ending in \.jpg, .*PNG or JPEG")
+    Image.new("RGB", (W, H)).save(tmp_path / "a.tga")
+    expect_one_line(tmp_path / "a.tga", r"expected a file ending in \.jpg, .*PNG or JPEG")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -472,6 +558,30 @@ def test_bomb_as_deep_tiff(tmp_path, words):
     expect_one_line(path, "more than 178 million pixels")
 
 
+def test_a_deep_tiff_whose_header_claims_more_than_it_has(tmp_path, words):
+    path = tmp_path / "claims.tif"
+    tifffile.imwrite(path, words[..., :3], photometric="rgb", compression="zlib")
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        tiff.pages[0].tags["ImageLength"].overwrite(60_000)
+    tracemalloc.start()
+    try:
+        expect_one_line(path, "strips or tiles are missing")
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("suffix", ["avif", "heic", "webp", "gif", "bmp", "jpg"])
+def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypatch, suffix):
+    path = tmp_path / f"a.{suffix}"
+    save(Image.fromarray(smooth()), path)
+    monkeypatch.setattr(decoding, "READABLE_PIXELS", H * W - 1)
+    monkeypatch.setattr(Image.Image, "convert", None)
+    for read in (read_image, read_rgb8):
+        with pytest.raises(InputError, match=f"has {W} × {H}, more than .* pixels; scale it"):
+            read(path)
+
+
 def test_many_pixels_only_warn_in_pillow_and_pass(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", H * W - 1)  # Pillow warns above, errs at twice
     Image.new("RGB", (W, H)).save(tmp_path / "large.png")
@@ -492,6 +602,78 @@ def test_many_pixels_only_warn_in_pillow_and_pass(tmp_path, monkeypatch, caplog)
 def test_damaged_exif_does_not_spoil_the_photo(tmp_path, exif):
     Image.fromarray(smooth()).save(tmp_path / "exif.jpg", quality=95, exif=exif)
     assert np.abs(read_image(tmp_path / "exif.jpg") - smooth() / 255).max() < 0.06
+
+
+# Limits of decoders
+
+
+def with_chunks(path: Path, *chunks: tuple[bytes, bytes]) -> None:
+    """Put chunks behind the header of a PNG file."""
+    data = path.read_bytes()
+    inserted = b""
+    for name, body in chunks:
+        inserted += struct.pack(">I", len(body)) + name + body
+        inserted += struct.pack(">I", zlib.crc32(name + body))
+    path.write_bytes(data[:33] + inserted + data[33:])
+
+
+XMP = b"XML:com.adobe.xmp\0"
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [(b"iTXt", XMP + b"\1\0\0\0" + zlib.compress(b"x" * 1_600_000))],
+        [(b"iTXt", XMP + b"\0\0\0\0" + b"x" * 1_600_000)],
+        [(b"iTXt", XMP + b"\1\0\0\0" + zlib.compress(b"x" * 1_000_000))] * 70,
+        [(b"zTXt", b"Comment\0\0" + zlib.compress(b"x" * 50_000_000))],
+        [(b"tEXt", b"Comment\0" + b"x" * 900_000)] * 80,
+        [(b"zTXt", b"Comment\0\0no deflate"), (b"iTXt", b""), (b"tEXt", b"")],
+        [(b"eXIf", b"II*\0" + b"x" * 3_000_000)],
+        [(b"vpAg", b"x" * 3_000_000), (b"hIST", b"y")],
+    ],
+    ids=["XMP", "plain XMP", "many XMP", "bomb", "many", "damaged", "EXIF", "private"],
+)
+def test_metadata_of_any_length_spoils_no_png(tmp_path, words, depth, chunks):
+    path = tmp_path / "a.png"
+    path.write_bytes(png16(words[..., :3], 2))
+    if depth == 8:
+        Image.fromarray((words[..., :3] >> 8).astype(np.uint8)).save(path)
+    with_chunks(path, *chunks)
+    expected = words[..., :3] / 65535 if depth == 16 else (words[..., :3] >> 8) / 255
+    expect_exactly(read_image(path), expected)
+
+
+def test_a_wrong_check_sum_of_metadata_spoils_no_png(tmp_path, bytes8):
+    path = tmp_path / "a.png"
+    Image.fromarray(bytes8[..., :3]).save(path)
+    with_chunks(path, (b"tEXt", b"Comment\0text"))
+    path.write_bytes(path.read_bytes().replace(b"Comment\0text", b"Comment\0tent"))
+    expect_exactly(read_image(path), bytes8[..., :3] / 255)
+
+
+@pytest.mark.parametrize("kind", [b"iTXt", b"zTXt"])
+def test_orientation_in_texts_of_png(tmp_path, bytes8, kind):
+    path = tmp_path / "a.png"
+    Image.fromarray(bytes8[..., :3]).save(path)
+    if kind == b"iTXt":
+        with_chunks(path, (kind, XMP + b"\0\0\0\0" + b'<x tiff:Orientation="6"/>'))
+    else:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        text = f"\nexif\n{len(exif.tobytes()):8}\n{exif.tobytes().hex()}\n"
+        with_chunks(path, (kind, b"Raw profile type exif\0\0" + zlib.compress(text.encode())))
+    assert read_rgb8(path).orientation == 6
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".tif", ".avif"])
+def test_long_metadata_of_other_formats(tmp_path, suffix):
+    options = {"xmp": b"x" * 60_000} if suffix == ".jpg" else {"xmp": b"x" * 3_000_000}
+    options |= {} if suffix == ".avif" else {"icc_profile": bytes(2_000_000)}
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(smooth()).save(path, quality=95, **options)
+    assert np.abs(read_image(path) - smooth() / 255).max() < 0.06
 
 
 # Finding
@@ -580,3 +762,78 @@ def test_a_picture_is_turned_upright():
 def test_arrays_that_are_no_photo(array, message):
     with pytest.raises(InputError, match=message):
         as_photo(array)
+
+
+# What data sets read
+
+
+def every_kind(folder: Path) -> list[Path]:
+    """A photo of every format and sample type that people's files have."""
+    rng = np.random.default_rng(5)
+    colour = Image.fromarray(
+        np.dstack([smooth(), np.tile(np.arange(W, dtype=np.uint8) * 8, (H, 1))])
+    )
+    rgb, grey = colour.convert("RGB"), colour.convert("L")
+    deep = rng.integers(0, 65536, (H, W, 4), dtype=np.uint16)
+    palette = rgb.quantize(16)
+    palette.save(folder / "palette.png", transparency=3)
+    rgb.convert("1").save(folder / "bilevel.png")
+    rgb.convert("1").save(folder / "bilevel.tif", compression="group4")
+    rgb.convert("CMYK").save(folder / "cmyk.jpg")
+    rgb.convert("CMYK").save(folder / "cmyk.tif")
+    grey.save(folder / "grey.jpg")
+    colour.convert("LA").save(folder / "la.png")
+    for suffix in ("png", "webp", "tif"):
+        colour.save(folder / f"rgba.{suffix}")
+    for suffix in ("jpg", "bmp", "webp", "avif", "gif", "heic"):
+        save(rgb, folder / f"rgb.{suffix}")
+    (folder / "deep.png").write_bytes(png16(deep, 6))
+    tifffile.imwrite(folder / "deep.tif", deep, photometric="rgb", extrasamples=["unassalpha"])
+    tifffile.imwrite(folder / "grey16.tif", deep[..., 0])
+    tifffile.imwrite(folder / "float.tif", rng.random((H, W, 3), np.float32), photometric="rgb")
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        for suffix in ("jpg", "png", "tif", "webp"):
+            rgb.save(folder / f"turned{orientation}.{suffix}", exif=exif)
+    return find_photos([folder])
+
+
+def test_data_sets_see_the_photos_that_inference_sees(tmp_path):
+    for path in every_kind(tmp_path):
+        pixels, _ = read_rgb8(path)
+        assert pixels.dtype == np.uint8
+        assert pixels.flags.writeable
+        assert np.abs(pixels / 255 - read_image(path)).max() <= 0.5 / 255 + 1e-6, path.name
+
+
+@pytest.mark.parametrize("kind", ["png", "tif", "tif16", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_what_belongs_to_stored_pixels_turns_with_the_photo(tmp_path, bytes8, kind, orientation):
+    stored = bytes8[..., :3]
+    path = tmp_path / f"turned.{kind.removesuffix('16')}"
+    if kind == "tif16":
+        write_lzw_tiff(path, stored.astype(np.uint16) * 257, orientation)
+    else:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(stored).save(path, exif=exif, lossless=True)
+    photo = read_rgb8(path)
+    assert photo.orientation == orientation
+    np.testing.assert_array_equal(photo.pixels, upright(stored, photo.orientation))
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+def test_an_orientation_that_there_is_not(tmp_path, suffix, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(smooth()).save(tmp_path / f"a.{suffix}", exif=exif)
+    photo = read_rgb8(tmp_path / f"a.{suffix}")
+    assert photo.orientation == 1
+    assert photo.pixels.shape == (H, W, 3)
+
+
+def test_photos_of_data_sets_may_be_small(tmp_path):
+    Image.new("RGB", (3, 5), (1, 2, 3)).save(tmp_path / "small.png")
+    assert (read_rgb8(tmp_path / "small.png").pixels == (1, 2, 3)).all()

@@ -1,4 +1,5 @@
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -215,6 +216,13 @@ def test_report_round_trip(tmp_path):
     assert text.startswith('{\n  "seconds": {\n    "eigen')  # indented, in the caller's order
     assert "Größe" in text
     assert text.endswith("}\n")
+
+
+def test_report_holds_names_that_are_no_text(tmp_path):
+    name = os.fsdecode(b"photo-\xff.jpg")
+    write_report(tmp_path / "report.json", {"photo": name, "path": Path(name)})
+    stored = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert os.fsencode(stored["photo"]) == os.fsencode(stored["path"]) == b"photo-\xff.jpg"
 
 
 @pytest.mark.parametrize(

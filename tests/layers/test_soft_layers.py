@@ -1,5 +1,7 @@
+import imagecodecs
 import numpy as np
 import pytest
+from PIL import Image
 
 from sss import Layers
 from sss.errors import InputError
@@ -64,3 +66,54 @@ def test_an_overview_without_features(tmp_path, layers: Layers) -> None:
     report = layers.save(tmp_path)
     assert report["layers"] == 3
     assert (tmp_path / "overview.png").stat().st_size > 1000
+
+
+# Photos with a profile
+
+PROFILE = imagecodecs.cms_profile("adobergb")
+
+
+@pytest.fixture
+def wide(scene: tuple[np.ndarray, np.ndarray]) -> Layers:
+    """The same layers of a photo in Adobe RGB; what is sRGB of it does not matter here."""
+    photo, alpha = (array.astype(np.float32) for array in scene)
+    return Layers(photo**1.2, alpha, stored=photo, profile=PROFILE)
+
+
+def test_saved_layers_blend_into_the_photo_as_stored(tmp_path, wide: Layers) -> None:
+    assert wide.save(tmp_path)["color_profile"] == "Adobe RGB (compatible)"
+    total = np.zeros(wide.photo.shape)
+    for k in range(3):
+        with Image.open(tmp_path / f"layer_{k}.png") as picture:
+            assert picture.info["icc_profile"] == PROFILE
+            rgba = np.asarray(picture) / 255
+        total += rgba[..., 3:] * rgba[..., :3]
+    np.testing.assert_allclose(total, wide.stored, atol=2.5 / 255)
+    with Image.open(tmp_path / "overview.png") as picture:
+        assert "icc_profile" not in picture.info  # sRGB, as the palette is
+
+
+def test_colors_are_srgb(wide: Layers) -> None:
+    blend = np.einsum("hwk,hwkc->hwc", wide.alpha, wide.colors)
+    np.testing.assert_allclose(blend, wide.photo, atol=1e-5)
+
+
+def test_a_cutout_carries_the_profile(tmp_path, wide: Layers) -> None:
+    whole = wide.merge([0, 1, 2]).cutout()
+    np.testing.assert_allclose(np.asarray(whole)[..., :3] / 255, wide.stored, atol=0.51 / 255)
+    for suffix in ("png", "tif"):
+        whole.save(tmp_path / f"a.{suffix}")
+        with Image.open(tmp_path / f"a.{suffix}") as picture:
+            assert picture.info["icc_profile"] == PROFILE
+
+
+def test_without_a_profile_none_is_written(tmp_path, layers: Layers) -> None:
+    assert layers.save(tmp_path)["color_profile"] == "sRGB"
+    with Image.open(tmp_path / "layer_0.png") as picture:
+        assert "icc_profile" not in picture.info
+    assert "icc_profile" not in layers.cutout().info
+
+
+def test_a_stored_photo_of_another_size(layers: Layers) -> None:
+    with pytest.raises(ValueError, match="stored has shape"):
+        Layers(layers.photo, layers.alpha, stored=layers.photo[:-1], profile=PROFILE)

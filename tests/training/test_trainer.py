@@ -28,15 +28,17 @@ State = Callable[[Path], dict[str, Any]]
 pytestmark = pytest.mark.usefixtures("quick_curves")
 
 
-class Unlabelled:
-    """Photos about which nobody said anything, or one label only."""
+class NearlyOneLabel:
+    """Photos with a second label in a corner that hardly any crop shows."""
 
     def __len__(self) -> int:
         return 2
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        photo = np.random.default_rng(index).integers(256, size=(80, 80, 3), dtype=np.uint8)
-        return photo, np.full((1, 80, 80), index - 1, np.int32)
+        photo = np.random.default_rng(index).integers(256, size=(600, 600, 3), dtype=np.uint8)
+        labels = np.full((1, 600, 600), index, np.int32)
+        labels[0, 0, 0] = 2
+        return photo, labels
 
 
 def test_a_run_leaves_its_folder(tiny_config: TrainConfig, tmp_path: Path, rows_of: Rows) -> None:
@@ -202,10 +204,30 @@ def test_batches_without_pairs_make_steps(
     rows_of: Rows,
     state_of: State,
 ) -> None:
-    monkeypatch.setitem(SOURCES, "blank", lambda *_: Unlabelled())
+    monkeypatch.setitem(SOURCES, "blank", lambda *_: NearlyOneLabel())
     tiny_config.data.sources = [SourceConfig("blank")]
     Trainer(tiny_config, tmp_path).run()
     assert [float(row["loss"]) for row in rows_of(tmp_path) if row["loss"]] == [0.0, 0.0]
     state = state_of(tmp_path)
     assert state["progress"]["step"] == 4
     assert all(v.isfinite().all() for v in state["network"].values())
+
+
+def test_many_steps_without_pairs_end_a_run(
+    tiny_config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SOURCES, "blank", lambda *_: NearlyOneLabel())
+    monkeypatch.setattr("sss.training.step.MOST_EMPTY_STEPS", 3)
+    tiny_config.data.sources = [SourceConfig("blank")]
+    with pytest.raises(InputError, match=r"3 steps in a row .* two labels .* data\.crop"):
+        Trainer(tiny_config, tmp_path).run()
+
+
+def test_data_without_pairs_is_refused(
+    tiny_config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masks = [(np.zeros((80, 80, 3), np.uint8), np.full((1, 80, 80), k - 1)) for k in (0, 1)]
+    monkeypatch.setitem(SOURCES, "masks", lambda *_: masks)
+    tiny_config.data.sources = [SourceConfig("masks")]
+    with pytest.raises(InputError, match=r"data\.sources: masks: none of 2 photos has two labels"):
+        Trainer(tiny_config, tmp_path)

@@ -17,6 +17,7 @@ from sss.cli.photo_worker import PhotoWorker
 from sss.cli.split import main, run
 from sss.cli.split_options import parse_options
 from sss.console import run_main
+from sss.image.reading import ReadPhoto
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +131,8 @@ class QuickSplitter:
     def load(self, network: bool) -> None:
         """There is nothing to load."""
 
-    def prepare(self, photo: np.ndarray, _embedding: object, progress: Callable) -> SimpleNamespace:
+    def prepare(self, read: ReadPhoto, _embedding: object, progress: Callable) -> SimpleNamespace:
+        photo = read.srgb
         self.seen.append(photo)
         progress("components", 0.5)
         self.fails(photo)

@@ -36,6 +36,7 @@ class Server:
         ranges: Whether ``Range`` is understood.
         if_range: Whether ``If-Range`` is obeyed.
         tags: Whether there is an ETag.
+        lengths: Whether the answer says how long it is.
         asked: Name and Range of every request.
     """
 
@@ -47,6 +48,7 @@ class Server:
     ranges: bool = True
     if_range: bool = True
     tags: bool = True
+    lengths: bool = True
     asked: list[tuple[str, str | None]] = field(default_factory=list)
 
 
@@ -71,7 +73,8 @@ def make_handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
             if server.tags:
                 self.send_header("ETag", tag)
-            self.send_header("Content-Length", str(len(body) - start))
+            if server.lengths:
+                self.send_header("Content-Length", str(len(body) - start))
             self.end_headers()
             if server.cut:
                 self.wfile.write(body[start:][: server.cut.pop(0)])

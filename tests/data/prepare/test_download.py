@@ -111,6 +111,26 @@ def test_a_wrong_size_is_noticed_before_the_download(call, server) -> None:
     assert not any(name.endswith(".part") for name in call.tree())
 
 
+def test_a_server_that_does_not_end(call, server) -> None:
+    server.lengths = False
+    size = len(server.files["BSR_bsds500.tgz"])
+    server.files["BSR_bsds500.tgz"] *= 3
+    ran = call("bsds500")
+    assert ran.code == 2
+    assert f"the server sends more than the {size} bytes" in ran.error
+    assert call.part("BSR_bsds500.tgz").stat().st_size <= size
+
+
+def test_a_disk_that_cannot_be_read(call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "/some/folder")
+
+    monkeypatch.setattr("sss.data.prepare.__main__.prepare", failing)
+    ran = call("bsds500")
+    assert ran.code == 2
+    assert "/some/folder: Permission denied" in ran.error
+
+
 def test_a_file_that_is_gone_is_told_at_once(call, server) -> None:
     del server.files["BSR_bsds500.tgz"]
     ran = call("bsds500")
