@@ -1,7 +1,10 @@
 """The one error that a user's input can cause, and what it quotes of other errors and of names."""
 
-import os
+import re
 import unicodedata
+
+_BYTES = re.compile("[\udc80-\udcff]")
+"""How Python holds bytes of a file's name that are no text (PEP 383)."""
 
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 """Categories of Unicode: control, surrogate (which stand for bytes that are no text), line ends."""
@@ -29,7 +32,8 @@ def as_text(name: object) -> str:
         >>> as_text(os.fsdecode(b"caf\xe9.jpg"))
         'caf\\xe9.jpg'
     """
-    return os.fsencode(str(name)).decode("utf-8", "backslashreplace")
+    text = _BYTES.sub(lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", str(name))
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def printable(text: object) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sss.errors import InputError
+from sss.errors import InputError, one_line
 
 _PARTIAL = ".partial-"
 
@@ -30,9 +30,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=_PARTIAL, suffix=path.suffix, dir=path.parent)
     except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror or error}; choose another place to write to"
-        ) from error
+        raise cannot_write(path, error) from error
     os.close(handle)
     partial = Path(name)
     try:
@@ -41,10 +39,18 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise cannot_write(path, error) from error
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def cannot_write(path: Path, error: OSError) -> InputError:
+    """What to raise where a file cannot be written."""
+    reason = error.strerror or f"is the disk full? ({one_line(error)})"  # as numpy puts it
+    return InputError(
+        f"cannot write {path}: {reason}; make room there, or choose another place to write to"
+    )
 
 
 def remove_partial_files(folder: Path, seconds: float = 0.0) -> None:

@@ -203,10 +203,12 @@ def _alive(pid: int) -> bool:
 
 
 def _write(handle: int, path: Path, me: _Owner) -> None:
+    text = json.dumps(asdict(me)).encode()
     try:
         os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(asdict(me)).encode(), 0)
-    except OSError:  # a full disk
+        if os.pwrite(handle, text, 0) < len(text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError:
         path.unlink()
         raise
 

@@ -7,6 +7,7 @@ The slow part, :meth:`Splitter.prepare`, does not depend on the number of layers
 from __future__ import annotations
 
 import logging
+import os
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -208,6 +209,7 @@ class Splitter:
                 return
             shape = (height, width, scene.embedding.shape[2])
             out = np.lib.format.open_memmap(unfinished, "w+", np.float16, shape)
+            _take_room(unfinished)
             if scene.details["checkpoint"] is None:
                 out[:] = np.clip(resize_linearly(scene.embedding, shape[:2]), -limit, limit)
             else:
@@ -282,6 +284,16 @@ def split(
     """
     layer_count(layers)  # rather now than after the network
     return Splitter(checkpoint, device, settings).prepare(photo).layers(layers)
+
+
+def _take_room(path: Path) -> None:
+    """Take the disk space of a file that is mapped to memory: if it is short, that says so.
+
+    Without it, the system would end the process at a write into the map.
+    """
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _own_version() -> str:

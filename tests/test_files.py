@@ -59,6 +59,12 @@ def test_a_full_disk_is_an_input_error(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+def test_a_writer_that_does_not_say_why(tmp_path: Path) -> None:
+    message = r"a\.npy: is the disk full\? \(90 requested and 10 written\); make room"
+    with pytest.raises(InputError, match=message), whole_file(tmp_path / "a.npy"):
+        raise OSError("90 requested and 10 written\n")  # as numpy does
+
+
 def test_input_errors_pass_through(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="my own"), whole_file(tmp_path / "a.txt"):
         raise InputError("my own")

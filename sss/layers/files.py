@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from sss.errors import InputError
-from sss.files import whole_file
+from sss.files import cannot_write, whole_file
 from sss.layers.checks import check_alpha, check_colours, check_photo, row_blocks
 from sss.threads import map_threads
 
@@ -74,7 +74,7 @@ def write_layers(
             try:
                 work[path](unfinished[path])
             except OSError as error:
-                raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+                raise cannot_write(path, error) from error
 
         map_threads(write, work)
     _remove_surplus(folder, count)

@@ -6,10 +6,11 @@ Torch is imported where a network is loaded or saved, not to know where a checkp
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sss.errors import InputError
+from sss.errors import InputError, one_line
 from sss.files import whole_file
 from sss.resources import shipped_folder
 
@@ -94,13 +95,19 @@ def load_checkpoint(path: Path) -> tuple[EmbeddingNetwork, ModelConfig, dict[str
             f"{path} does not say which network it holds; it was not written by train.py"
         )
     try:
-        config = ModelConfig(**json.loads(header[_MODEL_KEY]))
+        # Whatever the file says, its weights are in it: none are read or fetched from elsewhere.
+        config = replace(ModelConfig(**json.loads(header[_MODEL_KEY])), weights="none")
         training = json.loads(header.get(_TRAINING_KEY, "{}"))
+        with torch.device("meta"):  # takes no memory, however large the file says the network is
+            outline = build_network(config)
+    except Exception as error:  # of as many kinds as there are things that a damaged file can say
+        raise InputError(
+            f"{path} was written by another version of train.py ({one_line(error)[:200]})"
+        ) from error
+    try:
+        outline.load_state_dict(state, assign=True)
         with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
             network = build_network(config)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path} was written by another version of train.py ({error})") from error
-    try:
         network.load_state_dict(state)
     except RuntimeError as error:
         problems = [line.strip() for line in str(error).splitlines()[1:]]

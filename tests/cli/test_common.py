@@ -3,8 +3,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sss.console import run_main
-from sss.errors import InputError
+from sss.console import _LineFormatter, run_main
+from sss.errors import InputError, as_text, printable
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +48,23 @@ def test_bugs_are_not_hidden(error: BaseException) -> None:
 
 def test_an_input_error_is_a_value_error() -> None:
     assert issubclass(InputError, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "shown"),
+    [
+        ("é 好 👩‍👩‍👧.jpg", "é 好 👩‍👩‍👧.jpg", "é 好 👩‍👩‍👧.jpg"),
+        ("caf\udce9", "caf\\xe9", "caf\\xe9"),
+        ("\ud800", "\\ud800", "\\ud800"),  # of JSON, say; no bytes stand behind it
+        ("a\nb\x1b[2J\x9b", "a\nb\x1b[2J\x9b", "a\\nb\\x1b[2J\\x9b"),
+        ("c:\\x", "c:\\x", "c:\\x"),
+    ],
+)
+def test_names_on_the_screen(name: str, text: str, shown: str) -> None:
+    assert as_text(name) == text
+    assert printable(name) == printable(text) == shown
+
+
+def test_the_log_is_printable(capsys: pytest.CaptureFixture[str]) -> None:
+    record = logging.makeLogRecord({"msg": "%s:\nsmall", "args": ("a\x1b[2J.jpg",)})
+    assert _LineFormatter().format(record) == "a\\x1b[2J.jpg:\nsmall"

@@ -146,6 +146,8 @@ def stored_with(
         ({"name": "unknown"}, "unknown model.name 'unknown'"),
         ({"depth": 3}, "another version of train.py.*depth"),
         ({"dim": "wide"}, "another version of train.py"),
+        ({"decoder_channels": [10**5] * 5}, "do not fit.*size mismatch"),  # 3 TB of weights
+        ({"decoder_channels": [10**9] * 5}, "another version of train.py"),
     ],
 )
 def test_header_of_another_network(
@@ -160,6 +162,15 @@ def test_header_of_another_network(
         load_checkpoint(path)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 600
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "elsewhere.pth"])
+def test_nothing_but_the_file_is_read(
+    network: EmbeddingNetwork, tiny_model: ModelConfig, tmp_path: Path, weights: str
+) -> None:
+    """Neither fetched from the internet nor taken from a path that the file names."""
+    path = stored_with({"weights": weights}, network, tiny_model, tmp_path / "model.safetensors")
+    torch.testing.assert_close(embed(load_checkpoint(path)[0]), embed(network.eval()))
 
 
 def test_failed_write_leaves_the_old_checkpoint(

@@ -1,4 +1,6 @@
+import io
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ from PIL import Image
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
+import sss.models.feature_files
 from sss.errors import InputError
 from sss.models.feature_files import read_embedding
 from sss.models.reduction import prepare_embedding
@@ -188,3 +191,39 @@ def test_numbers_beyond_single_precision_are_refused_later(tmp_path: Path) -> No
     np.save(tmp_path / "f.npy", np.full((18, 20, 4), 1e200))
     with pytest.raises(InputError, match="infinite"):
         prepare_embedding(read_embedding(tmp_path / "f.npy"), np.zeros((18, 20, 3)))
+
+
+def huge_header(shape: tuple[int, ...]) -> bytes:
+    """The start of a .npy file that tells of an array of doubles."""
+    file = io.BytesIO()
+    header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("shape", [(10**6, 10**6, 64), (20, 20, -5), (2**40, 2**40, 2**40)])
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_headers_that_tell_of_more_than_there_is(
+    tmp_path: Path, suffix: str, shape: tuple[int, ...]
+) -> None:
+    path = tmp_path / f"f{suffix}"
+    content = huge_header(shape) + bytes(1000)
+    if suffix == ".npz":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("embedmap.npy", content)
+    else:
+        path.write_bytes(content)
+    assert f"float64 of {shape} in {len(content)} bytes" in refused(path)
+
+
+def test_archives_that_unpack_to_very_much(tmp_path: Path, monkeypatch, features) -> None:
+    monkeypatch.setattr(sss.models.feature_files, "MOST_UNPACKED", 1 << 20)
+    zeros = np.zeros((256, 256, 8))
+    np.savez_compressed(tmp_path / "f.npz", zeros)
+    assert "f.npz unpacks to more than 1 MiB; save the embedding with" in refused(
+        tmp_path / "f.npz"
+    )
+    np.savez(tmp_path / "f.npz", zeros)  # as large on the disk
+    assert read_embedding(tmp_path / "f.npz").shape == zeros.shape
+    np.savez_compressed(tmp_path / "f.npz", embedmap=features, other=zeros)
+    np.testing.assert_array_equal(read_embedding(tmp_path / "f.npz"), features)

@@ -137,13 +137,17 @@ def test_folders_of_the_photos(
     assert [split.report(name)["height"] for name in kept] == [24, 23]
 
 
-def test_same_names_of_two_folders_are_refused(
-    split, photo: Path, tmp_path: Path, scene: Callable
+def test_same_names_of_two_folders_are_told_apart(
+    split, photo: Path, tmp_path: Path, scene: Callable, quick
 ) -> None:
     (tmp_path / "more").mkdir()
-    Image.fromarray(scene()).save(tmp_path / "more" / "photo.png")
-    error = split.refused(photo, tmp_path / "more")
-    assert f"several photos would be written to {split.out / 'photo_png'}" in error
+    Image.fromarray(scene(26)).save(tmp_path / "more" / "photo.png")
+    assert split(photo, tmp_path / "more") == 0
+    folders = list(split.out.iterdir())
+    assert {split.report(folder.name)["photo"] for folder in folders} == {
+        str(photo),
+        str(tmp_path / "more" / "photo.png"),
+    }
 
 
 def test_a_photo_given_twice_is_done_once(split, photo: Path, quick) -> None:

@@ -213,6 +213,38 @@ def test_photos_go_on_side_by_side_after_one_is_killed(batch: Batch) -> None:
     assert {line[3] for line in batch.log} == {str(max(1, thread_count() // 2))}
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_photo_that_another_process_is_at_is_refused(batch: Batch, jobs: int) -> None:
+    batch.mark("sleep-c.png")
+    first = batch.start()
+    wait_until(lambda: (batch.marks / "asleep-c.png").exists())
+    lines = finished(batch.start("-j", jobs), 2)
+    assert len(errors(lines)) == 1
+    assert f"error: {batch.photos / 'c.png'}: {batch.out / 'c'} belongs to process " in lines[-2]
+    assert f"process {first.pid} on " in lines[-2]
+    assert lines[-1] == "1 of 7 photos could not be done"
+    assert batch.done == [name for name in NAMES if name != "c.png"]
+    assert len(batch.partial) == 1  # the first one's, which is at work
+    first.kill()
+    first.wait()
+    (batch.marks / "sleep-c.png").unlink()
+    finished(batch.start("-j", jobs), 0)
+    assert batch.done == NAMES
+    assert not list(batch.out.glob("*/.*"))
+
+
+def test_two_calls_side_by_side_share_the_photos(batch: Batch) -> None:
+    batch.mark("sleep-c.png")
+    first = batch.start("-j", 2)
+    wait_until(lambda: (batch.marks / "asleep-c.png").exists())
+    wait_until(lambda: len(batch.done) == len(NAMES) - 1)
+    (batch.marks / "sleep-c.png").unlink()
+    assert "c.png: " in errors(finished(batch.start(), 2))[0]
+    assert len(batch.begun) == len(NAMES)  # what the first had done was not done again
+    first.kill()
+    first.wait()
+
+
 def test_all_done_needs_none_of_the_large_libraries(batch: Batch) -> None:
     for name in NAMES:
         folder = batch.out / name.removesuffix(".png")
@@ -260,3 +292,36 @@ def test_one_error_for_a_bad_checkpoint_side_by_side(batch: Batch) -> None:
     assert len(lines) == 1
     assert lines[0].startswith(f"error: no checkpoint at {batch.photos / 'none'}")
     assert not batch.out.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_killed_twice_the_results_are_those_of_an_undisturbed_run(
+    batch: Batch, split, checkpoint: Path, scene: Callable, contents: Callable
+) -> None:
+    for photo in batch.photos.iterdir():
+        photo.unlink()
+    for number in range(20):
+        Image.fromarray(scene(16 + number, 20)).save(batch.photos / f"{number:02}.png")
+    line = ("--checkpoint", checkpoint, "-j", 2)
+    for enough in (4, 10):
+        process = batch.start(*line, script=REPOSITORY / "infer.py")
+        wait_until(lambda enough=enough: len(batch.done) >= enough)
+        if enough == 4:  # first one that works, which is done again by another
+            os.kill(max(children(process.pid)), signal.SIGKILL)
+            wait_until(lambda: len(batch.done) >= 6)
+        started = children(process.pid)
+        process.kill()
+        process.wait()
+        wait_until(lambda started=started: not any(map(alive, started)), 20)
+    finished(batch.start(*line, script=REPOSITORY / "infer.py"), 0)
+    split.out = batch.photos.parent / "undisturbed"
+    assert split(batch.photos, "--checkpoint", checkpoint) == 0
+    assert len(batch.done) == 20
+    assert contents(split.out) == contents(batch.out)
+
+
+def children(pid: int) -> list[int]:
+    """Processes that a process has started."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
