@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
@@ -40,6 +39,7 @@ from sss.training.run_pictures import RunPictures
 from sss.training.state import RunProgress, load_state, save_state
 from sss.training.step import StepResult, TrainingStep
 from sss.training.validation import summarise, validate_photos
+from sss.yaml_files import as_yaml
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ class Trainer:
         config, folder = self.config, self.run_dir
         remove_partial_files(folder)
         with whole_file(folder / "config.yaml") as partial:
-            partial.write_text(yaml.safe_dump(asdict(config), sort_keys=False))
+            partial.write_text(as_yaml(asdict(config)))
         record_git_state(folder, self.progress.step)
         self.metrics = MetricsFile(folder / "metrics.csv", self.progress.step)
         self.pictures = RunPictures(folder, self.validation, config.log, config.optim.steps)
