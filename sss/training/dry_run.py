@@ -80,13 +80,14 @@ def _time_steps(trainer: Trainer, count: int) -> tuple[float, float]:
     """
     waits, computes = [], []
     trainer.network.train()
-    steps = iter(trainer.batches())
-    for index in range(count):
-        started = time.perf_counter()
-        batches = next(steps)
-        arrived = time.perf_counter()
-        trainer.train_step(batches, trainer.progress.step + index)
-        waits.append(arrived - started)
-        computes.append(time.perf_counter() - arrived)
+    with trainer.batches() as loader:
+        steps = iter(loader)
+        for index in range(count):
+            started = time.perf_counter()
+            batches = next(steps)
+            arrived = time.perf_counter()
+            trainer.train_step(batches, trainer.progress.step + index)
+            waits.append(arrived - started)
+            computes.append(time.perf_counter() - arrived)
     first = min(1, count - 1)
     return sum(waits[first:]) / (count - first), sum(computes[first:]) / (count - first)

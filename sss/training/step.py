@@ -80,7 +80,7 @@ class TrainingStep:
         set_learning_rate(self.optimizer, self.config.optim, step)
         self.optimizer.zero_grad(set_to_none=True)
         own = sum(sample.has_pairs for batch in batches for sample in batch.samples)
-        photos = self._over_processes(float(own))
+        photos = self.over_processes(float(own))
         total = 0.0
         for part, batch in enumerate(batches):
             last = part == len(batches) - 1
@@ -90,7 +90,7 @@ class TrainingStep:
                 total += float(loss.detach())
                 # Gradients are averaged over the processes, but shall be summed.
                 self.accelerator.backward(loss * self.accelerator.num_processes)
-        total = self._over_processes(total)
+        total = self.over_processes(total)
         self._require_finite(total, "loss", batches, step)
         norm = self._clip()
         if self.config.precision != "fp16":  # there the scaler skips such a step and goes on
@@ -119,7 +119,7 @@ class TrainingStep:
             return (embeddings.float() * 0).sum()
         return torch.stack(losses).sum()
 
-    def _over_processes(self, value: float) -> float:
+    def over_processes(self, value: float) -> float:
         """Sum over all processes, in float64 where the device has it."""
         if self.accelerator.num_processes == 1:
             return value
