@@ -219,7 +219,7 @@ def _number(value: Any, kind: type, key: str) -> Any:
             value = float(value) if kind is float else int(value)
         if isinstance(value, int | float) and not isinstance(value, bool):
             number = kind(value)
-            if kind is float or number == value:
+            if kind is float or isinstance(value, int) or number == value < 2**53:
                 return number
     raise InputError(f"{key} is {value!r}, expected {_EXPECTED[kind]}")
 
