@@ -54,12 +54,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(command: TrainCommand) -> int:
+    from sss.training.absolute_paths import with_absolute_paths
     from sss.training.accelerator import open_accelerator
     from sss.training.dry_run import dry_run
     from sss.training.run_folder import own_run_dir
     from sss.training.trainer import Trainer
 
-    config, resume = command.config, command.resume
+    config, resume = with_absolute_paths(command.config), command.resume
     accelerator = open_accelerator(config)
     if command.dry_run:
         if shown := dry_run(Trainer(config, command.run_dir, resume, accelerator)):

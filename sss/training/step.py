@@ -33,10 +33,12 @@ class StepResult:
     Attributes:
         loss: Mean over the photos of all processes that had pairs.
         grad_norm: Euclidean norm of the gradient before clipping.
+        photos: How many photos of all processes had pairs.
     """
 
     loss: float
     grad_norm: float
+    photos: int
 
 
 class TrainingStep:
@@ -96,7 +98,7 @@ class TrainingStep:
         if self.config.precision != "fp16":  # there the scaler skips such a step and goes on
             self._require_finite(norm, "gradient", batches, step)
         self.optimizer.step()
-        return StepResult(total, norm)
+        return StepResult(total, norm, round(photos))
 
     def _batch_loss(self, batch: TrainingBatch, step: int, part: int) -> Tensor:
         """Sum of the photos' losses; pairs are made within a photo only."""

@@ -29,6 +29,7 @@ from sss.tracking import NoTracker, open_tracker
 from sss.training.accelerator import open_accelerator
 from sss.training.average import WeightAverage
 from sss.training.batches import check_split, open_training, open_validation
+from sss.training.check_step import check_step
 from sss.training.config import TrainConfig
 from sss.training.describe import describe
 from sss.training.loader import TrainingLoader
@@ -36,6 +37,7 @@ from sss.training.losses import build_loss
 from sss.training.memory import explain_out_of_memory
 from sss.training.metrics_file import MetricsFile
 from sss.training.optim import OptimizerState, build_optimizer
+from sss.training.pair_count import PairCount
 from sss.training.run_pictures import RunPictures
 from sss.training.state import RunProgress, load_state, save_state
 from sss.training.step import StepResult, TrainingStep
@@ -101,6 +103,7 @@ class Trainer:
         )
         self.tracker: NoTracker = NoTracker()
         self.stopping = Stopping()
+        self.pair_count = PairCount(config.optim)
         self.kept_step = self.progress.step if resume else None  # on disk
 
     def _build_network(self, resume: bool) -> EmbeddingNetwork:
@@ -108,8 +111,9 @@ class Trainer:
         model = self.config.model
         network = build_network(replace(model, weights="none") if resume else model)
         network.freeze_statistics = model.weights != "none"
-        device = self.accelerator.device
-        if self.accelerator.num_processes > 1 and device.type == "cuda":
+        device, processes = self.accelerator.device, self.accelerator.num_processes
+        check_step(network, self.config, 1 if device.type == "cuda" else processes)
+        if processes > 1 and device.type == "cuda":
             # Batch norms over the photos of all processes; there is no such thing on CPUs.
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         if not resume and network.calibrates:
@@ -180,7 +184,7 @@ class Trainer:
             if main and self.kept_step is not None:
                 log.info(
                     "step %d is kept; go on from there with: train.py --resume %s",
-                    *(self.kept_step, shlex.quote(str(self.run_dir))),
+                    *(self.kept_step, shlex.quote(str(self.run_dir.absolute()))),
                 )
             raise
 
@@ -225,6 +229,7 @@ class Trainer:
         progress.step += 1
         if self.average and not self.accelerator.optimizer_step_was_skipped:
             self.average.update(self.network, progress.step)
+        self.pair_count.add(result.photos)
         progress.losses.append(result.loss)
         progress.seconds += timer.stepped()
         progress.pending = self._is_time_for(log_options.validate_every)
@@ -325,6 +330,7 @@ class Trainer:
 
     def _log_row(self, result: StepResult, timer: StepTimer) -> None:
         progress, optim = self.progress, self.config.optim
+        share = self.pair_count.share()
         loss = sum(progress.losses) / len(progress.losses)
         progress.losses = []
         if not self.accelerator.is_main_process:
@@ -346,6 +352,11 @@ class Trainer:
             *(progress.step, optim.steps, loss, row["lr"], speed, 100 * row["wait_share"]),
             hours_minutes((optim.steps - progress.step) * optim.batch / speed),
         )
+        if share < 0.5:
+            log.info(
+                "only %d %% of these photos had two labels in their crop; the others teach nothing",
+                round(100 * share),
+            )
         self.metrics.add(row)
         self.tracker.log(progress.step, {k: v for k, v in row.items() if k != "step"})
 
