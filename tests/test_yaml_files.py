@@ -137,8 +137,26 @@ def test_files_that_cannot_be_read(
 
 
 def test_what_is_written_is_read_again() -> None:
-    words = ["no", "1e5", "0o7", "1_000", "12:30", "null", "", "~", ".5", "+1", "true", "2024-01-01"]
-    content = {"words": words, "text": "a\nb: c #", "numbers": [1, -2.5, 1e-7, 3e30, math.inf]}
+    words = [
+        "no",
+        "1e5",
+        "0o7",
+        "1_000",
+        "12:30",
+        "null",
+        "",
+        "~",
+        ".5",
+        "+1",
+        "true",
+        "2024-01-01",
+    ]
+    content = {
+        "words": words,
+        "text": "a\nb: c #",
+        "date": "2024-01-01",
+        "numbers": [1, -2.5, 1e-7, 3e30, math.inf],
+    }
     content |= {"others": [True, None, {}, []], "odd": os_name(), "no": {"1e3": "x"}}
     assert parse_yaml(as_yaml(content)) == content
 

@@ -90,13 +90,15 @@ def test_nothing_for_too_long(config: Config, happens: Callable[[], None]) -> No
 
 def test_a_loss_while_something_else_is_at_work(config: Config) -> None:
     losing = config(lambda: None)
-    with (
-        pytest.raises(InputError, match="was killed"),
-        TrainingLoader(losing, open_training(losing)) as loader,
-    ):
-        next(iter(loader))
-        loader.workers[0].kill()
-        time.sleep(30)  # ended by torch's handler of SIGCHLD
+
+    def lose() -> None:
+        with TrainingLoader(losing, open_training(losing)) as loader:
+            next(iter(loader))
+            loader.workers[0].kill()
+            time.sleep(30)  # ended by torch's handler of SIGCHLD
+
+    with pytest.raises(InputError, match="was killed"):
+        lose()
     assert not multiprocessing.active_children()
 
 

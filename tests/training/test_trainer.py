@@ -201,10 +201,15 @@ def test_batches_without_pairs_make_steps(
     monkeypatch: pytest.MonkeyPatch,
     rows_of: Rows,
     state_of: State,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setitem(SOURCES, "blank", lambda *_: Unlabelled())
     tiny_config.data.sources = [SourceConfig("blank")]
-    Trainer(tiny_config, tmp_path).run()
+    trainer = Trainer(tiny_config, tmp_path)
+    trainer.pair_count.with_pairs = 1  # otherwise the run would be stopped
+    with caplog.at_level("INFO", "sss"):
+        trainer.run()
+    assert sum("only 0 % of these photos" in message for message in caplog.messages) == 2
     assert [float(row["loss"]) for row in rows_of(tmp_path) if row["loss"]] == [0.0, 0.0]
     state = state_of(tmp_path)
     assert state["progress"]["step"] == 4
