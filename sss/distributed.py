@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from sss.errors import InputError
+from sss.errors import InputError, one_line
 
 TIMEOUT = timedelta(days=7)
 """How long a process waits for the others: they may have slower photos by hours."""
@@ -57,15 +57,19 @@ class Rank:
         try:
             dist.init_process_group("gloo", timeout=TIMEOUT)
         except (RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(
-                f"RANK and WORLD_SIZE say that this is one of {self.size} processes, but they do "
-                f"not find each other ({reason}); start them with torchrun"
-            ) from error
+            raise not_found(self, error) from error
         values: list[Any] | None = [None] * self.size if self.is_first else None
         dist.gather_object(value, values, dst=0)
         dist.destroy_process_group()
         return values or []
+
+
+def not_found(rank: Rank, error: Exception) -> InputError:
+    """That the processes of which the environment speaks do not find each other."""
+    return InputError(
+        f"RANK and WORLD_SIZE say that this is one of {rank.size} processes, but they do not find "
+        f"each other ({one_line(error)}); start them with torchrun"
+    )
 
 
 def current_rank() -> Rank:

@@ -9,6 +9,10 @@ class StepTimer:
     """Where the time between two rows of metrics.csv went; validations are not counted."""
 
     def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from now on."""
         self.steps = 0
         self.seconds = 0.0
         self.waiting = 0.0

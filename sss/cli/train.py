@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sss.console import run_main
 from sss.errors import InputError
+from sss.processes import terminations_as_interrupts
 from sss.resources import find_config
 
 if TYPE_CHECKING:
@@ -29,12 +30,14 @@ class TrainCommand:
         config: Resolved and checked.
         run_dir: The run's folder; holds a run only if ``resume``.
         resume: Whether to go on from the state in ``run_dir``.
+        named: Whether the user chose ``run_dir``; otherwise another name will do.
         dry_run: Only show what the run would be.
     """
 
     config: TrainConfig
     run_dir: Path
     resume: bool
+    named: bool = True
     dry_run: bool = False
 
 
@@ -51,15 +54,25 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(command: TrainCommand) -> int:
+    from sss.training.absolute_paths import with_absolute_paths
+    from sss.training.accelerator import open_accelerator
     from sss.training.dry_run import dry_run
+    from sss.training.run_folder import own_run_dir
     from sss.training.trainer import Trainer
 
-    trainer = Trainer(command.config, command.run_dir, command.resume)
+    config, resume = with_absolute_paths(command.config), command.resume
+    accelerator = open_accelerator(config)
     if command.dry_run:
-        if shown := dry_run(trainer):  # nothing on processes other than the main one
-            print(shown)
-    else:
-        trainer.run()
+        if shown := dry_run(Trainer(config, command.run_dir, resume, accelerator)):
+            print(shown)  # there is nothing on processes other than the main one
+        return 0
+    with (
+        terminations_as_interrupts(),
+        own_run_dir(
+            accelerator, command.run_dir, resume=resume, another=not command.named
+        ) as run_dir,
+    ):
+        Trainer(config, run_dir, resume, accelerator).run()
     return 0
 
 
@@ -71,10 +84,13 @@ def parse_command(arguments: list[str] | None = None) -> TrainCommand:
             that is taken or cannot be made.
         SystemExit: After --help.
     """
+    from sss.training.environment import settle_environment
+
+    settle_environment()
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     from sss.training.config import TrainConfig  # loads torch, which may not be installed
     from sss.training.read_config import read_config
 
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments:
         raise InputError(f"nothing to do; usage: {_USAGE} (--help lists the keys)")
     try:
@@ -88,14 +104,16 @@ def parse_command(arguments: list[str] | None = None) -> TrainCommand:
         configs.insert(0, _saved_config(known.resume))
     config = read_config(TrainConfig, configs, keys)
     from sss.training.check_config import check_config  # loads torch: not for a misspelt key
+    from sss.training.run_folder import check_run_dir
 
     check_config(config)
     if known.resume is not None:
         return TrainCommand(config, known.resume, resume=True, dry_run=known.dry_run)
     run_dir = known.run_dir or Path("runs") / _run_name(config.name)
-    if not known.dry_run:
-        _check_run_dir(run_dir)
-    return TrainCommand(config, run_dir, resume=False, dry_run=known.dry_run)
+    named = known.run_dir is not None
+    if named and not known.dry_run:  # before anything is loaded
+        check_run_dir(run_dir)
+    return TrainCommand(config, run_dir, resume=False, named=named, dry_run=known.dry_run)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -133,26 +151,6 @@ def _parser() -> argparse.ArgumentParser:
         help="show config, counts and times only",
     )
     return parser
-
-
-def _check_run_dir(run_dir: Path) -> None:
-    """Refuse a folder that a new run cannot use, before anything is loaded.
-
-    Raises:
-        InputError: It holds a run, or it cannot be made or written to.
-    """
-    try:
-        there = next(path for path in (run_dir, *run_dir.parents) if path.exists())
-    except OSError as error:  # a name that is too long, a parent that cannot be looked into
-        raise InputError(f"--run_dir {run_dir}: {error.strerror}; choose another folder") from error
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        reason = "cannot be written to" if there.is_dir() else "is a file"
-        raise InputError(f"--run_dir {run_dir}: {there} {reason}; choose another folder")
-    if (run_dir / "config.yaml").exists():
-        raise InputError(
-            f"{run_dir} already holds a run; go on with --resume {run_dir}, or choose another "
-            "--run_dir"
-        )
 
 
 def _run_name(name: str) -> str:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-
-import torch
-from torch.utils.data import DataLoader
 
 from sss.data.base import RegionDataset
 from sss.data.sources import data_root, open_source
-from sss.data.training import TrainingBatch, VisitDataset, collate
+from sss.data.training import VisitDataset
 from sss.data.transforms import TrainingTransform
 from sss.errors import InputError
 from sss.training.config import DataConfig, SourceConfig, TrainConfig
@@ -84,55 +77,3 @@ def check_split(config: TrainConfig, processes: int) -> None:
             f"optim.batch {config.optim.batch} does not split evenly into {processes} processes "
             f"× {config.optim.accumulate} accumulations; set it to {near}"
         )
-
-
-def steps_of_batches(
-    config: TrainConfig,
-    samples: VisitDataset,
-    first: int,
-    rank: int,
-    processes: int,
-    pin_memory: bool,
-) -> Iterator[list[TrainingBatch]]:
-    """The batches of each step from ``first`` on, ``accumulate`` of them.
-
-    Raises:
-        InputError: A photo cannot be read.
-    """
-    loader = DataLoader(
-        samples,
-        batch_sampler=visits_of_steps(config, first, rank, processes),
-        num_workers=config.data.workers,
-        collate_fn=collate,
-        pin_memory=pin_memory,
-        worker_init_fn=_start_worker,
-    )
-    step: list[TrainingBatch] = []
-    try:
-        for batch in loader:
-            step.append(batch)
-            if len(step) == config.optim.accumulate:
-                yield step
-                step = []
-    except InputError as error:
-        # A loader process hands on its error as a traceback, whose last line is the message.
-        message = re.split(r"(?m)^[\w.]+Error: ", str(error))[-1]
-        raise InputError(message.strip()) from error
-
-
-def _start_worker(_worker: int) -> None:
-    """Loader processes must not fight with the training for the cores, nor tell of its end."""
-    import cv2
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training's
-    sys.excepthook = _unless_training_is_gone
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
-
-
-def _unless_training_is_gone(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    """Show an error of a loader's thread, but not that nobody takes its batches any more."""
-    if not issubclass(kind, ConnectionError | EOFError):
-        sys.__excepthook__(kind, error, trace)

@@ -9,6 +9,8 @@ from sss.training.config import DataConfig, TrainConfig
 from sss.training.losses import build_loss
 from sss.training.sampling import check_sampling
 
+_LARGEST_FLOAT32 = 3.4e38
+
 
 def check_config(config: TrainConfig) -> None:
     """Refuse values that cannot be trained with.
@@ -32,9 +34,10 @@ def check_config(config: TrainConfig) -> None:
 
 
 def _check_numbers(config: TrainConfig) -> None:
-    data, optim, log = config.data, config.optim, config.log
+    model, data, optim, log = config.model, config.data, config.optim, config.log
     positive = {
         "data.validation_photos": data.validation_photos,
+        "data.timeout": data.timeout,
         "optim.lr": optim.lr,
         "optim.head_factor": optim.head_factor,
         "optim.bias_factor": optim.bias_factor,
@@ -62,8 +65,27 @@ def _check_numbers(config: TrainConfig) -> None:
     for key, value in not_negative.items():
         if not 0 <= value < math.inf:
             raise InputError(f"{key} is {value}, expected a number of 0 or more")
-    if config.seed >= 2**63:  # torch takes no more
-        raise InputError(f"seed is {config.seed}, expected less than 2^63")
+    limited = {
+        "data.workers": (data.workers, 256),
+        "data.crop": (data.crop, 8192),
+        "data.timeout": (data.timeout, 10**6),
+        "model.base_channels": (model.base_channels, 1024),
+        "model.hidden": (model.hidden, 8192),
+        "model.decoder_channels": (max(model.decoder_channels, default=0), 4096),
+        "optim.steps": (optim.steps, 10**9),
+        "optim.batch": (optim.batch, 10**6),
+        "threads": (config.threads, 1024),
+        "seed": (config.seed, 2**63 - 1),  # torch takes no more
+    }
+    for key, (value, most) in limited.items():
+        if value > most:
+            raise InputError(f"{key} is {value}, expected {most} at most")
+    fastest = optim.lr * max(1, optim.head_factor) * max(1, optim.bias_factor)
+    if fastest > _LARGEST_FLOAT32:
+        raise InputError(
+            f"optim.lr times optim.head_factor and optim.bias_factor is {fastest:g}, expected a "
+            "rate that fits float32"
+        )
     fractions = {
         "data.colour": data.colour,
         "data.blur": data.blur,

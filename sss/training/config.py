@@ -43,7 +43,8 @@ class DataConfig:
         blur: Fraction of crops that are blurred.
         jpeg: Fraction of crops that are compressed.
         copy_paste: Fraction of crops into which instances of another photo are pasted.
-        workers: Loader processes.
+        workers: Loader processes; with 0 the training loads the photos itself.
+        timeout: Seconds after which a batch that the loader processes owe counts as lost.
     """
 
     root: str | None = None
@@ -57,6 +58,7 @@ class DataConfig:
     jpeg: float = 0.1
     copy_paste: float = 0.0
     workers: int = 1
+    timeout: float = 300.0
 
 
 @dataclass

@@ -36,7 +36,7 @@ def describe(
         f"{counts['trained'] / 1e6:.1f} M of them trained, "
         f"{counts['new'] / 1e6:.1f} M of these new",
         f"on {accelerator.device} ({reason}) in {precision}, "
-        f"{accelerator.num_processes} process(es)",
+        f"{accelerator.num_processes} process(es) of {config.threads} thread(s)",
         f"training on {mix}",
         f"validating on {used} of {len(validation)} photos of "
         f"{config.data.validation.name} {config.data.validation.split}",

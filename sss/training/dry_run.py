@@ -6,7 +6,6 @@ import time
 from dataclasses import asdict
 
 import torch
-import yaml
 
 from sss.models.torch_network import embed_photo
 from sss.timer import hours_minutes
@@ -14,6 +13,7 @@ from sss.training.describe import describe
 from sss.training.memory import explain_out_of_memory
 from sss.training.trainer import Trainer
 from sss.training.validation import validate_photos
+from sss.yaml_files import as_yaml
 
 TIMED_STEPS = 3
 """Steps that are timed, after a first one that is not."""
@@ -40,7 +40,7 @@ def dry_run(trainer: Trainer) -> str:
     if not accelerator.is_main_process:
         return ""
     lines = [
-        yaml.safe_dump(asdict(config), sort_keys=False),
+        as_yaml(asdict(config)),
         *describe(config, trainer.network, trainer.samples, trainer.validation, accelerator),
         *trainer.pairs,
         *times,
@@ -81,13 +81,14 @@ def _time_steps(trainer: Trainer, count: int) -> tuple[float, float]:
     """
     waits, computes = [], []
     trainer.network.train()
-    steps = iter(trainer.batches())
-    for index in range(count):
-        started = time.perf_counter()
-        batches = next(steps)
-        arrived = time.perf_counter()
-        trainer.train_step(batches, trainer.progress.step + index)
-        waits.append(arrived - started)
-        computes.append(time.perf_counter() - arrived)
+    with trainer.batches() as loader:
+        steps = iter(loader)
+        for index in range(count):
+            started = time.perf_counter()
+            batches = next(steps)
+            arrived = time.perf_counter()
+            trainer.train_step(batches, trainer.progress.step + index)
+            waits.append(arrived - started)
+            computes.append(time.perf_counter() - arrived)
     first = min(1, count - 1)
     return sum(waits[first:]) / (count - first), sum(computes[first:]) / (count - first)

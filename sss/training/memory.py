@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import cv2
 import torch
 
-from sss.errors import InputError, one_line
+from sss.errors import InputError
 from sss.training.config import TrainConfig
 
 _MESSAGES = (
@@ -20,25 +20,17 @@ _MESSAGES = (
 )
 """In the errors of no telling type that libraries raise where something does not fit."""
 
-_DEAD_WORKER = "DataLoader worker (pid"
-
 
 @contextmanager
 def explain_out_of_memory(config: TrainConfig, processes: int) -> Iterator[None]:
     """Turn any library's out-of-memory error into advice.
 
     Raises:
-        InputError: In place of an out-of-memory error of the block, and where a loader process
-            was killed, as systems do that run out of memory.
+        InputError: In place of an out-of-memory error of the block.
     """
     try:
         yield
     except (MemoryError, RuntimeError, cv2.error) as error:
-        if _DEAD_WORKER in str(error):
-            raise InputError(
-                f"a loader process died ({one_line(error)[:120]}); if memory ran out, "
-                "lower data.workers or data.crop"
-            ) from error
         known = isinstance(error, torch.OutOfMemoryError | MemoryError)
         if not known and not any(message in str(error) for message in _MESSAGES):
             raise

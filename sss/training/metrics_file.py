@@ -37,16 +37,22 @@ class MetricsFile:
     Args:
         path: The CSV file.
         resume_step: Rows after this step are dropped: they will be computed again. 0 begins anew.
+        pending: The validation of this step, too.
 
     Raises:
         InputError: The file cannot be read or written.
     """
 
-    def __init__(self, path: Path, resume_step: int = 0) -> None:
+    def __init__(self, path: Path, resume_step: int = 0, pending: bool = False) -> None:
         self.path = path
         self.rows: list[dict[str, float]] = []
         if resume_step and path.is_file():
-            self.rows = [row for row in _read_rows(path) if row["step"] <= resume_step]
+            self.rows = [
+                row
+                for row in _read_rows(path)
+                if row["step"] <= resume_step
+                and not (pending and row["step"] == resume_step and "val_pair_auc" in row)
+            ]
         with whole_file(path) as partial, partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()

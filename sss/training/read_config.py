@@ -12,10 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
-from sss.errors import InputError, one_line
+from sss.errors import InputError
 from sss.suggest import nearest
+from sss.yaml_files import parse_yaml, read_yaml
 
 Config = TypeVar("Config")
 
@@ -30,6 +29,10 @@ _EXPECTED = {
     list: "a list",
     dict: "keys with values",
 }
+
+
+_SWITCHES = {"yes": True, "on": True, "no": False, "off": False}
+"""What YAML 1.1 has beside true and false; taken for these only where they are expected."""
 
 
 def read_config(
@@ -51,7 +54,7 @@ def read_config(
     reader = _Reader(config_class)
     values = dataclasses.asdict(config_class())  # type: ignore[call-overload]
     for path in files:
-        content = _load(path)
+        content = read_yaml(path)
         try:
             _merge(values, reader.section(content, config_class, ""))
         except InputError as error:
@@ -117,8 +120,9 @@ class _Reader:
         """
         if not isinstance(content, dict):
             names = ", ".join(field.name for field in dataclasses.fields(section))
+            what = "empty" if content is None else repr(content)
             raise InputError(
-                f"{prefix[:-1] or 'the file'} is {content!r}, expected keys with values ({names})"
+                f"{prefix[:-1] or 'the file'} is {what}, expected keys with values ({names})"
             )
         hints = typing.get_type_hints(section)
         for key in content:
@@ -136,13 +140,13 @@ class _Reader:
         kind = typing.get_origin(hint) or hint
         if dataclasses.is_dataclass(kind):
             return self.section(value, hint, f"{key}.")
-        if kind in (int, float) and isinstance(value, int | float | str):
-            whole = not isinstance(value, bool | float)
-            with suppress(ValueError):  # YAML takes 1e-4 for text
-                if whole or (kind is float and not isinstance(value, bool)):
-                    return kind(value)
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise InputError(f"{key} is {value!r}, expected {_EXPECTED[kind]}")
+        if kind in (int, float):
+            return _number(value, kind, key)
+        if kind is bool and isinstance(value, str):
+            value = _SWITCHES.get(value.lower(), value)
+        if not isinstance(value, kind):
+            quotes = ": write it in quotes" if kind is str and value is not None else ""
+            raise InputError(f"{key} is {value!r}, expected {_EXPECTED[kind]}{quotes}")
         if kind is not list:
             return value
         (inner,) = typing.get_args(hint)
@@ -208,11 +212,16 @@ class _Reader:
         return section(**arguments)
 
 
-def _load(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{path} is not a YAML file: {one_line(error)}") from error
+def _number(value: Any, kind: type, key: str) -> Any:
+    """A number that was given as one or in quotes; 6e4 is a whole one, too."""
+    with suppress(ValueError, OverflowError):
+        if isinstance(value, str):
+            value = float(value) if kind is float else int(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            number = kind(value)
+            if kind is float or isinstance(value, int) or number == value < 2**53:
+                return number
+    raise InputError(f"{key} is {value!r}, expected {_EXPECTED[kind]}")
 
 
 def _parse(text: str, hint: Any, key: str) -> Any:
@@ -221,9 +230,9 @@ def _parse(text: str, hint: Any, key: str) -> Any:
     if plain is str:
         return None if optional and text == "null" else text
     try:
-        return yaml.safe_load(text) if text else text
-    except yaml.YAMLError as error:
-        raise InputError(f"--{key} {text} is not YAML: {one_line(error)}") from error
+        return parse_yaml(text) if text else text
+    except InputError as error:
+        raise InputError(f"--{key} {text} is not YAML: {error}") from error
 
 
 def _merge(values: Values, new: Values, adds: bool = False) -> None:

@@ -23,6 +23,7 @@ class RunProgress:
         since_best: Validations since then.
         seconds: Of training so far.
         losses: Of the steps since the last row of metrics.csv.
+        pending: The validation of this step is still to be made.
     """
 
     step: int = 0
@@ -30,6 +31,7 @@ class RunProgress:
     since_best: int = 0
     seconds: float = 0.0
     losses: list[float] = field(default_factory=list)
+    pending: bool = False
 
 
 def save_state(path: Path, progress: RunProgress, parts: dict[str, Any]) -> None:

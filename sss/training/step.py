@@ -21,9 +21,6 @@ from sss.training.optim import set_learning_rate
 from sss.training.sampling import pooled_embeddings
 from sss.training.state import save_tensors
 
-MOST_EMPTY_STEPS = 100
-"""A run ends after so many steps in a row in which no photo had two labels."""
-
 
 class DivergedError(InputError):
     """The loss or its gradient is not a number."""
@@ -36,10 +33,12 @@ class StepResult:
     Attributes:
         loss: Mean over the photos of all processes that had pairs.
         grad_norm: Euclidean norm of the gradient before clipping.
+        photos: How many photos of all processes had pairs.
     """
 
     loss: float
     grad_norm: float
+    photos: int
 
 
 class TrainingStep:
@@ -73,7 +72,6 @@ class TrainingStep:
         self.optimizer = optimizer
         self.loss = loss
         self.run_dir = run_dir
-        self._empty_steps = 0
 
     def __call__(self, batches: list[TrainingBatch], step: int) -> StepResult:
         """Make step number ``step`` with this process's part of its photos.
@@ -85,8 +83,7 @@ class TrainingStep:
         set_learning_rate(self.optimizer, self.config.optim, step)
         self.optimizer.zero_grad(set_to_none=True)
         own = sum(sample.has_pairs for batch in batches for sample in batch.samples)
-        photos = self._over_processes(float(own))
-        self._count_empty(photos == 0)
+        photos = self.over_processes(float(own))
         total = 0.0
         for part, batch in enumerate(batches):
             last = part == len(batches) - 1
@@ -96,22 +93,13 @@ class TrainingStep:
                 total += float(loss.detach())
                 # Gradients are averaged over the processes, but shall be summed.
                 self.accelerator.backward(loss * self.accelerator.num_processes)
-        total = self._over_processes(total)
+        total = self.over_processes(total)
         self._require_finite(total, "loss", batches, step)
         norm = self._clip()
         if self.config.precision != "fp16":  # there the scaler skips such a step and goes on
             self._require_finite(norm, "gradient", batches, step)
         self.optimizer.step()
-        return StepResult(total, norm)
-
-    def _count_empty(self, empty: bool) -> None:
-        self._empty_steps = self._empty_steps + 1 if empty else 0
-        if self._empty_steps == MOST_EMPTY_STEPS:
-            raise InputError(
-                f"no photo of {self._empty_steps} steps in a row had two labels in its crop, so "
-                "there is nothing to learn; enlarge data.crop, lower data.scale, or check the "
-                "labels of data.sources"
-            )
+        return StepResult(total, norm, round(photos))
 
     def _batch_loss(self, batch: TrainingBatch, step: int, part: int) -> Tensor:
         """Sum of the photos' losses; pairs are made within a photo only."""
@@ -134,7 +122,7 @@ class TrainingStep:
             return (embeddings.float() * 0).sum()
         return torch.stack(losses).sum()
 
-    def _over_processes(self, value: float) -> float:
+    def over_processes(self, value: float) -> float:
         """Sum over all processes, in float64 where the device has it."""
         if self.accelerator.num_processes == 1:
             return value

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shlex
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import gather_object
 from torch import nn
 
 from sss.data.training import TrainingBatch
@@ -23,23 +22,28 @@ from sss.files import remove_partial_files, whole_file
 from sss.git import record_git_state
 from sss.models.base import EmbeddingNetwork
 from sss.models.checkpoints import save_checkpoint
-from sss.models.device import pick_device
 from sss.models.registry import build_network
 from sss.models.torch_network import embed_photo
 from sss.timer import StepTimer, hours_minutes
 from sss.tracking import NoTracker, open_tracker
+from sss.training.accelerator import open_accelerator
 from sss.training.average import WeightAverage
-from sss.training.batches import check_split, open_training, open_validation, steps_of_batches
+from sss.training.batches import check_split, open_training, open_validation
+from sss.training.check_step import check_step
 from sss.training.config import TrainConfig
 from sss.training.describe import describe, describe_pairs
+from sss.training.loader import TrainingLoader
 from sss.training.losses import build_loss
 from sss.training.memory import explain_out_of_memory
 from sss.training.metrics_file import MetricsFile
 from sss.training.optim import OptimizerState, build_optimizer
+from sss.training.pair_count import PairCount
 from sss.training.run_pictures import RunPictures
 from sss.training.state import RunProgress, load_state, save_state
 from sss.training.step import StepResult, TrainingStep
+from sss.training.stopping import Stopping
 from sss.training.validation import summarise, validate_photos
+from sss.yaml_files import as_yaml
 
 log = logging.getLogger(__name__)
 
@@ -56,23 +60,28 @@ class Trainer:
     Args:
         config: Checked configuration.
         run_dir: Folder for checkpoints, metrics and curves; made by :meth:`run`. Only the main
-            process writes to it, but on several machines all must see it to resume.
+            process writes to it, but on several machines all must see it to resume. See
+            :func:`sss.training.run_folder.own_run_dir`.
         resume: Go on from ``run_dir/last.pt``; a run that was killed before it wrote one begins
             anew.
+        accelerator: Default: what :func:`sss.training.accelerator.open_accelerator` gives.
 
     Raises:
         InputError: Data, weights or the state to resume cannot be used.
     """
 
-    def __init__(self, config: TrainConfig, run_dir: Path, resume: bool = False) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        run_dir: Path,
+        resume: bool = False,
+        accelerator: Accelerator | None = None,
+    ) -> None:
         self.config = config
-        if config.threads:
-            torch.set_num_threads(config.threads)
-        self.accelerator = _open_accelerator(config)
+        self.accelerator = accelerator or open_accelerator(config)
         check_split(config, self.accelerator.num_processes)
-        # Each process may have read another second off the clock.
-        self.run_dir: Path = broadcast_object_list([run_dir])[0]
-        resume = resume and _has_state(self.run_dir)
+        self.run_dir = run_dir
+        resume = resume and _has_state(run_dir)
         torch.manual_seed(config.seed)
         self.validation = open_validation(config.data)
         self.samples = open_training(config)
@@ -81,11 +90,11 @@ class Trainer:
             self.network = self._build_network(resume)
         self.average = WeightAverage(self.network, config.optim.ema) if config.optim.ema else None
         self.optimizer = build_optimizer(self.network, config.optim)
-        self.progress = RunProgress()
+        self.progress = RunProgress(pending=True)
         if resume:
             self.progress = load_state(self.run_dir / "last.pt", self._parts())
             if self.progress.step == 0:  # its validation is made again, and counts once
-                self.progress = RunProgress()
+                self.progress = RunProgress(pending=True)
         prepared: tuple[nn.Module, Any] = self.accelerator.prepare(self.network, self.optimizer)
         # Preparing lets the network itself compute in the run's precision. Training asks for that
         # at each step; validation scores what inference will compute.
@@ -94,14 +103,18 @@ class Trainer:
             config, self.accelerator, *prepared, build_loss(config.loss), self.run_dir
         )
         self.tracker: NoTracker = NoTracker()
+        self.stopping = Stopping()
+        self.pair_count = PairCount(config.optim)
+        self.kept_step = self.progress.step if resume else None  # on disk
 
     def _build_network(self, resume: bool) -> EmbeddingNetwork:
         # A run that goes on has its encoder in the state: the file it began with may be gone.
         model = self.config.model
         network = build_network(replace(model, weights="none") if resume else model)
         network.freeze_statistics = model.weights != "none"
-        device = self.accelerator.device
-        if self.accelerator.num_processes > 1 and device.type == "cuda":
+        device, processes = self.accelerator.device, self.accelerator.num_processes
+        check_step(network, self.config, 1 if device.type == "cuda" else processes)
+        if processes > 1 and device.type == "cuda":
             # Batch norms over the photos of all processes; there is no such thing on CPUs.
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         if not resume and network.calibrates:
@@ -130,7 +143,8 @@ class Trainer:
         """Whether all steps are done, or validations have not become better for too long."""
         patience = self.config.log.patience
         stopped = bool(patience) and self.progress.since_best >= patience
-        return stopped or self.progress.step >= self.config.optim.steps
+        done = stopped or self.progress.step >= self.config.optim.steps
+        return done and not self.progress.pending
 
     def run(self) -> None:
         """Train from the current step to the last one."""
@@ -144,14 +158,9 @@ class Trainer:
                 )
             self.accelerator.end_training()
             return
-        if main:
-            self._open_folder()
-        self.accelerator.wait_for_everyone()
         try:
-            with explain_out_of_memory(self.config, self.accelerator.num_processes):
-                self._loop()
-            if main:
-                self._hand_over_best()
+            with self.stopping.watched():
+                self._run()
         except BaseException:
             self.tracker.finish(failed=True)
             raise
@@ -160,14 +169,36 @@ class Trainer:
         if main:
             log.info("done: best validation pair AUC %.4f; %s", self.progress.best, self.run_dir)
 
+    def _run(self) -> None:
+        main = self.accelerator.is_main_process
+        try:
+            if main:
+                self._open_folder()
+            self.accelerator.wait_for_everyone()
+            with explain_out_of_memory(self.config, self.accelerator.num_processes):
+                self._loop()
+            if main:
+                self._hand_over_best()
+        except BaseException as error:
+            if main and isinstance(error, KeyboardInterrupt) and not self.stopping.in_step:
+                self._keep_state()
+            if main and self.kept_step is not None:
+                log.info(
+                    "step %d is kept; go on from there with: train.py --resume %s",
+                    *(self.kept_step, shlex.quote(str(self.run_dir.absolute()))),
+                )
+            raise
+
     def _open_folder(self) -> None:
         """Main process: the files of the run, and whoever follows it."""
         config, folder = self.config, self.run_dir
         remove_partial_files(folder)
         with whole_file(folder / "config.yaml") as partial:
-            partial.write_text(yaml.safe_dump(asdict(config), sort_keys=False))
+            partial.write_text(as_yaml(asdict(config)))
         record_git_state(folder, self.progress.step)
-        self.metrics = MetricsFile(folder / "metrics.csv", self.progress.step)
+        self.metrics = MetricsFile(
+            folder / "metrics.csv", self.progress.step, self.progress.pending
+        )
         self.pictures = RunPictures(folder, self.validation, config.log, config.optim.steps)
         self.tracker = open_tracker(config.log.wandb, config.log.project, folder, asdict(config))
         log.info("run folder %s (--resume goes on with it)", folder)
@@ -176,45 +207,61 @@ class Trainer:
             log.info("%s", line)
 
     def _loop(self) -> None:
-        options, steps, progress = self.config.log, self.config.optim.steps, self.progress
-        if progress.step == 0:
-            self._validate()
+        if self.progress.pending and self._validate():
+            return
         self.network.train()
         timer = StepTimer()
-        for batches in self.batches():
-            timer.waited()
-            result = self.train_step(batches, progress.step)
-            progress.step += 1
-            if self.average and not self.accelerator.optimizer_step_was_skipped:
-                self.average.update(self.network, progress.step)
-            progress.losses.append(result.loss)
-            progress.seconds += timer.stepped()
-            if progress.step % options.every == 0 or progress.step == steps:
-                self._log_row(result, timer)
-                timer = StepTimer()
-            if progress.step % options.validate_every == 0 or progress.step == steps:
-                self._validate()
-                self.network.train()
-                if self.finished:
-                    break
-            timer.start()
+        with self.batches() as steps:
+            for batches in steps:
+                timer.waited()
+                self._step(batches, timer)
+                # All processes end after the same step, if one is to end.
+                if self.train_step.over_processes(float(self.stopping.asked)):
+                    raise KeyboardInterrupt
+                if self.progress.pending:
+                    if self._validate():
+                        break
+                    self.network.train()
+                timer.start()
 
-    def batches(self) -> Iterator[list[TrainingBatch]]:
+    def _step(self, batches: list[TrainingBatch], timer: StepTimer) -> None:
+        progress, log_options = self.progress, self.config.log
+        self.stopping.in_step = True
+        result = self.train_step(batches, progress.step)
+        progress.step += 1
+        if self.average and not self.accelerator.optimizer_step_was_skipped:
+            self.average.update(self.network, progress.step)
+        self.pair_count.add(result.photos)
+        progress.losses.append(result.loss)
+        progress.seconds += timer.stepped()
+        progress.pending = self._is_time_for(log_options.validate_every)
+        if self._is_time_for(log_options.every):
+            self._log_row(result, timer)
+            timer.restart()
+        self.stopping.in_step = False
+
+    def _is_time_for(self, every: int) -> bool:
+        step = self.progress.step
+        return step % every == 0 or step == self.config.optim.steps
+
+    def batches(self) -> TrainingLoader:
         """The batches of each step that is left, for this process."""
-        progress, accelerator = self.progress, self.accelerator
-        if self.finished:
-            return iter(())
-        return steps_of_batches(
+        accelerator = self.accelerator
+        return TrainingLoader(
             self.config,
             self.samples,
-            progress.step,
+            self.progress.step,
             accelerator.process_index,
             accelerator.num_processes,
             pin_memory=accelerator.device.type == "cuda",
         )
 
-    def _validate(self) -> None:
-        """Validate; write pictures, row and curves, keep the best weights and the state."""
+    def _validate(self) -> bool:
+        """Validate; write pictures, row and curves, keep the best weights and the state.
+
+        Returns:
+            Whether the run is finished.
+        """
         started, progress, accelerator = time.perf_counter(), self.progress, self.accelerator
         network = self.evaluated.eval()
 
@@ -230,24 +277,32 @@ class Trainer:
         )
         scores = summarise({k: v for part in gather_object([own]) for k, v in part.items()})
         improved = scores["pair_auc"] > progress.best
-        progress.best = max(progress.best, scores["pair_auc"])
-        progress.since_best = 0 if improved else progress.since_best + 1
+        validated = replace(
+            progress,
+            best=max(progress.best, scores["pair_auc"]),
+            since_best=0 if improved else progress.since_best + 1,
+            pending=False,
+        )
         if accelerator.is_main_process:
             log.info(
                 "step %d: validation pair AUC %.4f, precision@1 %.3f, R-precision %.3f, AMI %.3f "
                 "(%.0f s)",
                 *(progress.step, *scores.values(), time.perf_counter() - started),
             )
-            if self.finished and progress.step < self.config.optim.steps:
-                log.info("stopping early: no better validation %d times", progress.since_best)
-            # The state comes last: whatever is cut off before it will be done again.
             pictures = self.pictures.draw(embed, progress.step)
             self.tracker.pictures(progress.step, pictures)
             self._keep(scores, improved)
+        self.progress = validated
+        # The state comes last: whatever is cut off before it will be done again.
+        if accelerator.is_main_process:
+            self._keep_state()
+            if self.finished and progress.step < self.config.optim.steps:
+                log.info("stopping early: no better validation %d times", validated.since_best)
         accelerator.wait_for_everyone()
+        return self.finished
 
     def _keep(self, scores: dict[str, float], improved: bool) -> None:
-        """Main process: row, curves, checkpoints, state."""
+        """Main process: row, curves, checkpoints."""
         step = self.progress.step
         row = {f"val_{name}": round(value, 5) for name, value in scores.items()}
         row = {name: value for name, value in row.items() if not math.isnan(value)}
@@ -263,7 +318,11 @@ class Trainer:
         for name in ("best", "last") if improved else ("last",):
             path = self.run_dir / f"{name}.safetensors"
             save_checkpoint(path, self.evaluated, self.config.model, training)
+
+    def _keep_state(self) -> None:
+        """Main process: what the run goes on from."""
         save_state(self.run_dir / "last.pt", self.progress, self._parts())
+        self.kept_step = self.progress.step
 
     def _hand_over_best(self) -> None:
         best = self.run_dir / "best.safetensors"
@@ -273,6 +332,7 @@ class Trainer:
 
     def _log_row(self, result: StepResult, timer: StepTimer) -> None:
         progress, optim = self.progress, self.config.optim
+        share = self.pair_count.share()
         loss = sum(progress.losses) / len(progress.losses)
         progress.losses = []
         if not self.accelerator.is_main_process:
@@ -294,6 +354,11 @@ class Trainer:
             *(progress.step, optim.steps, loss, row["lr"], speed, 100 * row["wait_share"]),
             hours_minutes((optim.steps - progress.step) * optim.batch / speed),
         )
+        if share < 0.5:
+            log.info(
+                "only %d %% of these photos had two labels in their crop; the others teach nothing",
+                round(100 * share),
+            )
         self.metrics.add(row)
         self.tracker.log(progress.step, {k: v for k, v in row.items() if k != "step"})
 
@@ -312,21 +377,3 @@ def _has_state(run_dir: Path) -> bool:
             f"no training state at {run_dir / 'last.pt'}; remove {run_dir} and start this run anew"
         )
     return False
-
-
-def _open_accelerator(config: TrainConfig) -> Accelerator:
-    """Devices and processes; launched by ``torchrun`` there are several.
-
-    Raises:
-        InputError: The device or the precision is not to be had here.
-    """
-    device = pick_device(config.device)
-    if config.precision == "fp16" and device.type == "cpu":  # accelerate would take float32
-        raise InputError("precision fp16 needs a GPU; set precision to no or bf16")
-    try:
-        return Accelerator(mixed_precision=config.precision, cpu=device.type == "cpu")
-    except ValueError as error:
-        raise InputError(
-            f"precision {config.precision} does not work on {device.type} ({error}); set "
-            "precision to no"
-        ) from error

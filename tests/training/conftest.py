@@ -207,6 +207,7 @@ def tiny_arguments(tmp_path: Path) -> list[str]:
         "log.layers_every": 0,
         "log.pictures": 1,
         "device": "cpu",
+        "threads": 1,
     }
     return [f"--{key}={value}" for key, value in options.items()]
 
@@ -245,6 +246,7 @@ def tiny_config(small_scenes: None, fresh_accelerator: Callable[[], None]) -> Tr
         optim=OptimConfig(name="adamw", lr=1e-3, head_factor=1.0, steps=4, batch=2, clip=10.0),
         log=LogConfig(every=2, validate_every=2, pictures=1, wandb="disabled"),
         device="cpu",
+        threads=1,
     )
 
 

@@ -1,6 +1,5 @@
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +8,15 @@ import pytest
 import torch
 
 from sss.data.sources import SOURCES
-from sss.data.training import TrainingBatch
 from sss.errors import InputError
 from sss.training.batches import (
     check_split,
     open_training,
     open_validation,
-    steps_of_batches,
     visits_of_steps,
 )
 from sss.training.config import OptimConfig, SourceConfig, TrainConfig
+from sss.training.loader import TrainingLoader
 
 
 @pytest.mark.parametrize(
@@ -57,7 +55,8 @@ def test_batches_are_the_visits(tiny_config: TrainConfig, workers: int) -> None:
     tiny_config.optim.batch, tiny_config.optim.accumulate = 4, 2
     samples = open_training(tiny_config)
     assert len(samples) == 4 * 4
-    steps = list(steps_of_batches(tiny_config, samples, 2, 0, 1, pin_memory=False))
+    with TrainingLoader(tiny_config, samples, 2) as loader:
+        steps = list(loader)
     assert [len(parts) for parts in steps] == [2, 2]
     photos = torch.cat([batch.photos for parts in steps for batch in parts])
     assert torch.equal(photos, torch.stack([samples[visit][0] for visit in range(8, 16)]))
@@ -84,8 +83,9 @@ def test_one_loader_process_for_the_whole_run(
     tiny_config.data.sources = [SourceConfig("processes")]
     tiny_config.data.workers, tiny_config.optim.steps = 1, 20
     samples = open_training(tiny_config)
-    for _ in steps_of_batches(tiny_config, samples, 0, 0, 1, pin_memory=False):
-        pass
+    with TrainingLoader(tiny_config, samples) as loader:
+        for _ in loader:
+            pass
     lines = (tmp_path / "loaded").read_text().splitlines()
     assert len(lines) >= 40
     ((process, threads, ignores),) = {tuple(line.split()) for line in lines}
@@ -110,11 +110,9 @@ def test_the_errors_of_loader_processes_are_lines(
     monkeypatch.setitem(SOURCES, "missing", lambda *_: Missing())
     tiny_config.data.sources = [SourceConfig("missing")]
     tiny_config.data.workers = workers
-    steps: Iterator[list[TrainingBatch]] = steps_of_batches(
-        tiny_config, open_training(tiny_config), 0, 0, 1, pin_memory=False
-    )
-    with pytest.raises(InputError) as error:
-        next(steps)
+    samples = open_training(tiny_config)
+    with pytest.raises(InputError) as error, TrainingLoader(tiny_config, samples) as loader:
+        next(iter(loader))
     assert str(error.value) == "no photo 3.jpg: ValueError: it is gone; fetch it"
 
 

@@ -134,16 +134,16 @@ BAD = [
     (["--data.validation.name", "ade20k"], "unknown data set 'ade20k'; known: bsds500, "),
     (["--data.validation.split", "test"], "scenes have the splits train and val, not 'test'"),
     (["--data.scale", "[2, 1]"], "data.scale is [2.0, 1.0], expected the lowest and the highest"),
-    (["--data.crop", "9e9"], "data.crop is '9e9', expected a whole number"),
+    (["--data.crop", "9e9"], "data.crop is 9000000000, expected 8192 at most"),
+    (["--data.workers", "9e9"], "data.workers is 9000000000, expected 256 at most"),
+    (["--optim.lr", "1e99"], "expected a rate that fits float32"),
     (
         ["--data.sources", "[{name: bsds500}]"],
         "fetch it (71 MB) with: python -m sss.data.prepare bsds5",
     ),
     (
         ["--data.sources", "[{name: cocostuff}]", "--data.root", "here", "--dry-run"],
-        "fetch it (21 GB, 20 of them photos) with: "
-        "python -m sss.data.prepare cocostuff --root here; "
-        "the data set scenes needs none",
+        "fetch it (21 GB, 20 of them photos) with: python -m sss.data.prepare cocostuff --root /",
     ),
     (["--loss.name", "TripletMarginLos"], "did you mean TripletMarginLoss?"),
     (["--optim.batch", "5", "--optim.accumulate", "2"], "does not split evenly into 1 processes"),
@@ -151,7 +151,7 @@ BAD = [
     (["--device", "gpu"], "unknown device 'gpu'; expected auto, cpu, cuda"),
     (["--model.name", "unet_plan"], "did you mean 'unet_plain'?"),
     (["--model.dim", "2"], "model.dim is 2, expected 8 to 512"),
-    (["--model.weights", "gone.pt"], "no encoder weights at gone.pt"),
+    (["--model.weights", "gone.pt"], "gone.pt; give --model.weights PATH"),
     (["--run_dir", "a_file"], "--run_dir a_file: a_file is a file; choose another folder"),
     (["--run_dir", "a_file/run"], "--run_dir a_file/run: a_file is a file; choose another"),
     (["--run_dir", "x" * 300], "File name too long; choose another folder"),

@@ -20,7 +20,7 @@ def test_it_tells_everything_and_writes_nothing(tiny_config: TrainConfig, tmp_pa
     network = Trainer(tiny_config, tmp_path / "run").network
     millions = sum(p.numel() for p in network.parameters()) / 1e6
     assert lines[0].startswith(f"unet_plain: {millions:.1f} M parameters, {millions:.1f} M of them")
-    assert lines[1] == "on cpu (as asked for) in float32, 1 process(es)"
+    assert lines[1] == "on cpu (as asked for) in float32, 1 process(es) of 1 thread(s)"
     assert lines[2] == "training on scenes (4 photos, weight 1)"
     assert lines[3] == "validating on 1 of 4 photos of scenes val"
     assert re.fullmatch(r"step: \d\.\d\d s, \d\.\d\d s of it .* photos; \d+\.\d images/s", lines[4])

@@ -2,7 +2,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 from sss.errors import InputError
 from sss.training.config import DataConfig, OptimConfig, TrainConfig
@@ -66,24 +65,6 @@ def test_real_allocations() -> None:
         torch.empty(2**60, dtype=torch.uint8)
     with pytest.raises(InputError, match="out of memory"), explain_out_of_memory(config, 1):
         np.empty(2**60, dtype=np.uint8)
-
-
-class Killed(torch.utils.data.Dataset):
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, index: int) -> int:
-        import os
-        import signal
-
-        os.kill(os.getpid(), signal.SIGKILL)
-        return index
-
-
-def test_a_loader_process_that_the_system_killed() -> None:
-    expected = r"a loader process died \(.*\); if memory ran out, lower data\.workers"
-    with pytest.raises(InputError, match=expected), explain_out_of_memory(TrainConfig(), 1):
-        list(DataLoader(Killed(), num_workers=1))
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes"), ValueError("out of memory")])

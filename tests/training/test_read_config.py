@@ -37,6 +37,26 @@ def test_numbers_in_scientific_notation(write: Write) -> None:
     assert config.optim.clip == 10.0
 
 
+def test_words_of_yaml_1_1_are_taken_as_meant(write: Write) -> None:
+    own = write(
+        "precision: no\nlog: {wandb: disabled}\noptim: {steps: 6e4, batch: 1_0}\n"
+        "model: {freeze_encoder: yes}"
+    )
+    config = parse_command(["--config", own, "--optim.warmup", "1e2"]).config
+    assert config.precision == "no"
+    assert (config.optim.steps, config.optim.batch, config.optim.warmup) == (60_000, 10, 100)
+    assert config.model.freeze_encoder is True
+    for word, meant in (("off", False), ("On", True), ("no", False), ("null", None)):
+        arguments = ["--config", own, "--model.freeze_encoder", word]
+        assert parse_command(arguments).config.model.freeze_encoder is meant
+
+
+def test_text_that_looks_like_a_number_needs_quotes(write: Write, refused: Refused) -> None:
+    text = refused("--config", write("name: 007"))
+    assert text.endswith("name is 7, expected text: write it in quotes")
+    assert parse_command(["--config", write("name: '007'")]).config.name == "007"
+
+
 def test_lists_of_sources(write: Write) -> None:
     own = write("data: {sources: [{name: scenes, weight: 2}, {name: bsds500, split: val}]}")
     expected = [SourceConfig("scenes", 2.0), SourceConfig("bsds500", split="val")]
@@ -157,7 +177,7 @@ def test_sections_on_the_command_line(refused: Refused, key: str, value: str, pr
     [
         ("optim: {stepz: 3}", "there is no key optim.stepz; did you mean optim.steps?"),
         ("lr: 3", "there is no key lr; did you mean optim.lr?"),
-        ("3: 4", "there is no key 3"),
+        ("3: 4", "the key in line 1, column 1 is no text; write it in quotes"),
         ("data: {sources: [{nam: scenes}]}", "data.sources.nam; did you mean data.sources.name?"),
         ("optim: 3", "optim is 3, expected keys with values (name, lr,"),
         ("data: {sources: [scenes]}", "data.sources is 'scenes', expected keys"),
@@ -172,9 +192,9 @@ def test_sections_on_the_command_line(refused: Refused, key: str, value: str, pr
             "there is no key loss.miner.nam; did you mean loss.miner.name?",
         ),
         ("sampling: {nme: uniform}", "sampling.nme; did you mean sampling.name?"),
-        ("optim:", "optim is None, expected keys"),
+        ("optim:", "optim is empty, expected keys"),
         ("- 1", "the file is [1], expected keys"),
-        ("# only words", "the file is None, expected keys"),
+        ("# only words", "the file is empty, expected keys"),
         ("optim: {steps: [", "is not a YAML file"),
         ("a: b: c", "is not a YAML file"),
     ],
@@ -199,7 +219,9 @@ def test_binary_file(refused: Refused, tmp_path: Path) -> None:
         ("optim.lr", "fast", "a number"),
         ("optim.steps", "true", "a whole number"),
         ("optim.steps", "", "a whole number"),
-        ("optim.steps", "9e9", "a whole number"),
+        ("optim.steps", "9.5e0", "a whole number"),
+        ("optim.steps", "1e99", "a whole number"),
+        ("model.freeze_encoder", "1", "true or false"),
         ("data.sources", "scenes", "a list"),
         ("data.validation.weight", "x", "a number"),
         ("data.scale", "[a, b]", "a number"),

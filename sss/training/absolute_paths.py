@@ -1,0 +1,48 @@
+"""A configuration that means the same from every working folder and in every environment."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from sss.data.sources import ROOT_VARIABLE, data_root
+from sss.training.config import SourceConfig, TrainConfig
+
+log = logging.getLogger(__name__)
+
+_NO_FILES = ("none", "imagenet")
+
+
+def with_absolute_paths(config: TrainConfig) -> TrainConfig:
+    """A copy whose data folders and encoder weights are absolute paths.
+
+    ``data.root`` takes the place of the environment's ``SSS_DATA``, or is it, where it is not
+    given; a line says so where both are given and differ.
+    """
+    data, model = config.data, config.model
+    chosen = data_root(data.root)
+    given = os.environ.get(ROOT_VARIABLE)
+    if data.root and given and Path(given).expanduser().absolute() != Path(_absolute(data.root)):
+        log.info("data.root is %s, not %s (%s)", data.root, ROOT_VARIABLE, given)
+    return replace(
+        config,
+        data=replace(
+            data,
+            root=None if chosen is None else _absolute(str(chosen)),
+            sources=[_source(source) for source in data.sources],
+            validation=_source(data.validation),
+        ),
+        model=model
+        if model.weights in _NO_FILES
+        else replace(model, weights=_absolute(model.weights)),
+    )
+
+
+def _source(source: SourceConfig) -> SourceConfig:
+    return replace(source, root=_absolute(source.root) if source.root else None)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())

@@ -1,0 +1,56 @@
+"""The devices and processes of a run."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import GradientAccumulationPlugin
+
+from sss.distributed import current_rank, not_found
+from sss.errors import InputError, one_line
+from sss.models.device import pick_device
+from sss.threads import threads_each
+from sss.training.config import TrainConfig
+from sss.training.environment import settle_environment
+
+log = logging.getLogger(__name__)
+
+
+def open_accelerator(config: TrainConfig) -> Accelerator:
+    """Devices and processes; launched by ``torchrun`` there are several.
+
+    Args:
+        config: Its ``threads`` are set to the number that is used: in how many parts a sum is
+            computed shows in its last bits.
+
+    Raises:
+        InputError: The device or the precision is not to be had here.
+    """
+    settle_environment()
+    device = pick_device(config.device)
+    if config.precision == "fp16" and device.type == "cpu":  # accelerate would take float32
+        raise InputError("precision fp16 needs a GPU; set precision to no or bf16")
+    place = current_rank()
+    try:
+        accelerator = Accelerator(
+            mixed_precision=config.precision,
+            cpu=device.type == "cpu",
+            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+            dynamo_backend="no",
+        )
+    except (ValueError, RuntimeError) as error:
+        if place.size > 1 and not torch.distributed.is_initialized():
+            raise not_found(place, error) from error
+        raise InputError(
+            f"precision {config.precision} does not work on {device.type} ({one_line(error)}); set "
+            "precision to no"
+        ) from error
+    if not config.threads and "OMP_NUM_THREADS" in os.environ and accelerator.is_main_process:
+        log.info("OMP_NUM_THREADS is not used: --threads N sets the threads of a process")
+    config.threads = config.threads or threads_each(place.local_size)
+    torch.set_num_threads(config.threads)
+    torch.set_float32_matmul_precision("highest")
+    return accelerator
