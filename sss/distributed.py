@@ -78,12 +78,14 @@ def current_rank() -> Rank:
     Raises:
         InputError: It makes no sense.
     """
-    _, local_size = _place("LOCAL_RANK", "LOCAL_WORLD_SIZE")
-    return Rank(*_place("RANK", "WORLD_SIZE"), local_size)
+    number, size = _place("RANK", "WORLD_SIZE", 1)
+    # Launchers that do not tell how many are on this machine may have put all of them there.
+    _, local_size = _place("LOCAL_RANK", "LOCAL_WORLD_SIZE", size)
+    return Rank(number, size, local_size)
 
 
-def _place(rank_name: str, size_name: str) -> tuple[int, int]:
-    rank, size = os.environ.get(rank_name, "0"), os.environ.get(size_name, "1")
+def _place(rank_name: str, size_name: str, usual_size: int) -> tuple[int, int]:
+    rank, size = os.environ.get(rank_name, "0"), os.environ.get(size_name, str(usual_size))
     if not (rank.isdecimal() and size.isdecimal() and int(rank) < int(size)):
         raise InputError(
             f"{rank_name} is '{rank}' and {size_name} '{size}'; start this with torchrun"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
-
 import torch
 from accelerate import Accelerator
 from accelerate.utils import GradientAccumulationPlugin
@@ -15,8 +12,6 @@ from sss.models.device import pick_device
 from sss.threads import threads_each
 from sss.training.config import TrainConfig
 from sss.training.environment import settle_environment
-
-log = logging.getLogger(__name__)
 
 
 def open_accelerator(config: TrainConfig) -> Accelerator:
@@ -48,8 +43,6 @@ def open_accelerator(config: TrainConfig) -> Accelerator:
             f"precision {config.precision} does not work on {device.type} ({one_line(error)}); set "
             "precision to no"
         ) from error
-    if not config.threads and "OMP_NUM_THREADS" in os.environ and accelerator.is_main_process:
-        log.info("OMP_NUM_THREADS is not used: --threads N sets the threads of a process")
     config.threads = config.threads or threads_each(place.local_size)
     torch.set_num_threads(config.threads)
     torch.set_float32_matmul_precision("highest")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from accelerate import Accelerator
@@ -30,13 +31,16 @@ def describe(
     )
     precision = "float32" if config.precision == "no" else config.precision
     reason = "the best found" if config.device == "auto" else "as asked for"
+    threads = f"{config.threads} thread(s)"
+    if os.environ.get("OMP_NUM_THREADS", str(config.threads)) != str(config.threads):
+        threads += " (--threads sets them, not OMP_NUM_THREADS)"
     used = min(config.data.validation_photos, len(validation))
     return [
         f"{config.model.name}: {counts['all'] / 1e6:.1f} M parameters, "
         f"{counts['trained'] / 1e6:.1f} M of them trained, "
         f"{counts['new'] / 1e6:.1f} M of these new",
         f"on {accelerator.device} ({reason}) in {precision}, "
-        f"{accelerator.num_processes} process(es) of {config.threads} thread(s)",
+        f"{accelerator.num_processes} process(es) of {threads}",
         f"training on {mix}",
         f"validating on {used} of {len(validation)} photos of "
         f"{config.data.validation.name} {config.data.validation.split}",

@@ -171,10 +171,10 @@ class Trainer:
 
     def _run(self) -> None:
         main = self.accelerator.is_main_process
+        if main:
+            self._open_folder()
+        self.accelerator.wait_for_everyone()
         try:
-            if main:
-                self._open_folder()
-            self.accelerator.wait_for_everyone()
             with explain_out_of_memory(self.config, self.accelerator.num_processes):
                 self._loop()
             if main:
