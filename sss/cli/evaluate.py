@@ -121,8 +121,7 @@ def _report(
         write.write_evaluation(options.out, entries, summaries, plan.cache, run)
     except InputError as error:
         raise InputError(
-            f"{error}; make room or choose another -o, and give the same command again: all "
-            f"results are kept in {plan.cache}"
+            f"{error} (-o); then give the same command again: all results are kept in {plan.cache}"
         ) from error
     print(results_text(summaries, missing, len(names)))
     print(options.out / "index.html")

@@ -115,8 +115,8 @@ class Cache:
             yield
         except InputError as error:
             raise CacheError(
-                f"{error}; make room or choose another --cache, and give the same command again: "
-                f"what {self.folder} holds is not computed anew"
+                f"{error} (--cache); then give the same command again: what {self.folder} holds "
+                "is not computed anew"
             ) from error
 
 

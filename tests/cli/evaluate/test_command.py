@@ -202,7 +202,8 @@ def test_a_cache_that_cannot_be_written_ends_the_run_in_a_line(
         assert run(*line) == 2
     assert len(written) == 1
     (error,) = run.errors
-    assert "No space left on device; make room or choose another --cache" in error
+    assert "No space left on device; make room there" in error
+    assert "(--cache); then give the same command again" in error
     assert not [path for path in (tmp_path / "cache").iterdir() if "partial" in path.name]
     assert reported == []
     assert run(*line) == 0  # there is room again
