@@ -62,6 +62,6 @@ def test_a_run_without_pairs_stops(
     monkeypatch.setitem(SOURCES, "masks", lambda _root, split: Masks(split))
     tiny_config.data.sources = [SourceConfig("masks")]
     tiny_config.data.validation = SourceConfig("masks", split="val")
-    with pytest.raises(InputError, match="none of the 8 photos"):
+    with pytest.raises(InputError, match="none of 2 photos has two labels"):
         Trainer(tiny_config, tmp_path).run()
     assert (tmp_path / "last.pt").is_file()
