@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from accelerate import Accelerator
 from accelerate.utils import GradientAccumulationPlugin
@@ -12,6 +15,7 @@ from sss.models.device import pick_device
 from sss.threads import threads_each
 from sss.training.config import TrainConfig
 from sss.training.environment import settle_environment
+from sss.training.memory import is_out_of_memory
 
 
 def open_accelerator(config: TrainConfig) -> Accelerator:
@@ -47,3 +51,21 @@ def open_accelerator(config: TrainConfig) -> Accelerator:
     torch.set_num_threads(config.threads)
     torch.set_float32_matmul_precision("highest")
     return accelerator
+
+
+@contextmanager
+def together(accelerator: Accelerator) -> Iterator[None]:
+    """Around work that all processes of a run do together: tells when one of them is gone.
+
+    Raises:
+        InputError: In place of the library's error, of which there is no kind for this.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if accelerator.num_processes == 1 or is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"the {accelerator.num_processes} processes of this run cannot go on together; see "
+            f"what the one that ended first has said ({one_line(error)[:200]})"
+        ) from error

@@ -79,8 +79,15 @@ class TrainingLoader:
 
     def __iter__(self) -> Iterator[list[TrainingBatch]]:
         others = set(multiprocessing.active_children())
-        self._packed = iter(self.loader)
-        self.workers = list(set(multiprocessing.active_children()) - others)
+        try:
+            self._packed = iter(self.loader)
+        except OSError as error:  # no room for their semaphores, too many processes or open files
+            raise InputError(
+                f"the loader processes cannot be started ({error.strerror or error}); give more "
+                f"shared memory (docker run --shm-size 2g), processes or open files, or {_WITHOUT}"
+            ) from error
+        finally:
+            self.workers = list(set(multiprocessing.active_children()) - others)
         step: list[TrainingBatch] = []
         while (batch := self._next()) is not None:
             step.append(batch)
@@ -96,6 +103,13 @@ class TrainingLoader:
             # A loader process hands on its error as a traceback, whose last line is the message.
             message = re.split(r"(?m)^[\w.]+Error: ", str(error))[-1]
             raise InputError(message.strip()) from error
+        except OSError as error:  # too many open files, as a rule: a batch takes four
+            if not self.workers:
+                raise
+            raise InputError(
+                f"no batch can be taken from the loader processes ({error.strerror or error}); "
+                f"raise the limit of open files (ulimit -n), or {_WITHOUT}"
+            ) from error
         except RuntimeError as error:
             if self.timeout and time.monotonic() - started >= self.timeout:
                 raise InputError(

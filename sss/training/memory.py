@@ -31,10 +31,15 @@ def explain_out_of_memory(config: TrainConfig, processes: int) -> Iterator[None]
     try:
         yield
     except (MemoryError, RuntimeError, cv2.error) as error:
-        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        if not known and not any(message in str(error) for message in _MESSAGES):
+        if not is_out_of_memory(error):
             raise
         raise InputError(_advice(config, processes)) from error
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error tells, in whatever way, that something does not fit."""
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or any(message in str(error) for message in _MESSAGES)
 
 
 def _advice(config: TrainConfig, processes: int) -> str:

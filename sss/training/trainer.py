@@ -26,7 +26,7 @@ from sss.models.registry import build_network
 from sss.models.torch_network import embed_photo
 from sss.timer import StepTimer, hours_minutes
 from sss.tracking import NoTracker, open_tracker
-from sss.training.accelerator import open_accelerator
+from sss.training.accelerator import open_accelerator, together
 from sss.training.average import WeightAverage
 from sss.training.batches import check_split, open_training, open_validation
 from sss.training.check_step import check_step
@@ -173,7 +173,8 @@ class Trainer:
         main = self.accelerator.is_main_process
         if main:
             self._open_folder()
-        self.accelerator.wait_for_everyone()
+        with together(self.accelerator):
+            self.accelerator.wait_for_everyone()
         try:
             with explain_out_of_memory(self.config, self.accelerator.num_processes):
                 self._loop()
@@ -216,7 +217,9 @@ class Trainer:
                 timer.waited()
                 self._step(batches, timer)
                 # All processes end after the same step, if one is to end.
-                if self.train_step.over_processes(float(self.stopping.asked)):
+                with together(self.accelerator):
+                    asked = self.train_step.over_processes(float(self.stopping.asked))
+                if asked:
                     raise KeyboardInterrupt
                 if self.progress.pending:
                     if self._validate():
@@ -227,7 +230,8 @@ class Trainer:
     def _step(self, batches: list[TrainingBatch], timer: StepTimer) -> None:
         progress, log_options = self.progress, self.config.log
         self.stopping.in_step = True
-        result = self.train_step(batches, progress.step)
+        with together(self.accelerator):
+            result = self.train_step(batches, progress.step)
         progress.step += 1
         if self.average and not self.accelerator.optimizer_step_was_skipped:
             self.average.update(self.network, progress.step)
@@ -275,7 +279,9 @@ class Trainer:
             accelerator.process_index,
             accelerator.num_processes,
         )
-        scores = summarise({k: v for part in gather_object([own]) for k, v in part.items()})
+        with together(accelerator):
+            parts = gather_object([own])
+        scores = summarise({k: v for part in parts for k, v in part.items()})
         improved = scores["pair_auc"] > progress.best
         validated = replace(
             progress,
@@ -298,7 +304,8 @@ class Trainer:
             self._keep_state()
             if self.finished and progress.step < self.config.optim.steps:
                 log.info("stopping early: no better validation %d times", validated.since_best)
-        accelerator.wait_for_everyone()
+        with together(accelerator):
+            accelerator.wait_for_everyone()
         return self.finished
 
     def _keep(self, scores: dict[str, float], improved: bool) -> None:

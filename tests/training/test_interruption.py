@@ -1,7 +1,8 @@
 """Runs that are killed or stopped, and go on."""
 
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,44 @@ def test_a_damaged_metrics_file(
         assert command.wait() == 0, command.stderr
         assert "Traceback" not in command.stderr
         assert int(rows_of(run_dir)[-1]["step"]) == step
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """A disk of a size that can be set anew."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(disk)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no small disk can be mounted here: {error}")
+
+    def resize(size: str) -> Path:
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
+        return disk
+
+    yield resize
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_disk_that_is_full_at_any_write(
+    train_py: Start, arguments: list[str], small_disk: Callable[[str], Path]
+) -> None:
+    run_dir = small_disk("4k") / "run"
+    command = train_py(*arguments, "--optim.steps", 4, "--run_dir", run_dir)
+    for size in ("8k", "16k", "80k", "160k", "500k", "100m"):
+        code, lines = command.wait(), command.stderr.splitlines()
+        assert code == 2, lines
+        assert lines[-1].startswith(f"error: cannot write {run_dir}")
+        assert "Traceback" not in command.stderr
+        assert not list(run_dir.rglob(".partial-*"))
+        small_disk(size)
+        begun = (run_dir / "config.yaml").exists()
+        again = ["--resume", run_dir] if begun else [*arguments, "--run_dir", run_dir]
+        command = train_py(*again, "--optim.steps", 4)
+    assert command.wait() == 0, command.stderr
+    assert torch.load(run_dir / "last.pt", weights_only=True)["progress"]["step"] == 4
 
 
 def test_a_full_disk(train_py: Start, arguments: list[str], tmp_path: Path) -> None:

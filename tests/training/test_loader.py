@@ -1,5 +1,6 @@
 """Loader processes that are lost end a run, in one line and without waiting for them."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 import sss.training.loader as loader_module
 from sss.data.sources import SOURCES
@@ -110,6 +112,18 @@ def test_no_shared_memory(config: Config, monkeypatch: pytest.MonkeyPatch) -> No
     text = first_error(config(lambda: None))
     assert text.startswith("a loader process has no shared memory for a batch (unable to")
     assert "--shm-size" in text
+    assert text.endswith("or give --data.workers 0")
+
+
+def test_loader_processes_that_cannot_be_started(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(DataLoader, "__iter__", full)
+    text = first_error(config(lambda: None))
+    assert text.startswith("the loader processes cannot be started (No space left on device); ")
     assert text.endswith("or give --data.workers 0")
 
 

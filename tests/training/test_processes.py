@@ -130,6 +130,25 @@ def test_dry_run_and_refusals(train_py: Start, arguments: list[str], tmp_path: P
     assert list((tmp_path / "work").iterdir()) == []
 
 
+def test_a_process_that_is_lost_ends_the_others(
+    train_py: Start, arguments: list[str], tmp_path: Path
+) -> None:
+    first, second = start_processes(
+        train_py, [*arguments, "--optim.steps", "5000", "--run_dir", "run"]
+    )
+    end = time.monotonic() + 60
+    while not (tmp_path / "work" / "run" / "last.pt").exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    second.kill()
+    assert first.wait() == 2
+    kept, last = first.stderr.splitlines()[-2:]
+    assert kept.startswith("step ")
+    assert "is kept; go on from there with: train.py --resume " in kept
+    assert last.startswith("error: the 2 processes of this run cannot go on together")
+    assert "Traceback" not in first.stderr
+
+
 def test_processes_that_diverge_all_stop(
     train_py: Start, arguments: list[str], tmp_path: Path
 ) -> None:
