@@ -48,9 +48,10 @@ def parse_png(data: bytes) -> Png:
         if name in _FOR_COLOURS:
             colours.setdefault(name, bytes(chunk[8:-4]))
         elif name in _TEXTS:
-            text_bytes += _turning_text_bytes(name, chunk)
-            if chunk[8:].tobytes().startswith(_TURNING_TEXTS) and text_bytes <= _TEXT_BYTES:
-                kept.append(chunk)
+            if chunk[8:-4].tobytes().startswith(_TURNING_TEXTS):
+                text_bytes += _text_bytes(name, chunk)
+                if text_bytes <= _TEXT_BYTES:
+                    kept.append(chunk)
         elif name in _FOR_DECODING or not name[:1].islower():  # capitals are no decoder's to skip
             kept.append(chunk)
         if name == b"IEND":
@@ -70,7 +71,7 @@ def profile_of_iccp(body: bytes) -> bytes | None:
     return profile if inflater.eof else None
 
 
-def _turning_text_bytes(name: bytes, chunk: memoryview) -> int:
+def _text_bytes(name: bytes, chunk: memoryview) -> int:
     """How long a text is once unpacked, or more than allowed."""
     _, _, rest = chunk[8:-4].tobytes().partition(b"\0")
     if name == b"zTXt":

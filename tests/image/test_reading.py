@@ -653,6 +653,16 @@ def test_a_wrong_check_sum_of_metadata_spoils_no_png(tmp_path, bytes8):
     expect_exactly(read_image(path), bytes8[..., :3] / 255)
 
 
+def test_a_long_text_hides_no_orientation(tmp_path, bytes8):
+    path = tmp_path / "a.png"
+    Image.fromarray(bytes8[..., :3]).save(path)
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    with_chunks(
+        path, (b"tEXt", b"Comment\0" + b"x" * 1_600_000), (b"iTXt", XMP + b"\0\0\0\0" + xmp)
+    )
+    expect_exactly(read_image(path), np.rot90(bytes8[..., :3], -1) / 255)
+
+
 @pytest.mark.parametrize("kind", [b"iTXt", b"zTXt"])
 def test_orientation_in_texts_of_png(tmp_path, bytes8, kind):
     path = tmp_path / "a.png"
