@@ -55,7 +55,17 @@ def names_in(folder: Path, suffixes: Sequence[str]) -> list[str]:
     Raises:
         InputError: The folder cannot be listed.
     """
-    return [name for name in _files_in(folder) if name.lower().endswith(tuple(suffixes))]
+    if not folder.is_dir():
+        return []
+    ends = tuple(suffixes)
+    try:
+        with os.scandir(folder) as entries:
+            files = [e.name for e in entries if not e.name.startswith(".") and e.is_file()]
+    except OSError as error:
+        raise InputError(
+            f"cannot list {folder}: {error.strerror or error}; check its permissions"
+        ) from error
+    return sorted(name for name in files if name.lower().endswith(ends))
 
 
 def photo_names(folder: Path) -> list[str]:
@@ -72,19 +82,6 @@ def photo_names(folder: Path) -> list[str]:
     if rest := contents.describe_rest():
         tell(f"{folder}: passed over {rest}; photos end in {', '.join(PHOTO_SUFFIXES)}")
     return [path.name for path in contents.files]
-
-
-def _files_in(folder: Path) -> list[str]:
-    """Names of the files in a folder, sorted, without hidden ones; none if no folder."""
-    if not folder.is_dir():
-        return []
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_file())
-    except OSError as error:
-        raise InputError(
-            f"cannot list {folder}: {error.strerror or error}; check its permissions"
-        ) from error
 
 
 @functools.cache

@@ -17,6 +17,7 @@ from PIL import ExifTags, Image
 from sss.data.base import some_names, spread_evenly, tell
 from sss.errors import InputError
 from sss.image import RGB8, upright
+from sss.image.picture import known_orientation
 
 HEADERS = 5_000
 """Photos of a data set that are looked at when it is opened; of larger ones, spread evenly."""
@@ -55,9 +56,8 @@ def read_header(path: Path) -> Header | None:
 
 def _header(image: Image.Image) -> Header:
     # Of a PNG without EXIF data in front, its own `getexif` would decode all pixels.
-    orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
-    if orientation not in range(1, 9):
-        orientation = 1
+    tag = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+    orientation = known_orientation(tag)
     width, height = image.size
     # Of TIFF alone, Pillow tells the upright size.
     turned = orientation >= 5 and image.format != "TIFF"

@@ -196,7 +196,11 @@ def _start_process(
     global _opened_task
     set_thread_count(threads)
     opened = functools.cache(lambda: open_worker(options))
-    _opened_task = lambda task: _do_owned(opened(), task, options)  # noqa: E731
+
+    def do(task: Task) -> str | None:
+        return _do_owned(opened(), task, options)
+
+    _opened_task = do
 
 
 def _do_task(task: Task) -> str | None:

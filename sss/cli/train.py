@@ -84,9 +84,9 @@ def parse_command(arguments: list[str] | None = None) -> TrainCommand:
             that is taken or cannot be made.
         SystemExit: After --help.
     """
-    from sss.training.environment import settle_environment
+    from sss.training.environment import overrule_environment
 
-    settle_environment()
+    overrule_environment()  # before torch reads it
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     from sss.training.config import TrainConfig  # loads torch, which may not be installed
     from sss.training.read_config import read_config

@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sss.data.sources import data_root
-from sss.errors import InputError, one_line
+from sss.errors import InputError
 from sss.evaluation.methods.registry import chosen_methods
 from sss.evaluation.models import (
     COLOURS,
@@ -29,6 +27,7 @@ from sss.evaluation.open_samples import open_samples
 from sss.evaluation.options import EvaluationOptions
 from sss.evaluation.plan import Plan
 from sss.resources import find_config
+from sss.yaml_files import read_yaml
 
 log = logging.getLogger(__name__)
 
@@ -178,10 +177,7 @@ def _name_in(path: Path) -> str:
     Raises:
         InputError: It is no config.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{path} is not a YAML file: {one_line(error)}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path} is not a config of train.py: it has no keys")
     return str(content.get("name", "run"))  # as TrainConfig has it

@@ -17,7 +17,7 @@ from PIL import Image
 
 from sss.errors import InputError, one_line
 from sss.image.decoding import decode, picture_of, picture_of_array
-from sss.image.picture import Picture, UnusableError
+from sss.image.picture import Picture, UnusableError, full_value
 from sss.image.resize import MIN_SIDE
 
 logger = logging.getLogger(__name__)
@@ -385,14 +385,14 @@ def _to_bytes(pixels: np.ndarray) -> np.ndarray:
     """(H, W, 3) samples of any depth → uint8, an array of its own."""
     if pixels.dtype == np.uint8:
         return np.array(pixels, order="C")
-    full = np.float32(np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
+    full = np.float32(full_value(pixels))
     levels = np.multiply(pixels, 255 / full, dtype=np.float32)
     return np.rint(levels, out=levels).astype(np.uint8, order="C")
 
 
 def _to_unit_float(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(H, W, 3) samples of any depth → float32 in [0, 1] at ``size`` (width, height)."""
-    full = np.float32(np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1)
+    full = np.float32(full_value(pixels))
     height, width = pixels.shape[:2]
     unit = np.empty((size[1], size[0], 3), np.float32)
     if (width, height) == size:

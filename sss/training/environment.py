@@ -46,7 +46,7 @@ NOTED = (
 a machine that needs it; the sums are in another order, which shows in their last bits."""
 
 
-def settle_environment() -> None:
+def overrule_environment() -> None:
     """Take out of the environment what would overrule the configuration, and say so.
 
     Raises:
@@ -55,10 +55,17 @@ def settle_environment() -> None:
     overruled = sorted(name for name in os.environ if name.startswith(OVERRULED))
     for name in overruled:
         del os.environ[name]
-    noted = sorted(f"{name}={os.environ[name]}" for name in NOTED if name in os.environ)
-    if not current_rank().is_first:
-        return
-    if overruled:
+    if current_rank().is_first and overruled:
         log.info("not used, the configuration decides: %s", ", ".join(overruled))
-    if noted:
+
+
+def settle_environment() -> None:
+    """Overrule the environment, and name what of it shows in the results all the same.
+
+    Raises:
+        InputError: torchrun's variables make no sense.
+    """
+    overrule_environment()
+    noted = sorted(f"{name}={os.environ[name]}" for name in NOTED if name in os.environ)
+    if current_rank().is_first and noted:
         log.info("shows in the last bits of the results: %s", ", ".join(noted))

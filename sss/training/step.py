@@ -78,7 +78,6 @@ class TrainingStep:
 
         Raises:
             DivergedError: The loss or the gradient is not finite; the weights are as before.
-            InputError: For very many steps, no photo had two labels.
         """
         set_learning_rate(self.optimizer, self.config.optim, step)
         self.optimizer.zero_grad(set_to_none=True)
