@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sss.cli.common import check_writable
 from sss.cli.evaluate_options import parse_options
-from sss.console import CLEAR_LINE, hide_library_warnings, run_main
+from sss.console import CLEAR_LINE, hide_library_warnings, run_main, tell
 from sss.distributed import current_rank
 from sss.errors import InputError
 from sss.ownership import owned
@@ -75,7 +75,7 @@ def _evaluate(options: EvaluationOptions) -> int:
         results = [one for part in parts for one in part]
         failures = [line for one in results for line in one.failures]
         for line in failures:
-            print(f"error: {line}", file=sys.stderr)
+            tell(f"error: {line}")
         _report(options, plan, names, results, time.monotonic() - started)
     return 2 if failures else 0
 
