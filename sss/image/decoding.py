@@ -83,10 +83,9 @@ def decode(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
 
 def picture_of(image: Image.Image) -> Picture:
     """A PIL picture turned upright by its EXIF data and laid over white."""
+    orientation, exif_profile = _read_exif(image)
     return finished(
-        _pillow_samples(image),
-        _exif_orientation(image),
-        lambda: _pillow_profile(image) or _exif_profile(image),
+        _pillow_samples(image), orientation, lambda: _pillow_profile(image) or exif_profile
     )
 
 
@@ -111,14 +110,16 @@ def _decode_with_pillow(data: bytes, check_size: Callable[[int, int], None]) -> 
         raise UnusableError(f"has {_too_many_pixels()}") from None
     with image:
         check_size(*image.size)
-        orientation, exif_profile = _exif_orientation(image), _exif_profile(image)
-        image.load()  # also for deep PNG: Pillow is the stricter judge of files cut off
+        turned = image.format == "TIFF"  # Pillow turns it while loading, and forgets the tag
+        if not turned:  # pixels first: EXIF of a PNG may stand behind them
+            image.load()  # also if it is deep: Pillow is the stricter judge of files cut off
+        orientation, exif_profile = _read_exif(image)
+        image.load()
         if image.format == "PNG" and data[24] == 16:  # the bit depth in the IHDR chunk
             deep = _deep_with_opencv(data)
             samples = over_white(deep, "RGB" if deep.shape[2] >= 3 else "GRAY")
         else:
             samples = _pillow_samples(image)
-        turned = image.format == "TIFF"  # Pillow turns it while loading, and no other format
 
         def find_profile() -> bytes | None:
             if colours:
@@ -144,17 +145,19 @@ def _pillow_profile(image: Image.Image) -> bytes | None:
     return None
 
 
-def _exif_profile(image: Image.Image) -> bytes | None:
+def _read_exif(image: Image.Image) -> tuple[int, bytes | None]:
+    """The orientation, and the profile of colours that are not sRGB; as far as they can be read."""
+    orientation, space = 1, None
     try:
         exif = image.getexif()
+        orientation = known_orientation(exif.get(_ORIENTATION, 1))
         space = exif.get_ifd(_EXIF_IFD).get(_COLOUR_SPACE)
         # What cameras write with Adobe RGB (DCF 2.0), since standard EXIF has no number for it.
         if space == _UNCALIBRATED and exif.get_ifd(_INTEROPERABILITY_IFD).get(1) == "R03":
             space = _ADOBE_RGB
-    except Exception as error:  # nonsense in EXIF raises all sorts
+    except Exception as error:  # nonsense in EXIF raises all sorts, and is no reason to give up
         logger.info("ignoring EXIF data that cannot be read: %s", error)
-        return None
-    return adobe_rgb() if space == _ADOBE_RGB else None
+    return orientation, adobe_rgb() if space == _ADOBE_RGB else None
 
 
 def _profile_of_boxes(data: bytes) -> bytes | None:
@@ -164,14 +167,6 @@ def _profile_of_boxes(data: bytes) -> bytes | None:
         return None
     primaries, transfer = np.frombuffer(data[place + 8 : place + 12], ">u2").tolist()
     return profile_of_code_points(primaries, transfer)
-
-
-def _exif_orientation(image: Image.Image) -> int:
-    try:
-        return known_orientation(image.getexif().get(_ORIENTATION, 1))
-    except Exception as error:  # nonsense in EXIF raises all sorts, and is no reason to give up
-        logger.info("ignoring EXIF data that cannot be read: %s", error)
-        return 1
 
 
 def _pillow_samples(image: Image.Image) -> Samples:

@@ -604,6 +604,16 @@ def test_damaged_exif_does_not_spoil_the_photo(tmp_path, exif):
     assert np.abs(read_image(tmp_path / "exif.jpg") - smooth() / 255).max() < 0.06
 
 
+def test_a_file_cut_off_is_told_in_one_line(tmp_path, caplog):
+    path = tmp_path / "a.png"
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:5000])
+    with caplog.at_level("INFO", "sss"), pytest.raises(InputError, match="damaged or cut off"):
+        read_image(path)
+    assert caplog.messages == []
+
+
 # Limits of decoders
 
 
