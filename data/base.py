@@ -17,9 +17,6 @@ from sss.image.reading import PHOTO_SUFFIXES, list_folder
 
 log = logging.getLogger(__name__)
 
-UNLABELLED = -1
-"""Label of the pixels of which nobody knows the region; they enter no training pair."""
-
 
 class RegionDataset(Protocol):
     """Photos with one or more region maps each."""

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from sss.data.base import UNLABELLED, MissingDataError, some_names, tell
+from sss.data.base import MissingDataError, some_names, tell
 from sss.data.coco_files import find_files
 from sss.data.coco_json import Segment, read_panoptic
 from sss.data.frames import check_frames, turn_labels
 from sss.data.label_maps import label_map_size, read_ids
 from sss.errors import InputError
 from sss.image import read_rgb8
+from sss.region_labels import UNLABELLED
 
 
 class CocoPanoptic:

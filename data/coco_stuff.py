@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 from skimage.measure import label as connected_regions
 
-from sss.data.base import UNLABELLED, MissingDataError, names_in, some_names, tell
+from sss.data.base import MissingDataError, names_in, some_names, tell
 from sss.data.coco_instances import crowd_mask, instance_map, upright_map
 from sss.data.coco_json import read_instances
 from sss.data.frames import check_frames, turn_labels
 from sss.data.label_maps import label_map_size, read_label_map
 from sss.errors import InputError
 from sss.image import RGB8, read_rgb8
+from sss.region_labels import UNLABELLED
 
 LABEL_MODES = ("category", "instance", "instance_regions")
 

@@ -12,6 +12,7 @@ from sss.data.frames import check_frames, turn_labels
 from sss.data.label_maps import LABEL_SUFFIXES, label_map_size, read_label_map
 from sss.errors import InputError
 from sss.image import read_rgb8
+from sss.region_labels import REST
 
 
 class FolderDataset:
@@ -26,20 +27,25 @@ class FolderDataset:
     Args:
         root: Folder that holds ``images`` and ``labels``.
         split: Name of a folder in both; needs not be there.
+        labels: Name of the folder of label maps, such as ``instances``, in place of ``labels``.
+        rest: Value of the label maps that stands for :data:`sss.region_labels.REST`; default: none.
 
     Raises:
         InputError: There are no photos, or some have no label map or one of another size.
     """
 
-    def __init__(self, root: Path, split: str) -> None:
-        photos, maps = root / "images", root / "labels"
+    def __init__(
+        self, root: Path, split: str, labels: str = "labels", rest: int | None = None
+    ) -> None:
+        photos, maps = root / "images", root / labels
+        self.rest = rest
         if (photos / split).is_dir():
             photos, maps = photos / split, maps / split
-        names, labels = photo_names(photos), _label_names(maps)
+        names, found = photo_names(photos), _label_names(maps)
         if not names:
             raise MissingDataError(
                 f"no photos in {root / 'images'} nor in {root / 'images' / split}; put them there, "
-                "and the label map of each as PNG of the same name into labels"
+                f"and the label map of each as PNG of the same name into {labels}"
             )
         stems = Counter(Path(name).stem for name in names)
         if sharing := [name for name in names if stems[Path(name).stem] > 1]:
@@ -47,18 +53,18 @@ class FolderDataset:
                 f"{photos}: {len(sharing)} photos are alike but for their endings and share a "
                 f"label map ({some_names(sharing)}); remove those that it was not drawn on"
             )
-        missing = [name for name in names if Path(name).stem not in labels]
+        missing = [name for name in names if Path(name).stem not in found]
         if missing:
             raise InputError(
                 f"{len(missing)} of {len(names)} photos in {photos} have no label map in {maps} "
                 f"({some_names(missing)}); add NAME.png for each or remove the photos"
             )
-        if alone := sorted(labels[stem] for stem in labels.keys() - stems.keys()):
+        if alone := sorted(found[stem] for stem in found.keys() - stems.keys()):
             tell(
                 f"{maps}: passed over {len(alone)} label maps without a photo ({some_names(alone)})"
             )
         self.photos = [photos / name for name in names]
-        self.maps = [maps / labels[photo.stem] for photo in self.photos]
+        self.maps = [maps / found[photo.stem] for photo in self.photos]
         self._check_sizes(photos)
 
     def _check_sizes(self, folder: Path) -> None:
@@ -78,6 +84,8 @@ class FolderDataset:
         """Photo (H, W, 3) uint8 and labels (1, H, W) int32."""
         photo = read_rgb8(self.photos[index])
         labels = turn_labels(read_label_map(self.maps[index]), photo, self.maps[index])
+        if self.rest is not None:
+            labels[labels == self.rest] = REST
         return photo.pixels, labels[None]
 
 

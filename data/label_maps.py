@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sss.data.base import UNLABELLED
 from sss.errors import InputError, one_line
 from sss.image.decoding import READABLE_PIXELS
+from sss.region_labels import UNLABELLED
 
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 """Kinds of pictures that keep every value."""

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sss.data.base import UNLABELLED
 from sss.data.scene_shapes import draw_shape, ground_shape
 from sss.data.scene_textures import (
     PATTERN_NAMES,
@@ -30,6 +29,7 @@ from sss.data.scene_textures import (
     value_noise,
 )
 from sss.image.resize import MIN_SIDE
+from sss.region_labels import UNLABELLED
 
 LABEL_ALPHA = 0.75  # a pixel is labelled where its strongest alpha reaches this
 MIN_VISIBLE = 0.005  # fraction of the picture in which each region's alpha must exceed 0.5

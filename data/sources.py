@@ -93,13 +93,19 @@ def _scenes(_root: Path | None, split: str) -> RegionDataset:
     return SceneDataset(length={"train": 10_000, "val": 32}[split], seed=first_seed[split])
 
 
-def _folder(_root: Path | None, split: str, folder: Path | None = None) -> RegionDataset:
+def _folder(
+    _root: Path | None,
+    split: str,
+    folder: Path | None = None,
+    labels: str = "labels",
+    rest: int | None = None,
+) -> RegionDataset:
     if folder is None:
         raise InputError(
             f"the data set 'folder' has no usual place; give {_FOLDER_OPTION}: the folder that "
             "holds images/ and labels/"
         )
-    return FolderDataset(folder, split)
+    return FolderDataset(folder, split, labels, rest)
 
 
 _COCO_STUFF_SIZE = "21 GB, 20 of them photos"
@@ -148,12 +154,27 @@ def data_root(root: str | None) -> Path | None:
     return Path(chosen).expanduser() if chosen else None
 
 
+def source_folder(folder: str, root: Path | None) -> Path:
+    """Where a data set's own folder lies: as given, or below the folder of all data sets.
+
+    Args:
+        folder: A path, ``~`` allowed; a relative one that is not in the working folder is looked
+            for below ``root``.
+        root: The folder of all data sets, if one is known.
+    """
+    path = Path(folder).expanduser()
+    if root is not None and not path.exists() and (root / path).exists():
+        return root / path
+    return path
+
+
 def open_source(
     name: str,
     root: Path | None,
     split: str,
     folder: Path | None = None,
     labels: str | None = None,
+    rest: int | None = None,
 ) -> RegionDataset:
     """Open the data set ``name``.
 
@@ -162,7 +183,10 @@ def open_source(
         root: Folder of all data sets, below which this one has its usual place.
         split: Part of the data set.
         folder: Folder of this data set itself, in place of the usual one.
-        labels: Label mode of data sets that have several; default: the set's own.
+        labels: Label mode of data sets that have several; default: the set's own. Of ``folder``
+            the name of the folder of label maps.
+        rest: Of ``folder``: the value of its label maps that stands for
+            :data:`sss.region_labels.REST`.
 
     Raises:
         InputError: The name, the split or the label mode is unknown, or the data set is not whole
@@ -170,12 +194,16 @@ def open_source(
     """
     if name not in SOURCES:
         raise InputError(f"unknown data set '{name}'; known: {', '.join(sorted(SOURCES))}")
-    options: dict[str, Path | str] = {}
+    options: dict[str, Path | str | int] = {}
+    if rest is not None:
+        if name != "folder":
+            raise InputError(f"the data set '{name}' has no rest; leave rest out")
+        options["rest"] = rest
     if folder is not None:
         if name == "scenes":
             raise InputError(f"the data set 'scenes' lies in no folder; leave out {_FOLDER_OPTION}")
         options["folder"] = Path(folder).expanduser()
-    if labels is not None:
+    if labels is not None and name != "folder":
         modes = _MODES.get(name, ())
         if labels not in modes:
             has = f"has the label modes {', '.join(modes)}" if modes else "has no label modes"
@@ -183,5 +211,6 @@ def open_source(
                 f"the data set '{name}' {has}, but labels is '{labels}'; choose another or leave "
                 "it out"
             )
+    if labels is not None:
         options["labels"] = labels
     return SOURCES[name](root, split, **options)

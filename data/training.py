@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from sss.data.base import RegionDataset
 from sss.data.copy_paste import CopyPaste
 from sss.errors import InputError
+from sss.region_labels import is_labelled
 
 PHOTO_TRIES = 3
 """Photos of a source that a visit looks at until one has a crop with two labels."""
@@ -44,7 +45,7 @@ class PixelSample:
         pixels: (N,) int64 flat indices ``row·W + column``, no pixel twice.
         groups: (N,) int64, ascending: the vector 0 … M−1 that each pixel is averaged into. Every
             vector has a pixel.
-        labels: (M,) int64 label of each vector, which all of its pixels have; never negative.
+        labels: (M,) int64 label of each vector, which all of its pixels have; never unlabelled.
     """
 
     pixels: Tensor
@@ -182,8 +183,11 @@ class VisitDataset(Dataset[TrainingSample]):
 
 
 def has_two_labels(labels: np.ndarray) -> bool:
-    """Whether a label map (H, W) has two different labels beside the unlabelled."""
-    known = labels[labels >= 0]
+    """Whether a label map (H, W) has two different labels beside the unlabelled.
+
+    What no region covers (:data:`sss.region_labels.REST`) counts as one.
+    """
+    known = labels[is_labelled(labels)]
     return bool(known.size) and bool(known.min() != known.max())
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sss.data.base import UNLABELLED
 from sss.errors import InputError
+from sss.region_labels import UNLABELLED
 
 # Albumentations asks a server for news at import; training must not depend on the network.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")

@@ -92,8 +92,9 @@ def forget_places(training: dict[str, Any]) -> None:
     """Cut the paths of the machine that trained down to file names: a checkpoint travels."""
     config = training.get("config", {})
     data = config.get("data", {})
-    places = [(config.get("model", {}), "weights"), (data, "root")]
-    sources = [*data.get("sources", []), data.get("validation")]
+    model = config.get("model", {})
+    places = [(model, "weights"), (model, "second_weights"), (data, "root")]
+    sources = [*data.get("sources", []), data.get("validation"), *data.get("also_validated", [])]
     places += [(source, "root") for source in sources if isinstance(source, dict)]
     for section, key in places:
         if section.get(key):

@@ -12,7 +12,6 @@ from scipy.ndimage import binary_dilation
 
 from sss.data.alphamatting import AlphaMatting
 from sss.data.base import (
-    UNLABELLED,
     InstanceDataset,
     MissingDataError,
     RegionDataset,
@@ -23,6 +22,7 @@ from sss.data.sources import ROOT_VARIABLE, SOURCES, open_source
 from sss.errors import InputError
 from sss.evaluation.samples import SampleDataset
 from sss.metrics.samples import Matte, Sample
+from sss.region_labels import UNLABELLED
 from sss.suggest import check_name
 
 SCENES = {"val": (1, 32), "test": (2, 100)}

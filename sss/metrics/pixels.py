@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sss.errors import InputError
+from sss.region_labels import is_labelled
 
 SAMPLED_PIXELS = 1000
 """Labelled pixels per photo for the metrics that rank or cluster."""
@@ -126,12 +127,13 @@ def scored_pairs(
 
     Args:
         embedding: (H, W, D).
-        labels: (A, H, W) integer segment labels of A annotators, negative = unlabelled.
+        labels: (A, H, W) integer segment labels of A annotators, negative = unlabelled. Of
+            two pixels of ``REST`` nobody knows whether they are of one segment.
         pairs: N of them.
 
     Returns:
         For each annotator who has pairs of both kinds: (n,) Euclidean distance of the embedding and
-        (n,) bool whether the segments are different, over the n pairs with both pixels labelled.
+        (n,) bool whether the segments are different, over the n pairs of which that is known.
 
     Raises:
         InputError: The sizes differ, or the embedding is not finite.
@@ -143,8 +145,9 @@ def scored_pairs(
     check_finite(distance)
     scored = []
     for annotator in labels.reshape(-1, flat.shape[0]):  # (H·W,)
-        known = (annotator[first] >= 0) & (annotator[second] >= 0)
-        different = (annotator[first] != annotator[second])[known]
+        one, other = annotator[first], annotator[second]
+        known = is_labelled(one) & is_labelled(other) & ((one >= 0) | (other >= 0))
+        different = (one != other)[known]
         if different.any() and not different.all():
             scored.append((distance[known], different))
     return scored

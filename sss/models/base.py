@@ -46,7 +46,9 @@ class ModelConfig:
             ``unet``, ``unetplusplus``, ``manet``, ``linknet``, ``fpn``, ``pspnet``, ``pan``,
             ``deeplabv3``, ``deeplabv3plus``, ``segformer``, ``upernet`` or ``dpt``.
         encoder: The pretrained part; default: see ``DEFAULT_ENCODERS``. Of ``photo_unet`` and
-            ``unet`` segmentation_models_pytorch's name (``tu-NAME`` for any of timm's); of ``vit``
+            ``unet`` segmentation_models_pytorch's name (``tu-NAME`` for any of timm's), of
+            ``hypercolumn`` also ``deeplabv3_mobilenet_v2`` or ``deeplabv3plus_mobilenet_v2``, see
+            :mod:`sss.models.deeplab_mobilenet`; of ``vit``
             timm's name of a vision transformer; of ``fcn`` torchvision's vgg11 to vgg19, with or
             without ``_bn``, of ``segnet`` with it. ``deeplab_resnet101`` has always ``resnet101``
             and ``unet_plain`` always ``none``.
@@ -73,6 +75,11 @@ class ModelConfig:
         weights: Start of the encoder: ``none`` (random), ``imagenet`` (downloaded; of ``vit`` the
             weights that the encoder's name says, ImageNet or not), or the path of a state dict in
             the layout of the encoder's library. ``unet_plain`` knows ``none`` only.
+        second_encoder: Of ``hypercolumn`` only: one more encoder beside the first, or none.
+        second_weights: Start of that one, as ``weights``.
+        output_stride: Of a DeepLab on MobileNetV2: 16, or 8 for more detail at twice the time.
+        position: Of ``hypercolumn`` only: whether a pixel's position is one of its inputs. With
+            it, the same thing on two sides of a photo may get two embeddings.
     """
 
     name: str = "photo_unet"
@@ -88,6 +95,10 @@ class ModelConfig:
     decoder_norm: str = "batch"
     scales: list[float] = field(default_factory=lambda: [1.0])
     weights: str = "imagenet"
+    second_encoder: str = ""
+    second_weights: str = "imagenet"
+    output_stride: int = 16
+    position: bool = True
 
     def resolved(self) -> ModelConfig:
         """A copy in which the network's own defaults stand in place of ``None``."""
@@ -268,4 +279,4 @@ def resize(values: Tensor, size: Sequence[int]) -> Tensor:
 
 def config_as_dict(config: ModelConfig) -> dict[str, Any]:
     """The part of ``config`` that a checkpoint needs: all but the start of the weights."""
-    return {**asdict(config.resolved()), "weights": "none"}
+    return {**asdict(config.resolved()), "weights": "none", "second_weights": "none"}

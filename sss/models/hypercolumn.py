@@ -10,7 +10,6 @@ few hundred photos.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from torch.nn import functional as F
 
 from sss.errors import InputError
 from sss.models.base import EmbeddingNetwork, ModelConfig
-from sss.models.smp_encoder import input_scale, start_from_file, with_weights
+from sss.models.encoders import Staged, build_encoder
 
 COLOUR_STRIDES = (2, 8, 32)
 """Cells in pixels over which a pixel's surrounding colour is averaged."""
@@ -64,28 +63,36 @@ class Hypercolumn(nn.Module):
     the interpolation, which is by factors of two) at a fraction of the cost.
 
     Args:
-        encoder: Encoder of segmentation_models_pytorch whose stages halve the photo one by one.
+        staged: The encoder, whose outputs halve the photo one by one.
         hidden: Width of the hidden layer.
         dim: Dimension of the embedding.
         dropout: Fraction of hidden units that a training step blanks.
         radius: Length that every embedding is scaled to; 0 leaves them as they are.
+        position: Whether a pixel's position is one of the inputs.
     """
 
     cell = 2
     """Pixels per side of what is embedded; the pixels themselves are interpolated from that."""
 
     def __init__(
-        self, encoder: Any, hidden: int, dim: int, dropout: float, radius: float = 0.0
+        self,
+        staged: Staged,
+        hidden: int,
+        dim: int,
+        dropout: float,
+        radius: float = 0.0,
+        position: bool = True,
     ) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder = encoder = staged.encoder
         self.radius = radius
-        self.strides = [2 ** (stage + 1) for stage in range(len(encoder.out_channels) - 1)]
+        self.position = position
+        self.strides = staged.strides
         widths = [
             width + 3 * (stride in COLOUR_STRIDES)
             for width, stride in zip(encoder.out_channels[1:], self.strides, strict=True)
         ]
-        widths[0] += 2  # position
+        widths[0] += 2 * position
         self.scales = nn.ModuleList(Standardise(width) for width in widths)
         parts = [nn.Conv2d(width, hidden, 1, bias=scale == 0) for scale, width in enumerate(widths)]
         for part in parts:  # each starts as its part of one large layer
@@ -141,13 +148,14 @@ class Hypercolumn(nn.Module):
 
     def _columns(self, photos: Tensor, place: Tensor | None = None) -> list[Tensor]:
         """What is known at each scale: features, some the colour, the finest position."""
-        columns: list[Tensor] = self.encoder(photos)[1:]
+        columns: list[Tensor] = list(self.encoder(photos)[1:])
         for scale, stride in enumerate(self.strides):
             if stride in COLOUR_STRIDES:
                 colours = F.avg_pool2d(photos, stride)
                 columns[scale] = torch.cat([columns[scale], colours], dim=1)
-        positions = _positions(columns[0], None if place is None else place // self.cell)
-        columns[0] = torch.cat([columns[0], positions], dim=1)
+        if self.position:
+            positions = _positions(columns[0], None if place is None else place // self.cell)
+            columns[0] = torch.cat([columns[0], positions], dim=1)
         return columns
 
 
@@ -177,27 +185,22 @@ def _doubled(values: Tensor) -> Tensor:
 
 
 def build_hypercolumn(config: ModelConfig) -> EmbeddingNetwork:
-    """Hypercolumns of all stages of an encoder."""
-    import segmentation_models_pytorch as smp
-
+    """Hypercolumns of all stages of an encoder, or of a pair of encoders."""
     if not 1 <= config.hidden <= 4096:
         raise InputError(f"model.hidden is {config.hidden}, expected 1 to 4096")
 
     if not 0 <= config.radius < math.inf:
         raise InputError(f"model.radius is {config.radius}, expected 0 (free) or a length above it")
 
-    def make(weights: str | bool | None) -> Hypercolumn:
-        encoder = smp.encoders.get_encoder(config.encoder, depth=5, weights=weights)
-        return Hypercolumn(encoder, config.hidden, config.dim, config.dropout, config.radius)
-
-    backbone = with_weights(config, make)
-    start_from_file(backbone.encoder, config)
-    mean, std = input_scale(config)
+    staged = build_encoder(config)
+    backbone = Hypercolumn(
+        staged, config.hidden, config.dim, config.dropout, config.radius, config.position
+    )
     return EmbeddingNetwork(
         backbone,
         backbone.encoder,
         config.dim,
-        stride=backbone.strides[-1],
-        mean=mean,
-        std=std,
+        stride=max(backbone.strides[-1], 4 * BANDS),
+        mean=staged.mean,
+        std=staged.std,
     )

@@ -7,7 +7,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from sss.data.sources import ROOT_VARIABLE, data_root
+from sss.data.sources import ROOT_VARIABLE, data_root, source_folder
 from sss.training.config import SourceConfig, TrainConfig
 
 log = logging.getLogger(__name__)
@@ -31,17 +31,24 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
         data=replace(
             data,
             root=None if chosen is None else _absolute(str(chosen)),
-            sources=[_source(source) for source in data.sources],
-            validation=_source(data.validation),
+            sources=[_source(source, chosen) for source in data.sources],
+            validation=_source(data.validation, chosen),
+            also_validated=[_source(source, chosen) for source in data.also_validated],
         ),
-        model=model
-        if model.weights in _NO_FILES
-        else replace(model, weights=_absolute(model.weights)),
+        model=replace(
+            model, weights=_file(model.weights), second_weights=_file(model.second_weights)
+        ),
     )
 
 
-def _source(source: SourceConfig) -> SourceConfig:
-    return replace(source, root=_absolute(source.root) if source.root else None)
+def _file(weights: str) -> str:
+    return weights if weights in _NO_FILES else _absolute(weights)
+
+
+def _source(source: SourceConfig, root: Path | None) -> SourceConfig:
+    if not source.root:
+        return source
+    return replace(source, root=str(source_folder(source.root, root).absolute()))
 
 
 def _absolute(path: str) -> str:

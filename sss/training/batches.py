@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sss.data.base import RegionDataset
-from sss.data.sources import data_root, open_source
+from sss.data.sources import data_root, open_source, source_folder
+from sss.data.subset import subset
 from sss.data.training import VisitDataset
 from sss.data.transforms import TrainingTransform
 from sss.errors import InputError
@@ -14,9 +15,19 @@ from sss.training.config import DataConfig, SourceConfig, TrainConfig
 from sss.training.sampling import build_sampler
 
 
-def open_validation(data: DataConfig) -> RegionDataset:
-    """The data set of the validation."""
-    return _open(data.validation, data)
+def open_validation(data: DataConfig) -> dict[str, RegionDataset]:
+    """The data sets of the validation by short names for tables, the main one first.
+
+    Raises:
+        InputError: A data set is not where it should be, or is not whole.
+    """
+    found: dict[str, RegionDataset] = {}
+    for source in (data.validation, *data.also_validated):
+        name = source.name if source.root is None else Path(source.root).name
+        while name in found:
+            name += "_"
+        found[name] = _open(source, data)
+    return found
 
 
 def open_training(config: TrainConfig) -> VisitDataset:
@@ -38,8 +49,14 @@ def open_training(config: TrainConfig) -> VisitDataset:
 
 
 def _open(source: SourceConfig, data: DataConfig) -> RegionDataset:
-    folder = Path(source.root).expanduser() if source.root else None
-    return open_source(source.name, data_root(data.root), source.split, folder, source.labels)
+    root = data_root(data.root)
+    folder = source_folder(source.root, root) if source.root else None
+    dataset = open_source(source.name, root, source.split, folder, source.labels, source.rest)
+    if source.only_every:
+        return subset(dataset, range(0, len(dataset), source.only_every))
+    if source.without_every:
+        return subset(dataset, [i for i in range(len(dataset)) if i % source.without_every])
+    return dataset
 
 
 def visits_of_steps(

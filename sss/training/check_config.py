@@ -9,6 +9,9 @@ from sss.training.config import DataConfig, TrainConfig
 from sss.training.losses import build_loss
 from sss.training.sampling import check_sampling
 
+PAIR_LOSSES = ("modified_npair", "sigmoid_pair")
+"""Losses that leave out pairs of which nobody knows whether they belong together."""
+
 _LARGEST_FLOAT32 = 3.4e38
 
 
@@ -25,6 +28,7 @@ def check_config(config: TrainConfig) -> None:
     _check_data(config.data)
     check_sampling(config.sampling)
     build_loss(config.loss)
+    _check_rest(config)
     every, validate_every = config.log.layers_every, config.log.validate_every
     if every % validate_every:
         raise InputError(
@@ -113,11 +117,28 @@ def _check_choices(config: TrainConfig) -> None:
             )
 
 
+def _check_rest(config: TrainConfig) -> None:
+    """Losses of pytorch-metric-learning know labels only, none that makes no pair with itself."""
+    rest = any(source.rest is not None for source in config.data.sources)
+    if rest and config.loss.name not in PAIR_LOSSES:
+        raise InputError(
+            f"loss.name '{config.loss.name}' knows no rest, which a data set of data.sources has; "
+            f"choose {' or '.join(PAIR_LOSSES)}, or leave rest out"
+        )
+
+
 def _check_data(data: DataConfig) -> None:
     if data.crop < 64:
         raise InputError(f"data.crop is {data.crop}, expected 64 or more pixels")
     if not data.sources:
         raise InputError("data.sources is empty, expected one data set or more")
+    for source in (*data.sources, data.validation, *data.also_validated):
+        every = (source.only_every, source.without_every)
+        if min(every) < 0 or source.without_every == 1 or all(every):
+            raise InputError(
+                f"only_every and without_every of {source.name} are {every[0]} and {every[1]}, "
+                "expected one of them and 0, without_every above 1"
+            )
     for source in data.sources:
         if not 0 < source.weight < math.inf:
             raise InputError(

@@ -16,9 +16,17 @@ class SourceConfig:
         name: A name that ``sss.data.sources`` knows.
         weight: How often it is drawn, relative to the others.
         split: Which part of it.
-        root: Folder of this data set itself; default: its usual place below ``data.root``.
+        root: Folder of this data set itself, from the working folder or else from ``data.root``;
+            default: its usual place below ``data.root``.
         labels: Label mode of data sets that have several (COCO-Stuff: ``category`` or
-            ``instance``); default: the set's own.
+            ``instance``), of ``folder`` the name of the folder of label maps; default: the set's
+            own.
+        rest: Of ``folder``: a value of its label maps that stands for everything outside the
+            labelled regions. Two pixels of it make no pair, since it may be several things.
+        only_every: Of every so many photos, by name, the first only; 0 takes all.
+        without_every: All photos but these; 0 takes all. Of a set without splits, one source with
+            ``without_every: 10`` to train on and one with ``only_every: 10`` to validate on share
+            no photo.
     """
 
     name: str
@@ -26,6 +34,9 @@ class SourceConfig:
     split: str = "train"
     root: str | None = None
     labels: str | None = None
+    rest: int | None = None
+    only_every: int = 0
+    without_every: int = 0
 
 
 @dataclass
@@ -36,7 +47,9 @@ class DataConfig:
         root: Folder that holds the data sets; default: the environment's SSS_DATA.
         sources: The training mix.
         validation: Data set of the validation.
-        validation_photos: How many of its photos, evenly spread, each validation uses.
+        also_validated: Further ones. Each is reported apart; what is reported without a name, and
+            chooses the best checkpoint, is the mean over all sets.
+        validation_photos: How many photos of each, evenly spread, a validation uses.
         crop: Side of the training crops in pixels (paper: 321).
         scale: Lowest and highest random scale of a photo (paper: 0.5 to 1.5).
         colour: Strength of the colour augmentation, 0 to 1.
@@ -50,6 +63,7 @@ class DataConfig:
     root: str | None = None
     sources: list[SourceConfig] = field(default_factory=lambda: [SourceConfig("scenes")])
     validation: SourceConfig = field(default_factory=lambda: SourceConfig("scenes", split="val"))
+    also_validated: list[SourceConfig] = field(default_factory=list)
     validation_photos: int = 50
     crop: int = 321
     scale: list[float] = field(default_factory=lambda: [0.5, 1.5])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from accelerate import Accelerator
 from torch import nn
@@ -20,7 +20,7 @@ def describe(
     config: TrainConfig,
     network: EmbeddingNetwork,
     samples: VisitDataset,
-    validation: RegionDataset,
+    validations: Mapping[str, RegionDataset],
     accelerator: Accelerator,
 ) -> list[str]:
     """The network, its device and the data, a line each."""
@@ -34,7 +34,12 @@ def describe(
     threads = f"{config.threads} thread(s)"
     if os.environ.get("OMP_NUM_THREADS", str(config.threads)) != str(config.threads):
         threads += " (--threads sets them, not OMP_NUM_THREADS)"
-    used = min(config.data.validation_photos, len(validation))
+    most = config.data.validation_photos
+    sources = (config.data.validation, *config.data.also_validated)
+    checked = ", ".join(
+        f"{min(most, len(dataset))} of {len(dataset)} photos of {name} {source.split}"
+        for source, (name, dataset) in zip(sources, validations.items(), strict=True)
+    )
     return [
         f"{config.model.name}: {counts['all'] / 1e6:.1f} M parameters, "
         f"{counts['trained'] / 1e6:.1f} M of them trained, "
@@ -42,12 +47,13 @@ def describe(
         f"on {accelerator.device} ({reason}) in {precision}, "
         f"{accelerator.num_processes} process(es) of {threads}",
         f"training on {mix}",
-        f"validating on {used} of {len(validation)} photos of "
-        f"{config.data.validation.name} {config.data.validation.split}",
+        f"validating on {checked}",
     ]
 
 
-def describe_pairs(data: DataConfig, samples: VisitDataset, validation: RegionDataset) -> list[str]:
+def describe_pairs(
+    data: DataConfig, samples: VisitDataset, validations: Mapping[str, RegionDataset]
+) -> list[str]:
     """How many photos of each data set have two labels or more, a line each.
 
     Some are looked at, in bounded time, before a run begins: without two labels in a photo there is
@@ -61,7 +67,7 @@ def describe_pairs(data: DataConfig, samples: VisitDataset, validation: RegionDa
         for source, dataset in zip(data.sources, samples.sources, strict=True)
     ]
     photos = min(PHOTOS, data.validation_photos)
-    sets.append((f"data.validation: {data.validation.name}", validation, photos))
+    sets += [(f"validation: {name}", dataset, photos) for name, dataset in validations.items()]
     lines = []
     for name, dataset, count in sets:
         if isinstance(dataset, SceneDataset):  # drawn with several regions

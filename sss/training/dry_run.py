@@ -41,7 +41,7 @@ def dry_run(trainer: Trainer) -> str:
         return ""
     lines = [
         as_yaml(asdict(config)),
-        *describe(config, trainer.network, trainer.samples, trainer.validation, accelerator),
+        *describe(config, trainer.network, trainer.samples, trainer.validations, accelerator),
         *trainer.pairs,
         *times,
     ]
@@ -58,13 +58,17 @@ def _times(trainer: Trainer) -> list[str]:
     validations = -(-config.optim.steps // every) - done // every + (done == 0)
     waiting, computing = _time_steps(trainer, min(1 + TIMED_STEPS, steps))
     started = time.perf_counter()
-    validate_photos(
-        lambda photo: embed_photo(trainer.evaluated.eval(), photo, trainer.accelerator.device),
-        trainer.validation,
-        1,
+    for dataset in trainer.validations.values():
+        validate_photos(
+            lambda photo: embed_photo(trainer.evaluated.eval(), photo, trainer.accelerator.device),
+            dataset,
+            1,
+        )
+    each = (time.perf_counter() - started) / len(trainer.validations)
+    photos = sum(
+        min(config.data.validation_photos, len(dataset)) for dataset in trainer.validations.values()
     )
-    photos = min(config.data.validation_photos, len(trainer.validation))
-    validation = (time.perf_counter() - started) * photos / trainer.accelerator.num_processes
+    validation = each * photos / trainer.accelerator.num_processes
     total = steps * (waiting + computing) + validations * validation
     return [
         f"step: {waiting + computing:.2f} s, {waiting:.2f} s of it waiting for photos; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from sss.errors import InputError
@@ -38,23 +39,31 @@ class MetricsFile:
         path: The CSV file.
         resume_step: Rows after this step are dropped: they will be computed again. 0 begins anew.
         pending: The validation of this step, too.
+        more: Further columns of this run.
 
     Raises:
         InputError: The file cannot be read or written.
     """
 
-    def __init__(self, path: Path, resume_step: int = 0, pending: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        resume_step: int = 0,
+        pending: bool = False,
+        more: Sequence[str] = (),
+    ) -> None:
         self.path = path
+        self.columns = [*COLUMNS, *more]
         self.rows: list[dict[str, float]] = []
         if resume_step and path.is_file():
             self.rows = [
                 row
-                for row in _read_rows(path)
+                for row in _read_rows(path, self.columns)
                 if row["step"] <= resume_step
                 and not (pending and row["step"] == resume_step and "val_pair_auc" in row)
             ]
         with whole_file(path) as partial, partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(self.rows)
 
@@ -67,7 +76,7 @@ class MetricsFile:
         self.rows.append(row)
         try:
             with self.path.open("a", newline="") as file:
-                csv.DictWriter(file, COLUMNS).writerow(row)
+                csv.DictWriter(file, self.columns).writerow(row)
         except OSError as error:
             raise InputError(f"cannot write {self.path}: {error.strerror or error}") from error
 
@@ -76,13 +85,13 @@ class MetricsFile:
         draw_curves(self.rows, path)
 
 
-def _read_rows(path: Path) -> list[dict[str, float]]:
+def _read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, float]]:
     """The rows of a file, without those that were broken off in writing."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            rows = [row for line in reader if (row := _numbers(line))]
-            left_out = [name for name in reader.fieldnames or [] if name not in COLUMNS]
+            rows = [row for line in reader if (row := _numbers(line, columns))]
+            left_out = [name for name in reader.fieldnames or [] if name not in columns]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"cannot read {path} ({error}); move it away to go on") from error
     if left_out:
@@ -92,12 +101,12 @@ def _read_rows(path: Path) -> list[dict[str, float]]:
     return rows
 
 
-def _numbers(row: dict[str, str]) -> dict[str, float]:
+def _numbers(row: dict[str, str], columns: Sequence[str]) -> dict[str, float]:
     """The filled columns of a CSV row; nothing if the row was broken off in writing."""
     try:
         values: dict[str, float] = {
             key: float(row[key])
-            for key in COLUMNS[1:]
+            for key in columns[1:]
             if row.get(key)  # step stays whole
         }
         return {"step": int(row["step"]), **values}

@@ -2,7 +2,7 @@
 
 Let ``d = ‖f_p − f_q‖`` be the Euclidean distance of two pixels' embeddings. Aksoy et al. 2018,
 Sec. 3.3, change the N-pair loss of Sohn (NeurIPS 2016) from inner products to ``d``. Both losses
-average over the pairs of different pixels.
+average over the pairs of different pixels; two pixels that no region covers make no pair.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from pytorch_metric_learning.distances import BaseDistance, LpDistance
 from pytorch_metric_learning.utils.loss_and_miner_utils import convert_to_pairs
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from sss.region_labels import REST
 
 SIGMOID_SCALE = 64.0
 """Divisor of the squared distance in the released training code."""
@@ -47,7 +49,7 @@ class PairLoss(nn.Module):
 
         Args:
             embeddings: (N, D) float32 or float64.
-            labels: (N,) integers.
+            labels: (N,) integers; two pixels of :data:`sss.region_labels.REST` make no pair.
             pairs: What a miner of pytorch-metric-learning gives; each pair counts once. Default:
                 all pairs.
 
@@ -100,9 +102,10 @@ def _pair_masks(labels: Tensor, pairs: tuple[Tensor, ...] | None) -> tuple[Tenso
     equal = labels.unsqueeze(1) == labels.unsqueeze(0)
     if pairs is None:
         different = ~equal
-        return equal.fill_diagonal_(False), different
-    anchors, positives, others, negatives = convert_to_pairs(pairs, labels)
-    equal, different = torch.zeros_like(equal), torch.zeros_like(equal)
-    equal[anchors, positives] = True
-    different[others, negatives] = True
-    return equal, different
+        equal.fill_diagonal_(False)
+    else:
+        anchors, positives, others, negatives = convert_to_pairs(pairs, labels)
+        equal, different = torch.zeros_like(equal), torch.zeros_like(equal)
+        equal[anchors, positives] = True
+        different[others, negatives] = True
+    return equal & (labels != REST), different

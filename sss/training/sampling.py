@@ -1,9 +1,10 @@
 """Which pixels of a photo enter the loss.
 
 A sampler is called with a photo and its labels in the loader's processes; the embeddings of the
-chosen pixels are collected by :func:`pooled_embeddings` where the network is. Pixels with a
-negative label never enter a sample. Pairs are made within a photo, and every photo of a batch
-counts the same, however many pixels it gives.
+chosen pixels are collected by :func:`pooled_embeddings` where the network is. Unlabelled pixels
+never enter a sample; what no region covers (:data:`sss.region_labels.REST`) is sampled like a
+region. Pairs are made within a photo, and every photo of a batch counts the same, however many
+pixels it gives.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from sss.data.training import PixelSample, Sampler
 from sss.errors import InputError
+from sss.region_labels import is_labelled
 from sss.spectral.superpixels import compute_superpixels
 from sss.suggest import check_name
 
@@ -56,7 +58,7 @@ class _LabelSampler(ABC):
 
     def _draw_labels(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Labels to take; none if fewer than two are present."""
-        present = np.unique(labels[labels >= 0])
+        present = np.unique(labels[is_labelled(labels)])
         if len(present) < 2:
             return present[:0]
         return rng.permutation(present)[: self.labels_per_photo]
@@ -118,7 +120,7 @@ class BoundarySampler(_LabelSampler):
     @staticmethod
     def _distance_to_others(labels: np.ndarray, label: int) -> np.ndarray:
         """(H, W) distance in pixels to the nearest pixel with another label."""
-        others = (labels >= 0) & (labels != label)
+        others = is_labelled(labels) & (labels != label)
         free = np.ascontiguousarray(~others, dtype=np.uint8)
         return cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
 
@@ -168,7 +170,7 @@ def _majority_labels(segments: np.ndarray, labels: np.ndarray) -> np.ndarray:
         labels: (P,) integers, negative where unlabelled.
     """
     sizes = np.bincount(segments)
-    labelled = labels >= 0
+    labelled = is_labelled(labels)
     pairs = np.stack([segments[labelled], labels[labelled]], axis=1)
     kinds, counts = np.unique(pairs, axis=0, return_counts=True)
     kinds = kinds[2 * counts >= sizes[kinds[:, 0]]]

@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
 
+from sss.data.base import RegionDataset
 from sss.data.training import TrainingBatch
 from sss.errors import InputError
 from sss.files import remove_partial_files, whole_file
@@ -42,7 +43,13 @@ from sss.training.run_pictures import RunPictures
 from sss.training.state import RunProgress, load_state, save_state
 from sss.training.step import StepResult, TrainingStep
 from sss.training.stopping import Stopping
-from sss.training.validation import summarise, validate_photos
+from sss.training.validation import (
+    METRICS,
+    Embed,
+    mean_over_sets,
+    summarise,
+    validate_photos,
+)
 from sss.yaml_files import as_yaml
 
 log = logging.getLogger(__name__)
@@ -83,9 +90,9 @@ class Trainer:
         self.run_dir = run_dir
         resume = resume and _has_state(run_dir)
         torch.manual_seed(config.seed)
-        self.validation = open_validation(config.data)
+        self.validations = open_validation(config.data)
         self.samples = open_training(config)
-        self.pairs = describe_pairs(config.data, self.samples, self.validation)
+        self.pairs = describe_pairs(config.data, self.samples, self.validations)
         with explain_out_of_memory(config, self.accelerator.num_processes):
             self.network = self._build_network(resume)
         self.average = WeightAverage(self.network, config.optim.ema) if config.optim.ema else None
@@ -110,8 +117,10 @@ class Trainer:
     def _build_network(self, resume: bool) -> EmbeddingNetwork:
         # A run that goes on has its encoder in the state: the file it began with may be gone.
         model = self.config.model
-        network = build_network(replace(model, weights="none") if resume else model)
-        network.freeze_statistics = model.weights != "none"
+        if resume:
+            model = replace(model, weights="none", second_weights="none")
+        network = build_network(model)
+        network.freeze_statistics = self.config.model.weights != "none"
         device, processes = self.accelerator.device, self.accelerator.num_processes
         check_step(network, self.config, 1 if device.type == "cuda" else processes)
         if processes > 1 and device.type == "cuda":
@@ -198,12 +207,16 @@ class Trainer:
             partial.write_text(as_yaml(asdict(config)))
         record_git_state(folder, self.progress.step)
         self.metrics = MetricsFile(
-            folder / "metrics.csv", self.progress.step, self.progress.pending
+            folder / "metrics.csv",
+            self.progress.step,
+            self.progress.pending,
+            [f"val_{name}_pair_auc" for name in self.validations if len(self.validations) > 1],
         )
-        self.pictures = RunPictures(folder, self.validation, config.log, config.optim.steps)
+        first = next(iter(self.validations.values()))
+        self.pictures = RunPictures(folder, first, config.log, config.optim.steps)
         self.tracker = open_tracker(config.log.wandb, config.log.project, folder, asdict(config))
         log.info("run folder %s (--resume goes on with it)", folder)
-        what = describe(config, self.network, self.samples, self.validation, self.accelerator)
+        what = describe(config, self.network, self.samples, self.validations, self.accelerator)
         for line in [*what, *self.pairs]:
             log.info("%s", line)
 
@@ -272,16 +285,9 @@ class Trainer:
         def embed(photo: Any) -> Any:
             return embed_photo(network, photo, accelerator.device)
 
-        own = validate_photos(
-            embed,
-            self.validation,
-            self.config.data.validation_photos,
-            accelerator.process_index,
-            accelerator.num_processes,
+        scores = mean_over_sets(
+            {name: self._scores(embed, dataset) for name, dataset in self.validations.items()}
         )
-        with together(accelerator):
-            parts = gather_object([own])
-        scores = summarise({k: v for part in parts for k, v in part.items()})
         improved = scores["pair_auc"] > progress.best
         validated = replace(
             progress,
@@ -293,8 +299,13 @@ class Trainer:
             log.info(
                 "step %d: validation pair AUC %.4f, precision@1 %.3f, R-precision %.3f, AMI %.3f "
                 "(%.0f s)",
-                *(progress.step, *scores.values(), time.perf_counter() - started),
+                *(progress.step, *(scores[name] for name in METRICS)),
+                time.perf_counter() - started,
             )
+            apart = {k.removesuffix("_pair_auc"): v for k, v in scores.items() if k not in METRICS}
+            if apart:
+                each = ", ".join(f"{name} {value:.4f}" for name, value in apart.items())
+                log.info("these are means over the data sets; pair AUC of %s", each)
             pictures = self.pictures.draw(embed, progress.step)
             self.tracker.pictures(progress.step, pictures)
             self._keep(scores, improved)
@@ -307,6 +318,20 @@ class Trainer:
         with together(accelerator):
             accelerator.wait_for_everyone()
         return self.finished
+
+    def _scores(self, embed: Embed, dataset: RegionDataset) -> dict[str, float]:
+        """Scores on one data set, by all processes together."""
+        accelerator = self.accelerator
+        own = validate_photos(
+            embed,
+            dataset,
+            self.config.data.validation_photos,
+            accelerator.process_index,
+            accelerator.num_processes,
+        )
+        with together(accelerator):
+            parts = gather_object([own])
+        return summarise({k: v for part in parts for k, v in part.items()})
 
     def _keep(self, scores: dict[str, float], improved: bool) -> None:
         """Main process: row, curves, checkpoints."""

@@ -46,6 +46,22 @@ def validate_photos(
     return scores
 
 
+def mean_over_sets(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """One score for several data sets, each counting the same.
+
+    Args:
+        scores: Of :func:`summarise`, by the name of the data set.
+
+    Returns:
+        ``METRICS`` → mean over the data sets where it is defined; with several sets also
+        ``NAME_pair_auc`` of each.
+    """
+    means = {metric: mean_known(one[metric] for one in scores.values()) for metric in METRICS}
+    if len(scores) > 1:
+        means |= {f"{name}_pair_auc": one["pair_auc"] for name, one in scores.items()}
+    return means
+
+
 def photo_scores(embedding: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, float]:
     """All metrics of one photo, each averaged over its annotators.
 

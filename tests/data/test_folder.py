@@ -7,6 +7,7 @@ from PIL import Image
 from sss.data.base import MissingDataError
 from sss.data.folder import FolderDataset
 from sss.errors import InputError
+from sss.region_labels import REST, UNLABELLED
 
 SIZE = (12, 16)
 
@@ -123,3 +124,13 @@ def test_label_maps_that_do_not_keep_values(tmp_path: Path, ending: str) -> None
     (tmp_path / "labels" / "a.png").unlink()
     with pytest.raises(InputError, match=rf"does not keep the regions' numbers \(a\.{ending}\)"):
         FolderDataset(tmp_path, "train")
+
+
+def test_the_rest_and_another_folder_of_maps(tmp_path: Path) -> None:
+    add(tmp_path, "a.png", 10)
+    (tmp_path / "labels").rename(tmp_path / "instances")
+    with pytest.raises(InputError, match="have no label map in"):
+        FolderDataset(tmp_path, "train")
+    labels = FolderDataset(tmp_path, "train", labels="instances", rest=10)[0][1]
+    assert (labels[0, :, :5] == REST).all()
+    assert (labels[0, :, 5:] == UNLABELLED).all()

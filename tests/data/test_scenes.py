@@ -4,7 +4,6 @@ from functools import cache
 import numpy as np
 import pytest
 
-from sss.data.base import UNLABELLED
 from sss.data.scene_shapes import _draw_strokes, _ellipse_distance, _polygon_distance, draw_shape
 from sss.data.scene_textures import PATTERN_NAMES, paint, random_palette, value_noise
 from sss.data.scenes import (
@@ -16,6 +15,7 @@ from sss.data.scenes import (
     _draw_alphas,
     generate_scene,
 )
+from sss.region_labels import UNLABELLED
 
 SIZES = [(16, 16), (17, 61), (75, 40), (96, 128)]
 SEEDS = range(12)

@@ -105,7 +105,7 @@ def test_home_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(open_source("folder", None, "train", folder=Path("~/mine"))) == 1
 
 
-@pytest.mark.parametrize("name", sorted({*FETCHED, "folder", "scenes"} - {"cocostuff"}))
+@pytest.mark.parametrize("name", sorted({*FETCHED, "scenes"} - {"cocostuff"}))
 def test_label_modes_where_there_are_none(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"'{name}' has no label modes, but labels is 'instance'"):
         open_source(name, tmp_path, "train", labels="instance")

@@ -7,6 +7,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from sss.errors import InputError
 from sss.metrics.pair_auc import equal_error_rate, pair_auc, pair_scores, roc_auc
 from sss.metrics.pixels import pairs_in_band, uniform_pairs
+from sss.region_labels import REST
 
 
 @pytest.fixture
@@ -168,3 +169,15 @@ def test_scores_of_a_band_near_those_of_all_its_pairs(labels: np.ndarray) -> Non
         pairs = pairs_in_band((12, 20), band, 100_000, seed=0)
         assert pair_scores(features, labels, pairs)[0] == pytest.approx(exact[band], abs=0.01)
     assert np.ptp(list(exact.values())) > 0.05
+
+
+def test_two_pixels_of_the_rest_are_no_pair(labels: np.ndarray) -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(0, 1.0, (12, 20, 3)) + labels[0, ..., None]
+    one = np.where(labels == 0, 1, REST)
+    flat, segments = features.reshape(-1, 3), one.ravel()
+    distance = np.sqrt(((flat[:, None] - flat[None]) ** 2).sum(-1))
+    known = (segments[:, None] >= 0) | (segments[None] >= 0)
+    different = segments[:, None] != segments[None]
+    exact = roc_auc_score(different[known], distance[known])
+    assert pair_auc(features, one, pairs=200_000) == pytest.approx(exact, abs=0.006)

@@ -5,6 +5,7 @@ import torch
 from pytorch_metric_learning.distances import LpDistance
 from torch import Tensor
 
+from sss.region_labels import REST
 from sss.training.pair_losses import ModifiedNPairLoss, PairLoss, SigmoidPairLoss
 
 LOSSES: dict[str, type[PairLoss]] = {
@@ -185,3 +186,16 @@ def test_another_distance(name: str) -> None:
     loss = LOSSES[name](distance=LpDistance(normalize_embeddings=True))
     expected = slow_loss(name, unit, labels)
     assert float(loss(embeddings, torch.tensor(labels))) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pairs_of_the_rest_are_left_out(name: str) -> None:
+    embeddings, labels = embeddings_of(7, 4), [1, REST, 1, 2, REST, REST, 2]
+    pairs = [
+        slow_pair(name, float((embeddings[p] - embeddings[q]).norm()), labels[p] == labels[q])
+        for p in range(7)
+        for q in range(7)
+        if p != q and not labels[p] == labels[q] == REST
+    ]
+    loss = LOSSES[name]()(embeddings, torch.tensor(labels))
+    assert float(loss) == pytest.approx(sum(pairs) / len(pairs), rel=1e-4)

@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from sss.data.training import PixelSample
 from sss.errors import InputError
+from sss.region_labels import REST
 from sss.spectral.superpixels import compute_superpixels
 from sss.training.config import SamplingConfig
 from sss.training.sampling import (
@@ -85,7 +86,7 @@ def test_equal_seeds_equal_samples(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("widths", [{3: 12}, {-1: 12}, {-1: 4, 0: 8}, {-1: 4, 0: 8, -2: 5}])
+@pytest.mark.parametrize("widths", [{3: 12}, {-1: 12}, {-1: 4, 0: 8}, {-1: 4, 0: 8, -3: 5}])
 def test_photos_without_two_labels_give_nothing(name: str, widths: dict[int, int]) -> None:
     labels = stripes(widths)
     sampler = build_sampler(SamplingConfig(name, superpixels=12))
@@ -285,3 +286,12 @@ def test_the_settings_arrive() -> None:
     assert build_sampler(config) == SuperpixelSampler(4, 70, 90)
     config.name = "uniform"
     assert build_sampler(config) == UniformSampler(4, 70)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_rest_is_sampled_like_a_region(name: str) -> None:
+    labels = stripes({REST: 8, 3: 8, -1: 4})
+    sampler = build_sampler(SamplingConfig(name, superpixels=12))
+    drawn = sampler(photo_of(labels), labels, np.random.default_rng(0))
+    assert set(drawn.labels.tolist()) == {REST, 3}
+    assert drawn.has_pairs

@@ -1,0 +1,105 @@
+"""Encoders of hypercolumns: one of segmentation_models_pytorch, a DeepLab, or a pair of these."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sss.models.base import ModelConfig
+from sss.models.deeplab_mobilenet import DEEPLABS, INPUT_MEAN, INPUT_STD, build_deeplab_encoder
+from sss.models.smp_encoder import input_scale, start_from_file, with_weights
+
+
+@dataclass(frozen=True)
+class Staged:
+    """An encoder that gives the outputs of its stages.
+
+    Attributes:
+        encoder: Maps normalised photos (B, 3, h, w) to these photos and an output per stride.
+            ``out_channels`` are the widths of all of them.
+        strides: Of the outputs, each twice the one before, from 2 on.
+        mean: What its training subtracted from red, green and blue in [0, 1].
+        std: What it divided them by.
+    """
+
+    encoder: Any
+    strides: list[int]
+    mean: Sequence[float]
+    std: Sequence[float]
+
+
+class EncoderPair(nn.Module):
+    """Two encoders side by side: their outputs of equal stride are put one behind the other.
+
+    Args:
+        first: Its normalisation is that of the photos that come in.
+        second: They are brought to its normalisation for it.
+
+    Attributes:
+        strides: Those of both.
+        out_channels: Widths of the photo and of the outputs together.
+    """
+
+    factor: Tensor
+    offset: Tensor
+
+    def __init__(self, first: Staged, second: Staged) -> None:
+        super().__init__()
+        self.first, self.second = first.encoder, second.encoder
+        self._strides = (first.strides, second.strides)
+        widths: dict[int, int] = defaultdict(int)
+        for one in (first, second):
+            for stride, width in zip(one.strides, one.encoder.out_channels[1:], strict=True):
+                widths[stride] += width
+        self.strides = sorted(widths)
+        self.out_channels = [3, *(widths[stride] for stride in self.strides)]
+        mean1, std1, mean2, std2 = (
+            torch.tensor(values, dtype=torch.float64).view(1, 3, 1, 1)
+            for values in (first.mean, first.std, second.mean, second.std)
+        )
+        self.register_buffer("factor", (std1 / std2).float())
+        self.register_buffer("offset", ((mean1 - mean2) / std2).float())
+
+    def forward(self, photos: Tensor) -> list[Tensor]:
+        """The photos and an output per stride."""
+        outputs: dict[int, list[Tensor]] = defaultdict(list)
+        inputs = (photos, photos * self.factor + self.offset)
+        for encoder, strides, given in zip(
+            (self.first, self.second), self._strides, inputs, strict=True
+        ):
+            for stride, output in zip(strides, encoder(given)[1:], strict=True):
+                outputs[stride].append(output)
+        return [photos, *(torch.cat(outputs[stride], dim=1) for stride in self.strides)]
+
+
+def build_encoder(config: ModelConfig) -> Staged:
+    """The encoder, or pair of encoders, that a config asks for, with its start.
+
+    Raises:
+        InputError: An unknown name, an output stride that is not there, weights that cannot be had.
+    """
+    first = _single(config)
+    if not config.second_encoder:
+        return first
+    second = _single(replace(config, encoder=config.second_encoder, weights=config.second_weights))
+    pair = EncoderPair(first, second)
+    return Staged(pair, pair.strides, first.mean, first.std)
+
+
+def _single(config: ModelConfig) -> Staged:
+    if config.encoder in DEEPLABS:
+        deeplab = build_deeplab_encoder(config)
+        return Staged(deeplab, deeplab.strides, INPUT_MEAN, INPUT_STD)
+    import segmentation_models_pytorch as smp
+
+    encoder = with_weights(
+        config, lambda weights: smp.encoders.get_encoder(config.encoder, depth=5, weights=weights)
+    )
+    start_from_file(encoder, config)
+    strides = [2 ** (stage + 1) for stage in range(len(encoder.out_channels) - 1)]
+    return Staged(encoder, strides, *input_scale(config))
