@@ -64,7 +64,7 @@ class Scene:
 
         Args:
             k: Number of layers, 1 to 40, or ``"auto"``: 2 to 8, as many as the photo needs, see
-                ``auto_threshold`` of :class:`Settings`. A photo with fewer components gets fewer.
+                ``auto_share`` of :class:`Settings`. A photo with fewer components gets fewer.
             progress: Called with a stage's name and its finished fraction as the stages go on.
 
         Returns:
@@ -102,7 +102,7 @@ class Scene:
 
         Args:
             **changes: Of :class:`Settings`: ``grouping``, ``refine``, ``match_coarse_grouping``
-                (only to False), ``auto_threshold``.
+                (only to False), ``least_area``, ``auto_share``, ``auto_threshold``.
 
         Raises:
             InputError: A setting that the components depend on; prepare the photo anew for that.

@@ -110,7 +110,7 @@ def test_settings_after_the_components_share_them(scene: sss.Scene) -> None:
     assert other.components is scene.components
     assert other.settings == dataclasses.replace(scene.settings, grouping="kmeans", refine=False)
     assert other.layers(3).details["settings"]["grouping"] == "kmeans"
-    few, many = (len(scene.with_settings(auto_threshold=t).layers("auto")) for t in (0.99, 0.05))
+    few, many = (len(scene.with_settings(auto_share=t).layers("auto")) for t in (0.05, 0.99))
     assert few < many
     with pytest.raises(InputError, match="the components depend on 'seed'"):
         scene.with_settings(seed=1)

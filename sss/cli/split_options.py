@@ -55,7 +55,9 @@ def parse_options(arguments: list[str] | None = None) -> SplitOptions:
         raise InputError(f"--{error}") from error
     check_values(given)
     if given["grouping"] == "kmeans" and given["layers"] is None:
-        raise InputError("--layers auto needs --grouping linkage; give a number of layers")
+        raise InputError(
+            "--layers auto needs --grouping learned or linkage; give a number of layers"
+        )
     if given["features"] is not None and given["checkpoint"] is not None:
         raise InputError("--features replaces the network, so --checkpoint has no use; give one")
     return SplitOptions(**given)
@@ -108,9 +110,10 @@ def _parser() -> Parser:
     )
     core.add_argument(
         "--grouping",
-        default="linkage",
+        default="learned",
         choices=GROUPINGS,
-        help="how components become layers; kmeans is the paper's (default: linkage)",
+        help="how components become layers: by what people would join, by the features alone, or "
+        "as in the paper (default: learned)",
     )
     add_seed_option(core)
     core.add_argument("--max-side", type=int, metavar="PX", help="shrink larger photos first")

@@ -133,6 +133,42 @@ class Hypercolumn(nn.Module):
             bands.append(self._embedding(part + near))
         return torch.cat(bands, dim=2)
 
+    @torch.no_grad()
+    def columns_at(self, photos: Tensor, pixels: Tensor) -> Tensor:
+        """What the layer sees of some pixels, before anything of it is trained.
+
+        Each scale is interpolated between its cells at once, which differs a little from doubling
+        it again and again.
+
+        Args:
+            photos: Normalised (1, 3, h, w).
+            pixels: (N, 2) row and column.
+
+        Returns:
+            (N, D).
+        """
+        height, width = photos.shape[-2:]
+        # From −1 at the first pixel's outer edge to 1 at the last one's.
+        places = (2 * pixels + 1) / torch.tensor([height, width]) - 1
+        grid = places.flip(1)[None, None]
+        columns = [
+            F.grid_sample(values, grid, padding_mode="border", align_corners=False)[0, :, 0]
+            for values in self._columns(photos)
+        ]
+        return torch.cat(columns).T
+
+    def embed_columns(self, columns: Tensor) -> Tensor:
+        """The embeddings (N, dim) of pixels of which :meth:`columns_at` gives (N, D)."""
+        widths = [project.in_channels for project in self.project]
+        hidden: Tensor | None = None
+        for values, scale, project in zip(
+            columns.split(widths, dim=1), self.scales, self.project, strict=True
+        ):
+            part = project(scale(values[..., None, None]))
+            hidden = part if hidden is None else hidden + part
+        assert hidden is not None
+        return self._embedding(hidden)[..., 0, 0]
+
     def _embedding(self, hidden: Tensor) -> Tensor:
         embeddings: Tensor = self.head(self.dropout(F.relu(hidden, inplace=True)))
         if self.radius:

@@ -7,15 +7,10 @@ from scipy.optimize import linear_sum_assignment
 
 from sss.errors import InputError
 from sss.spectral.clustering import best_kmeans
-from sss.spectral.sampling import sample_lattice_pixels
+from sss.spectral.contrasts import energy_distances
+from sss.spectral.joining import load_join_model
+from sss.spectral.parts import measure_parts
 from sss.spectral.settings import DEFAULT_SETTINGS, LAYERS, Settings, check_layers
-from sss.threads import map_threads, slices
-
-COMPARED_PIXELS = 4000
-"""Whose features tell how far apart components are."""
-
-ROWS = 256
-"""Of those pixels, compared at a time: their distances to all others take 4 MB."""
 
 GROUPING_RESTARTS = 200
 """k-means of two dozen points has many local optima: with this many draws, the best one found is
@@ -31,33 +26,45 @@ def group_components(
     embedding: np.ndarray,
     layers: int | None = LAYERS,
     settings: Settings = DEFAULT_SETTINGS,
+    photo: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Add up components whose mean features are alike.
+    """Add up components that belong together.
 
     ``kmeans`` is the paper's way: k-means of the mean features, every component counting the
     same. ``linkage`` merges the two nearest groups again and again, the distance between groups
     being the mean of their components' distances weighted by area (average linkage): a scrap of
-    texture no longer takes a layer from the rest of the photo.
+    texture no longer takes a layer from the rest of the photo. ``learned`` does that too, but how
+    near two components are is the share of people who would join them, as
+    :mod:`sss.spectral.joining` expects it of what :mod:`sss.spectral.parts` sees; and components
+    below ``settings.least_area`` first join what they most likely belong to.
 
     Args:
         components: (N, C), rows summing to one.
         embedding: (H, W, D), N = H·W.
-        layers: Layers wanted; None chooses within ``auto_layers``: ``linkage`` stops where the next
-            two groups are further apart than ``auto_threshold`` of the distance of the last two.
-        settings: Of these ``grouping``, ``seed`` (of k-means), ``auto_threshold``, ``auto_layers``.
+        layers: Layers wanted; None chooses within ``auto_layers``: ``learned`` stops where fewer
+            than ``auto_share`` would join the next two groups, ``linkage`` where they are further
+            apart than ``auto_threshold`` of the distance of the last two.
+        settings: Of these ``grouping``, ``seed`` (of k-means), ``least_area``, ``auto_share``,
+            ``auto_threshold``, ``auto_layers``.
+        photo: (H, W, 3) in [0, 1]; only ``learned`` looks at it.
 
     Returns:
         (H, W, K) layers, largest first. K is smaller than ``layers`` when there are fewer
         components.
 
     Raises:
-        InputError: Layers below 1, or ``kmeans`` without a number of layers.
+        InputError: Layers below 1, ``kmeans`` without a number of layers, or ``learned`` without a
+            photo.
     """
     check_layers(layers)
-    if settings.grouping == "linkage":
+    if settings.grouping == "learned":
+        if photo is None:
+            raise InputError("grouping 'learned' needs the photo; give it, or choose 'linkage'")
+        groups = _learned_groups(components, embedding, photo, layers, settings)
+    elif settings.grouping == "linkage":
         groups = _linkage_groups(components, embedding, layers, settings)
     elif layers is None:
-        raise InputError("grouping 'kmeans' needs a number of layers; choose 'linkage'")
+        raise InputError("grouping 'kmeans' needs a number of layers; choose 'learned'")
     else:
         groups = kmeans_groups(_means(components, embedding), layers, settings.seed)
     return _added_up(components, groups, embedding.shape[:2])
@@ -117,64 +124,59 @@ def _linkage_groups(
 ) -> np.ndarray:
     """Group of each component, (C,)."""
     distances = energy_distances(components, embedding)
+    merges, heights = average_linkage(distances, _areas(components))
+    return _cut(
+        merges, heights, settings.auto_threshold * heights.max(initial=0.0), layers, settings
+    )
+
+
+def _learned_groups(
+    components: np.ndarray,
+    embedding: np.ndarray,
+    photo: np.ndarray,
+    layers: int | None,
+    settings: Settings,
+) -> np.ndarray:
+    """Group of each component, (C,)."""
+    share = load_join_model().share(measure_parts(components, embedding, photo))
+    scrap = settings.least_area * len(components)
+    merges, heights = average_linkage(1 - share, _areas(components), scrap)
+    return _cut(merges, heights, 1 - settings.auto_share, layers, settings)
+
+
+def _areas(components: np.ndarray) -> np.ndarray:
+    """(C,) pixels of which each component is the strongest, and a little."""
     owned = np.bincount(components.argmax(axis=1), minlength=components.shape[1])
-    merges, heights = average_linkage(distances, owned + LEAST_AREA * len(components))
+    return owned + LEAST_AREA * len(components)
+
+
+def _cut(
+    merges: list[tuple[int, int]],
+    heights: np.ndarray,
+    threshold: float,
+    layers: int | None,
+    settings: Settings,
+) -> np.ndarray:
+    """Group of each component, (C,), after as many merges as leave the wanted number of layers.
+
+    Without a number, those groups stay apart that merge above the threshold.
+    """
+    count = len(merges) + 1
     if layers is None:
         fewest, most = settings.auto_layers
-        apart = 1 + int((heights > settings.auto_threshold * heights.max(initial=0.0)).sum())
-        layers = min(max(apart, fewest), most)
-    groups = np.arange(len(owned))
-    for into, merged in merges[: max(0, len(owned) - layers)]:
+        layers = min(max(1 + int((heights > threshold).sum()), fewest), most)
+    groups = np.arange(count)
+    for into, merged in merges[: max(0, count - layers)]:
         groups[groups == merged] = into
     return groups
 
 
-def energy_distances(
-    components: np.ndarray,
-    embedding: np.ndarray,
-    sampled_pixels: int = COMPARED_PIXELS,
-    rows: int = ROWS,
-) -> np.ndarray:
-    """How far apart the features of every two components are, (C, C).
-
-    ``E‖X − Y‖ − (E‖X − X'‖ + E‖Y − Y'‖)/2`` for pixels X, X' of one and Y, Y' of the other, drawn
-    by alpha: the energy distance (Székely and Rizzo, *J. Stat. Plan. Inference* 143, 2013), halved
-    so that two components of one feature each are as far apart as these. Unlike the distance of
-    the means, it hardly moves when a component takes some pixels from another: of two solvers'
-    slightly different components more become the same groups.
-
-    Args:
-        components: (N, C).
-        embedding: (H, W, D), N = H·W.
-        sampled_pixels: Pixels, spread evenly, that stand for all.
-        rows: Of these, compared at a time with themselves and those after them.
-    """
-    pixels = sample_lattice_pixels(embedding.shape[:2], sampled_pixels)
-    points = embedding.reshape(len(components), -1)[pixels].astype(np.float32)
-    weights = np.clip(components[pixels], 0, 1)
-    weights /= np.maximum(weights.sum(axis=0), 1e-9)
-    squares = np.square(points).sum(axis=1)
-
-    def add_up(part: slice) -> np.ndarray:
-        """(C, C) sum over pairs of these pixels with themselves and, once, with those after."""
-        after = slice(part.start, None)
-        apart = squares[part, None] + squares[after] - 2 * points[part] @ points[after].T
-        distances = np.sqrt(np.maximum(apart, 0))
-        own = slice(0, part.stop - part.start)
-        distances[:, own] /= 2  # both ways are in it
-        total: np.ndarray = weights[part].T @ (distances @ weights[after])
-        return total
-
-    half = np.sum(map_threads(add_up, slices(len(points), rows)), axis=0)
-    mean = half + half.T
-    within = np.diagonal(mean) / 2
-    return np.maximum(mean - within - within[:, None], 0)
-
-
 def average_linkage(
-    distances: np.ndarray, weights: np.ndarray
+    distances: np.ndarray, weights: np.ndarray, scrap: float = 0.0
 ) -> tuple[list[tuple[int, int]], np.ndarray]:
     """Merge the nearest two groups until one is left; distances are weighted means.
+
+    As long as a group is lighter than ``scrap``, the lightest one joins what it is nearest to.
 
     SciPy's linkage knows no weights. With integer weights w it equals SciPy's ``average`` on
     points repeated w times.
@@ -182,10 +184,11 @@ def average_linkage(
     Args:
         distances: (C, C) symmetric.
         weights: (C,) positive.
+        scrap: Weight below which a group does not stay by itself.
 
     Returns:
         C − 1 pairs ``(into, merged)``: the group led by point ``merged`` joins that led by
-        ``into``; and the distance of each pair, which never falls.
+        ``into``; and the distance of each pair, which never falls; of scraps it is that before.
     """
     between = distances.astype(np.float64)
     np.fill_diagonal(between, np.inf)
@@ -193,13 +196,18 @@ def average_linkage(
     merges: list[tuple[int, int]] = []
     heights = []
     for _ in range(len(weights) - 1):
-        into, merged = sorted(divmod(int(between.argmin()), len(weights)))
-        heights.append(between[into, merged])
+        lightest = int(weights.argmin())
+        if weights[lightest] < scrap:
+            into, merged = sorted((lightest, int(between[lightest].argmin())))
+            heights.append(-np.inf)
+        else:
+            into, merged = sorted(divmod(int(between.argmin()), len(weights)))
+            heights.append(between[into, merged])
         merges.append((into, merged))
         total = weights[into] + weights[merged]
         row = (weights[into] * between[into] + weights[merged] * between[merged]) / total
         between[into] = between[:, into] = row
         between[into, into] = np.inf
         between[merged] = between[:, merged] = np.inf
-        weights[into] = total
+        weights[into], weights[merged] = total, np.inf
     return merges, np.maximum.accumulate(heights)

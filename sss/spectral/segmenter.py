@@ -54,6 +54,7 @@ class SoftComponents:
     Attributes:
         alpha: (h, w, C) float64 on the solver's grid, summing to one; may leave [0, 1].
         embedding: (h, w, D) what they are grouped by, on the same grid.
+        colours: (h, w, 3) the photo on the same grid.
         level: Of the size at which layers are refined: the photo's own if it is not too large.
         photo: (H, W, 3) the photo, an array of the segmenter's backend.
         superpixel_laplacian: Of the semantic and colour affinities, if layers are refined on the
@@ -64,6 +65,7 @@ class SoftComponents:
 
     alpha: np.ndarray
     embedding: np.ndarray
+    colours: np.ndarray
     level: Level
     photo: Array
     superpixel_laplacian: csr_array | None
@@ -193,6 +195,7 @@ class SoftSegmenter:
         return SoftComponents(
             alpha.reshape(*grid_size, -1),
             grouped_by,
+            resize_linearly(photo, grid_size),
             level,
             uploaded,
             superpixel_part if grid_size == refined_size else None,
@@ -219,7 +222,9 @@ class SoftSegmenter:
         if components.coarse is not None and self._matches_coarse:
             grouped = self._coarse().group(components.coarse, layers)
             return group_as(flat, resize_linearly(grouped, components.alpha.shape[:2]))
-        return group_components(flat, components.embedding, layers, self.settings)
+        return group_components(
+            flat, components.embedding, layers, self.settings, components.colours
+        )
 
     def refine(
         self, components: SoftComponents, grouped: np.ndarray, progress: Progress | None = None
@@ -246,7 +251,7 @@ class SoftSegmenter:
 
     @property
     def _matches_coarse(self) -> bool:
-        return self.settings.match_coarse_grouping and self.settings.grouping == "linkage"
+        return self.settings.match_coarse_grouping and self.settings.grouping != "kmeans"
 
     def _coarse(self) -> SoftSegmenter:
         """This segmenter with the coarse solver."""

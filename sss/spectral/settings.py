@@ -14,10 +14,13 @@ from sss.image.resize import size_within
 SOLVERS = ("coarse", "exact")
 """Choices of :attr:`Settings.solver`."""
 
-GROUPINGS = ("linkage", "kmeans")
+GROUPINGS = ("learned", "linkage", "kmeans")
 """Choices of :attr:`Settings.grouping`."""
 
-AFTER_COMPONENTS = ("grouping", "refine", "match_coarse_grouping", "auto_threshold")
+AFTER_COMPONENTS = (
+    *("grouping", "refine", "match_coarse_grouping"),
+    *("least_area", "auto_share", "auto_threshold"),
+)
 """Fields of :class:`Settings` that the soft components do not depend on."""
 
 LAYERS = 5
@@ -32,7 +35,8 @@ class Settings:
         solver: ``exact`` takes the eigenvectors of all pixels, as the paper. ``coarse`` finds the
             components on a grid of ``coarse_pixels``, in single precision, and refines the layers
             on all pixels.
-        grouping: How components become layers: ``linkage``, or ``kmeans`` as in the paper; see
+        grouping: How components become layers: ``learned`` from people's segmentations, by
+            ``linkage`` of the features alone, or by ``kmeans`` as in the paper; see
             :func:`sss.spectral.grouping.group_components`.
         seed: Of k-means, of the eigensolver's start vectors and of the sampled pixels.
         semantic_weight: Of the semantic affinity in the graph (Sec. 3.4); 0 leaves it out.
@@ -41,7 +45,7 @@ class Settings:
             they are only resized.
         match_coarse_grouping: Whether the exact solver puts its components into the layers that
             the coarse one finds: which groups merge last is often nearly a tie, and without this
-            the two solvers may differ by a whole part of the photo. Of ``linkage`` only.
+            the two solvers may differ by a whole part of the photo. Not with ``kmeans``.
         n_superpixels: Superpixels asked of SLIC (released code).
         n_eigenvectors: Eigenvectors of the Laplacian (Sec. 3.5).
         n_components: Clusters that the soft components start from (Sec. 3.5).
@@ -61,9 +65,13 @@ class Settings:
             affinity grow by this power of the ratio of the grids' sides. On twelve photos of
             BSDS500 train 0.978 of the pixels are in the exact solver's layers then; with 0 it is
             0.964.
-        auto_threshold: The automatic number of layers keeps apart what is further apart than this
-            fraction of the distance at which the last two groups merge; larger gives fewer. Of
-            0.3 … 0.7 it gave the best covering on 30 photos of BSDS500 train.
+        least_area: Of ``learned``: components smaller than this fraction of the photo are no layer
+            by themselves, but join what they most likely belong to.
+        auto_share: Of ``learned``: the automatic number of layers joins what at least this share of
+            people would join; larger gives more layers. Chosen together with the model.
+        auto_threshold: Of ``linkage``: the automatic number of layers keeps apart what is further
+            apart than this fraction of the distance at which the last two groups merge; larger
+            gives fewer. Of 0.3 … 0.7 it gave the best covering on 30 photos of BSDS500 train.
         auto_layers: Fewest and most layers of the automatic number.
 
     Raises:
@@ -77,7 +85,7 @@ class Settings:
     """
 
     solver: str = "coarse"
-    grouping: str = "linkage"
+    grouping: str = "learned"
     seed: int = 0
     semantic_weight: float = 0.01
     colour_weight: float = 0.01
@@ -91,6 +99,8 @@ class Settings:
     graph_pixels: int = 160_000
     refined_pixels: int = 409_600
     coarsening: float = 0.5
+    least_area: float = 0.005
+    auto_share: float = 0.5
     auto_threshold: float = 0.35
     auto_layers: tuple[int, int] = (2, 8)
 
@@ -98,7 +108,7 @@ class Settings:
         if self.solver not in SOLVERS:
             raise InputError(f"unknown solver '{self.solver}'; expected {' or '.join(SOLVERS)}")
         if self.grouping not in GROUPINGS:
-            expected = " or ".join(GROUPINGS)
+            expected = f"{', '.join(GROUPINGS[:-1])} or {GROUPINGS[-1]}"
             raise InputError(f"unknown grouping '{self.grouping}'; expected {expected}")
         for name in (
             *("n_superpixels", "n_eigenvectors", "n_components", "sampled_pixels"),
@@ -110,6 +120,9 @@ class Settings:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise InputError(f"{name} is {value}; give a number of 0 or more")
+        for name in ("least_area", "auto_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}; give a number from 0 to 1")
         fewest, most = self.auto_layers
         if not 1 <= fewest <= most:
             raise InputError(f"auto_layers are {fewest} to {most}; give 1 or more, fewest first")

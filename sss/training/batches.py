@@ -21,13 +21,25 @@ def open_validation(data: DataConfig) -> dict[str, RegionDataset]:
     Raises:
         InputError: A data set is not where it should be, or is not whole.
     """
-    found: dict[str, RegionDataset] = {}
+    sources = (data.validation, *data.also_validated)
+    opened = [_open(source, data) for source in sources]
+    return dict(zip(validation_names(data), opened, strict=True))
+
+
+def validation_names(data: DataConfig) -> list[str]:
+    """Short names of the data sets of the validation, the main one first."""
+    names: list[str] = []
     for source in (data.validation, *data.also_validated):
         name = source.name if source.root is None else Path(source.root).name
-        while name in found:
+        while name in names:
             name += "_"
-        found[name] = _open(source, data)
-    return found
+        names.append(name)
+    return names
+
+
+def single_columns(data: DataConfig) -> list[str]:
+    """Columns of metrics.csv for the single data sets, where there are several."""
+    return [f"val_{name}_pair_auc" for name in validation_names(data) if data.also_validated]
 
 
 def open_training(config: TrainConfig) -> VisitDataset:

@@ -29,7 +29,7 @@ from sss.timer import StepTimer, hours_minutes
 from sss.tracking import NoTracker, open_tracker
 from sss.training.accelerator import open_accelerator, together
 from sss.training.average import WeightAverage
-from sss.training.batches import check_split, open_training, open_validation
+from sss.training.batches import check_split, open_training, open_validation, single_columns
 from sss.training.check_step import check_step
 from sss.training.config import TrainConfig
 from sss.training.describe import describe, describe_pairs
@@ -210,7 +210,7 @@ class Trainer:
             folder / "metrics.csv",
             self.progress.step,
             self.progress.pending,
-            [f"val_{name}_pair_auc" for name in self.validations if len(self.validations) > 1],
+            single_columns(config.data),
         )
         first = next(iter(self.validations.values()))
         self.pictures = RunPictures(folder, first, config.log, config.optim.steps)

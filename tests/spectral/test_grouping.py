@@ -6,14 +6,16 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import pdist, squareform
 
 from sss.errors import InputError
+from sss.spectral.contrasts import energy_distances
 from sss.spectral.grouping import (
     average_linkage,
-    energy_distances,
     group_as,
     group_components,
     kmeans_groups,
 )
 from sss.spectral.settings import Settings
+
+BY_FEATURES = Settings(grouping="linkage")
 
 CORNERS = np.array([[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]], dtype=float)
 
@@ -47,7 +49,7 @@ def groups_of(layers: np.ndarray, components: np.ndarray) -> list[set[int]]:
 def test_components_of_like_features_form_a_layer(groups: int, way: str) -> None:
     components, features, group = planted(groups, seed=groups)
     if way == "automatic":
-        layers = group_components(components, features, None)
+        layers = group_components(components, features, None, BY_FEATURES)
     else:
         layers = group_components(components, features, groups, Settings(grouping=way))
     assert layers.shape == (*features.shape[:2], groups)
@@ -63,7 +65,7 @@ def test_layers_are_sums_of_soft_components() -> None:
     features = (components @ np.array([[0.0], [10], [0.1], [10.1]])).reshape(5, 8, 1)
     # Mean features follow the components' order 0 < 2 < 1 < 3 too weakly to rely on; two layers
     # must still be sums of disjoint sets of components.
-    layers = group_components(components, features, 2).reshape(40, 2)
+    layers = group_components(components, features, 2, BY_FEATURES).reshape(40, 2)
     subsets = [[c for c in range(4) if bits >> c & 1] for bits in range(1, 15)]
     matches = [
         subset for subset in subsets if np.allclose(components[:, subset].sum(axis=1), layers[:, 0])
@@ -74,7 +76,7 @@ def test_layers_are_sums_of_soft_components() -> None:
 def test_layers_are_sorted_by_area() -> None:
     widths = np.array([3, 20, 7, 12, 5])
     components, features = striped(CORNERS[:5], widths)
-    layers = group_components(components, features, 5)
+    layers = group_components(components, features, 5, BY_FEATURES)
     np.testing.assert_allclose(layers.sum(axis=(0, 1)), 10 * np.sort(widths)[::-1])
     np.testing.assert_array_equal(layers[..., 0].ravel(), components[:, 1])
 
@@ -95,27 +97,27 @@ def test_kmeans_is_the_same_from_seed_to_seed() -> None:
 @pytest.mark.parametrize("layers", [3, 5, None])
 def test_fewer_components_than_layers_stay_as_they_are(layers: int | None) -> None:
     components, features = striped(CORNERS[:3], np.array([4, 9, 6]))
-    grouped = group_components(components, features, layers)
+    grouped = group_components(components, features, layers, BY_FEATURES)
     assert grouped.shape == (10, 19, 3)
     np.testing.assert_array_equal(grouped.reshape(190, 3), components[:, [1, 2, 0]])
 
 
 @pytest.mark.parametrize("layers", [1, 5, None])
 def test_one_component_is_one_layer(layers: int | None) -> None:
-    grouped = group_components(np.ones((12, 1)), np.full((3, 4, 3), 0.5), layers)
+    grouped = group_components(np.ones((12, 1)), np.full((3, 4, 3), 0.5), layers, BY_FEATURES)
     np.testing.assert_array_equal(grouped, np.ones((3, 4, 1)))
 
 
 def test_one_layer_holds_everything() -> None:
     components, features, _ = planted(4, seed=0)
-    layers = group_components(components, features, 1)
+    layers = group_components(components, features, 1, BY_FEATURES)
     np.testing.assert_array_equal(layers, np.ones((*features.shape[:2], 1)))
 
 
 def test_empty_component_does_no_harm() -> None:
     components, features = striped(CORNERS[:3], np.array([4, 9, 6]))
     components = np.column_stack([components, np.zeros(len(components))])
-    layers = group_components(components, features, 3)
+    layers = group_components(components, features, 3, BY_FEATURES)
     assert np.isfinite(layers).all()
     np.testing.assert_allclose(layers.sum(axis=2), 1)
 
@@ -124,7 +126,10 @@ def test_a_scrap_takes_no_layer_from_the_rest() -> None:
     # Two halves of a photo that are alike, and a stripe of one column unlike both.
     means = np.array([[0.0, 0, 0], [0.2, 0, 0], [0.3, 0.25, 0], [1, 1, 1]])
     components, features = striped(means, np.array([30, 1, 1, 30]))
-    assert groups_of(group_components(components, features, 2), components) == [{0, 1, 2}, {3}]
+    assert groups_of(group_components(components, features, 2, BY_FEATURES), components) == [
+        {0, 1, 2},
+        {3},
+    ]
 
 
 def test_area_decides_which_groups_are_near() -> None:
@@ -132,7 +137,9 @@ def test_area_decides_which_groups_are_near() -> None:
     means = np.array([[1.0], [0.0], [3.0], [5.4]])
     for widths, expected in (([20, 1, 5, 5], {0, 1, 2}), ([1, 20, 5, 5], {2, 3})):
         components, features = striped(means, np.array(widths))
-        assert expected in groups_of(group_components(components, features, 2), components)
+        assert expected in groups_of(
+            group_components(components, features, 2, BY_FEATURES), components
+        )
 
 
 @pytest.mark.parametrize("rows", [7, 1000])
@@ -190,7 +197,9 @@ def test_average_linkage_is_scipys_on_repeated_points(seed: int) -> None:
 def test_automatic_number_keeps_apart_what_is_far_apart(threshold: float, expected: int) -> None:
     means = np.array([[0.0], [0.06], [1.0], [1.3], [4.0]])
     components, features = striped(means, np.full(5, 8))
-    layers = group_components(components, features, None, Settings(auto_threshold=threshold))
+    layers = group_components(
+        components, features, None, Settings(grouping="linkage", auto_threshold=threshold)
+    )
     # Merging heights, with equal areas: 0.06, 0.3, about 1.1 and 3.4.
     assert layers.shape[2] == expected
 
@@ -198,18 +207,18 @@ def test_automatic_number_keeps_apart_what_is_far_apart(threshold: float, expect
 def test_automatic_number_has_bounds() -> None:
     means = 10 * np.eye(12)
     components, features = striped(means, np.full(12, 3))
-    assert group_components(components, features, None).shape[2] == 8
+    assert group_components(components, features, None, BY_FEATURES).shape[2] == 8
     components, features = striped(np.array([[0.0], [0.1], [9.0]]), np.full(3, 4))
-    threshold = Settings(auto_threshold=5.0)
+    threshold = Settings(grouping="linkage", auto_threshold=5.0)
     assert group_components(components, features, None, threshold).shape[2] == 2
-    at_least_three = Settings(auto_threshold=5.0, auto_layers=(3, 8))
+    at_least_three = Settings(grouping="linkage", auto_threshold=5.0, auto_layers=(3, 8))
     assert group_components(components, features, None, at_least_three).shape[2] == 3
 
 
 def test_numbers_of_layers_that_cannot_be_are_refused() -> None:
     components, features = striped(CORNERS[:3], np.array([4, 9, 6]))
     with pytest.raises(InputError, match="0 layers were asked for; give 1 or more"):
-        group_components(components, features, 0)
+        group_components(components, features, 0, BY_FEATURES)
     with pytest.raises(InputError, match="needs a number of layers"):
         group_components(components, features, None, Settings(grouping="kmeans"))
 
@@ -269,3 +278,42 @@ def test_fewer_components_than_layers() -> None:
     components, _ = striped(np.zeros((2, 3)), np.array([3, 5]))
     layers = np.eye(4)[np.arange(8) // 2][None].repeat(10, axis=0)
     assert groups_of(group_as(components, layers), components) == [{1}, {0}]
+
+
+# --- learned grouping and scraps ------------------------------------------------------------------
+
+
+def test_scraps_join_what_they_are_nearest_to_first() -> None:
+    distances = squareform(pdist(np.array([[0.0], [1.0], [5.0], [9.0]])))
+    weights = np.array([10.0, 0.5, 10.0, 0.2])
+    merges, heights = average_linkage(distances, weights, scrap=1.0)
+    assert merges[:2] == [(2, 3), (0, 1)]
+    assert (heights[:2] == -np.inf).all()
+    # Of (0, 1) and (2, 3), pixels counting the same.
+    expected = (10 * (10 * 5 + 0.2 * 9) + 0.5 * (10 * 4 + 0.2 * 8)) / (10.5 * 10.2)
+    assert heights[2] == pytest.approx(expected)
+    assert average_linkage(distances, weights)[0][0] == (0, 1)
+
+
+def test_learned_grouping_leaves_no_scraps_and_needs_the_photo() -> None:
+    widths = np.array([40, 40, 1, 40])
+    components, features = striped(CORNERS[[1, 2, 3, 4]], widths)
+    settings = Settings(least_area=0.05)
+    layers = group_components(components, features, 4, settings, features)
+    assert layers.shape[2] == 4  # as many as were asked for, although one is a scrap
+    layers = group_components(components, features, 3, settings, features)
+    assert layers.shape[2] == 3
+    assert layers.mean(axis=(0, 1)).min() > 0.3
+    np.testing.assert_allclose(layers.sum(axis=2), 1)
+    with pytest.raises(InputError, match="'learned' needs the photo"):
+        group_components(components, features, 3, settings)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 1.0])
+def test_the_automatic_number_follows_the_share(share: float) -> None:
+    components, features, _ = planted(5, seed=3)
+    settings = Settings(auto_share=share)
+    count = group_components(components, features, None, settings, features).shape[2]
+    fewest, most = settings.auto_layers
+    assert count == {0.0: fewest, 1.0: most}.get(share, count)
+    assert fewest <= count <= most

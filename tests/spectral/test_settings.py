@@ -50,7 +50,7 @@ def test_affinities_grow_with_the_cells() -> None:
     ("changed", "message"),
     [
         ({"solver": "magic"}, "unknown solver 'magic'; expected coarse or exact"),
-        ({"grouping": "magic"}, "unknown grouping 'magic'; expected linkage or kmeans"),
+        ({"grouping": "magic"}, "unknown grouping 'magic'; expected learned, linkage or kmeans"),
         ({"n_components": 0}, "n_components is 0; give 1 or more"),
         ({"coarse_pixels": -5}, "coarse_pixels is -5; give 1 or more"),
         ({"semantic_weight": -0.1}, "semantic_weight is -0.1; give a number of 0 or more"),

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sss.data.sources import SOURCES
 from sss.errors import InputError
+from sss.region_labels import REST
 from sss.training.batches import (
     check_split,
     open_training,
@@ -136,3 +138,28 @@ def test_sources_are_opened_as_the_configuration_says(
         (tmp_path, "half", {"folder": home / "own"}),
         (tmp_path, "val", {}),
     ]
+
+
+def test_parts_of_a_data_set_share_no_photo(tiny_config: TrainConfig) -> None:
+    tiny_config.data.sources = [SourceConfig("scenes", without_every=3)]
+    tiny_config.data.validation = SourceConfig("scenes", split="train", only_every=3)
+    whole = SourceConfig("scenes", split="train")
+    tiny_config.data.also_validated = [whole]
+    (training,) = open_training(tiny_config).sources
+    held_out, everything = open_validation(tiny_config.data).values()
+    photos = [everything[index][0].tobytes() for index in range(len(everything))]
+    parts = [[part[i][0].tobytes() for i in range(len(part))] for part in (training, held_out)]
+    assert parts == [[p for i, p in enumerate(photos) if i % 3], photos[::3]]
+
+
+def test_data_sets_below_the_common_root(tiny_config: TrainConfig, tmp_path: Path) -> None:
+    for name, value in (("images", 90), ("labels", 1)):
+        (tmp_path / "packs" / "mine" / name).mkdir(parents=True)
+        picture = np.full((20, 20) if name == "labels" else (20, 20, 3), value, np.uint8)
+        picture[:, 10:] = 0
+        Image.fromarray(picture).save(tmp_path / "packs" / "mine" / name / "a.png")
+    tiny_config.data.root = str(tmp_path)
+    tiny_config.data.validation = SourceConfig("folder", root="packs/mine", rest=0)
+    ((name, dataset),) = open_validation(tiny_config.data).items()
+    assert name == "mine"
+    assert set(np.unique(dataset[0][1])) == {REST, 1}

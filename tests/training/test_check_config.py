@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from sss.errors import InputError
 from sss.training.check_config import check_config
-from sss.training.config import TrainConfig
+from sss.training.config import SourceConfig, TrainConfig
 
 Refused = Callable[..., str]
 
@@ -65,3 +66,23 @@ def test_impossible_values(refused: Refused, key: str, value: str) -> None:
 
 def test_default_config_is_possible() -> None:
     check_config(TrainConfig())
+
+
+@pytest.mark.parametrize(
+    "part", ["only_every: -1", "without_every: 1", "only_every: 2, without_every: 3"]
+)
+def test_impossible_parts(part: str) -> None:
+    config = TrainConfig()
+    keys = {k: int(v) for k, v in (pair.split(": ") for pair in part.split(", "))}
+    config.data.also_validated = [SourceConfig("scenes", split="val", **keys)]
+    with pytest.raises(InputError, match="only_every and without_every of scenes are"):
+        check_config(config)
+
+
+def test_losses_that_know_no_rest() -> None:
+    config = TrainConfig()
+    config.data.sources = [SourceConfig("folder", root="there", rest=0)]
+    check_config(config)
+    config.loss.name = "ContrastiveLoss"
+    with pytest.raises(InputError, match=r"loss\.name 'ContrastiveLoss' knows no rest"):
+        check_config(config)

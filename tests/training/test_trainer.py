@@ -153,13 +153,12 @@ def test_validation_scores_what_inference_computes(
     trainer.run()
     assert not hasattr(trainer.network, "_original_forward")
     network, _, training = load_checkpoint(tmp_path / "last.safetensors")
-    photo = trainer.validation[0][0]
+    (validation,) = trainer.validations.values()
+    photo = validation[0][0]
     cpu = torch.device("cpu")
     ours = embed_photo(trainer.evaluated.eval(), photo, cpu)
     assert np.allclose(ours, embed_photo(network, photo, cpu), atol=1e-5)  # bf16 differs by 1e-2
-    scores = summarise(
-        validate_photos(lambda p: embed_photo(network, p, cpu), trainer.validation, 1)
-    )
+    scores = summarise(validate_photos(lambda p: embed_photo(network, p, cpu), validation, 1))
     assert training["val_pair_auc"] == pytest.approx(scores["pair_auc"], abs=1e-5)
 
 
@@ -226,3 +225,22 @@ def test_data_without_pairs_is_refused(
     tiny_config.data.sources = [SourceConfig("masks")]
     with pytest.raises(InputError, match=r"data\.sources: masks: none of 2 photos has two labels"):
         Trainer(tiny_config, tmp_path)
+
+
+@pytest.mark.slow
+def test_several_data_sets_are_validated(
+    tiny_config: TrainConfig, tmp_path: Path, rows_of: Rows, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny_config.data.also_validated = [SourceConfig("scenes", split="train", only_every=2)]
+    with caplog.at_level("INFO", "sss"):
+        trainer = Trainer(tiny_config, tmp_path)
+        trainer.run()
+    assert list(trainer.validations) == ["scenes", "scenes_"]
+    validated = [row for row in rows_of(tmp_path) if row["val_pair_auc"]]
+    assert len(validated) == 3  # at 0, 2 and 4 steps
+    for row in validated:
+        apart = [float(row[f"val_{name}_pair_auc"]) for name in trainer.validations]
+        assert float(row["val_pair_auc"]) == pytest.approx(np.mean(apart), abs=1e-4)
+    best = max(float(row["val_pair_auc"]) for row in validated)
+    assert trainer.progress.best == pytest.approx(best, abs=1e-4)
+    assert any("means over the data sets; pair AUC of scenes 0." in m for m in caplog.messages)

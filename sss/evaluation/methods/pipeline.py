@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from sss.evaluation.methods.base import LAYER_COUNTS, Case, Segmentation
+from sss.evaluation.methods.base import Case, Segmentation
 from sss.scene import Scene
 from sss.spectral.settings import AFTER_COMPONENTS, Settings
 from sss.splitter import Splitter
 
-AUTO_THRESHOLDS = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8)
+OWN_LAYER_COUNTS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20)
+"""Numbers of layers that our own method goes through."""
+
+AUTO_SHARES = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8)
 """What the automatic number of layers goes through in place of the numbers."""
 
 _VARIED = tuple(name for name in AFTER_COMPONENTS if name != "match_coarse_grouping")
@@ -32,15 +35,15 @@ class SoftSegmentation:
         name: On the command line.
         title: For people.
         core: All settings but the one that is the scale.
-        scales: Numbers of layers, or thresholds of the automatic number.
-        scale_name: ``layers``, or ``threshold`` where the number is automatic.
+        scales: Numbers of layers, or shares of people at which the automatic number stops.
+        scale_name: ``layers``, or ``share`` where the number is automatic.
     """
 
     name: str
     title: str
     core: Settings = field(default_factory=Settings)
-    scales: tuple[float, ...] = LAYER_COUNTS
-    scale_name: Literal["layers", "threshold"] = "layers"
+    scales: tuple[float, ...] = OWN_LAYER_COUNTS
+    scale_name: Literal["layers", "share"] = "layers"
     needs: ClassVar[Literal["embedding"]] = "embedding"
 
     def segment(self, case: Case) -> Iterator[Segmentation]:
@@ -52,7 +55,7 @@ class SoftSegmentation:
             if self.scale_name == "layers":
                 layers = scene.layers(int(scale))
             else:
-                layers = scene.with_settings(auto_threshold=scale).layers("auto")
+                layers = scene.with_settings(auto_share=scale).layers("auto")
             alpha = layers.alpha
             seconds = time.perf_counter() - started
             yield Segmentation(alpha.argmax(axis=2), alpha, shared + seconds)
@@ -78,9 +81,10 @@ PIPELINES = (
     SoftSegmentation(
         "sss-auto",
         "SSS with the number of layers chosen per photo",
-        scales=AUTO_THRESHOLDS,
-        scale_name="threshold",
+        scales=AUTO_SHARES,
+        scale_name="share",
     ),
+    _variant("sss-linkage", "SSS grouped by the features alone", grouping="linkage"),
     _variant("sss-kmeans", "SSS with the reference's grouping", grouping="kmeans"),
     _variant("sss-no-semantic", "SSS without the semantic term", semantic_weight=0.0),
     _variant("sss-no-colour", "SSS without the non-local colour term", colour_weight=0.0),

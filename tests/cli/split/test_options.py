@@ -89,7 +89,7 @@ def test_output_that_cannot_be_written(
         (["--seed", "-1"], "--seed is -1, expected 0 to 4294967295"),
         (["--seed", "one"], "argument --seed: invalid int value: 'one' (--help lists"),
         (["--max-side", "15"], "--max-side is 15, expected 16 or more pixels"),
-        (["--layers", "auto", "--grouping", "kmeans"], "--layers auto needs --grouping linkage"),
+        (["--layers", "auto", "--grouping", "kmeans"], "--layers auto needs --grouping learned"),
         (["--solver", "fast"], "argument --solver: invalid choice: 'fast' (choose from"),
         (["--device", "tpu"], "argument --device: invalid choice: 'tpu' (choose from"),
         (["--nonsense"], "unrecognized arguments: --nonsense (--help lists the options)"),

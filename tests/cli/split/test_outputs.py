@@ -94,7 +94,7 @@ def test_report(done: Path, checkpoint: Path) -> None:
     assert {"python", "sss", "torch"} <= set(report["versions"])
     expected = {
         "layers": 5,
-        "grouping": "linkage",
+        "grouping": "learned",
         "features": None,
         "device": "cuda" if torch.cuda.is_available() else "cpu",
         "max_side": None,

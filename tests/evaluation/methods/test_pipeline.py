@@ -47,7 +47,7 @@ def test_results_are_those_of_the_front_door(name: str, case: Case) -> None:
         if method.scale_name == "layers":
             core, count = method.core, int(scale)
         else:
-            core, count = dataclasses.replace(method.core, auto_threshold=scale), "auto"
+            core, count = dataclasses.replace(method.core, auto_share=scale), "auto"
         scene = Splitter(device="cpu", settings=core).prepare(case.photo, case.embedding)
         expected = scene.layers(count).alpha
         assert result.alpha is not None
