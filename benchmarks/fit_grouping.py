@@ -29,7 +29,7 @@ from sss.files import whole_file
 from sss.metrics.region_metrics import region_scores
 from sss.spectral.grouping import LEAST_AREA, average_linkage
 from sss.spectral.joining import JoinModel
-from sss.spectral.parts import NAMES, Parts, measure_parts
+from sss.spectral.parts import NAMES, Parts
 from sss.spectral.settings import Settings
 from sss.splitter import Splitter
 
@@ -119,8 +119,7 @@ def look_at(photo: np.ndarray, people: np.ndarray, splitter: Splitter) -> Exampl
         np.add.at(table, (strongest, regions), 1)
         counts.append(table)
     areas = np.bincount(strongest, minlength=components.n_components) + LEAST_AREA * len(flat)
-    parts = measure_parts(flat, components.embedding, components.colours)
-    return Example(parts, counts, strongest.reshape(size), small_maps, areas)
+    return Example(components.parts, counts, strongest.reshape(size), small_maps, areas)
 
 
 def fit(examples: list[Example]) -> JoinModel:

@@ -2,7 +2,7 @@
 
     SSS_DATA=DIR python benchmarks/grouping.py --split val --photos 20
 
-For photos of BSDS500, spread evenly over a split: segmentation covering (ODS / OIS over 2 … 12
+For photos of BSDS500, spread evenly over a split: segmentation covering (ODS / OIS over 2 … 20
 layers) of the components grouped in different ways, on the coarse grid before the relaxed step;
 of the best possible grouping, which sends each component to the person's region that it overlaps
 most; and of one person against another. About 15 s per photo and core.
@@ -13,7 +13,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -22,42 +24,52 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sss.data.base import spread_evenly
 from sss.data.sources import data_root, open_source
-from sss.evaluation.methods.base import LAYER_COUNTS
-from sss.evaluation.methods.pipeline import AUTO_THRESHOLDS
+from sss.evaluation.methods.pipeline import AUTO_SHARES
 from sss.image.resize import resize_linearly
 from sss.metrics.region_metrics import region_scores
 from sss.spectral.grouping import group_components
+from sss.spectral.parts import Parts
 from sss.spectral.settings import Settings
 from sss.splitter import Splitter
 
-Groups = Callable[[np.ndarray, np.ndarray, np.ndarray], list[np.ndarray]]
-"""From components (N, C), embedding (h, w, D) and 3-D features: a layer map (h, w) per scale."""
-
-KMEANS = Settings(grouping="kmeans")
+COUNTS = range(2, 21)
 
 
-def grouped(
-    components: np.ndarray, embedding: np.ndarray, layers: int | None, settings: Settings
-) -> np.ndarray:
-    return group_components(components, embedding, layers, settings).argmax(axis=2)
+@dataclass(frozen=True)
+class Case:
+    """What groupings see of a photo: components (N, C), the others (h, w, …), N = h·w."""
+
+    components: np.ndarray
+    embedding: np.ndarray
+    features3: np.ndarray
+    parts: Parts
+
+    def grouped(self, layers: int | None, **settings: Any) -> np.ndarray:
+        """(h, w) layer map."""
+        reduced = settings.pop("reduced", False)
+        features = self.features3 if reduced else self.embedding
+        chosen = Settings(**settings)
+        return group_components(self.components, features, layers, chosen, self.parts).argmax(
+            axis=2
+        )
 
 
-WAYS: dict[str, Groups] = {
-    "k-means, 3-D features (reference)": lambda alpha, _, features3: [
-        grouped(alpha, features3, count, KMEANS) for count in LAYER_COUNTS
+def by_count(**settings: Any) -> Callable[[Case], list[np.ndarray]]:
+    return lambda case: [case.grouped(count, **settings) for count in COUNTS]
+
+
+WAYS: dict[str, Callable[[Case], list[np.ndarray]]] = {
+    "k-means, 3-D features (reference)": by_count(grouping="kmeans", reduced=True),
+    "linkage, 3-D features": by_count(grouping="linkage", reduced=True),
+    "linkage, embedding": by_count(grouping="linkage"),
+    "linkage, number of layers per photo": lambda case: [
+        case.grouped(None, grouping="linkage", auto_threshold=threshold)
+        for threshold in (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6)
     ],
-    "k-means, embedding": lambda alpha, embedding, _: [
-        grouped(alpha, embedding, count, KMEANS) for count in LAYER_COUNTS
-    ],
-    "linkage, 3-D features": lambda alpha, _, features3: [
-        grouped(alpha, features3, count, Settings()) for count in LAYER_COUNTS
-    ],
-    "linkage, embedding (ours)": lambda alpha, embedding, _: [
-        grouped(alpha, embedding, count, Settings()) for count in LAYER_COUNTS
-    ],
-    "the same, number of layers per photo": lambda alpha, embedding, _: [
-        grouped(alpha, embedding, None, Settings(auto_threshold=threshold))
-        for threshold in AUTO_THRESHOLDS
+    "learned, scraps stay": by_count(least_area=0.0),
+    "learned (ours)": by_count(),
+    "learned, number of layers per photo": lambda case: [
+        case.grouped(None, auto_share=share) for share in AUTO_SHARES
     ],
 }
 
@@ -67,9 +79,10 @@ def main() -> None:
     parser.add_argument("--root", help="folder that holds bsds500/; default: SSS_DATA")
     parser.add_argument("--split", default="val")
     parser.add_argument("--photos", type=int, default=20)
+    parser.add_argument("--checkpoint", help="default: the bundled model")
     options = parser.parse_args()
     dataset = open_source("bsds500", data_root(options.root), options.split)
-    splitter = Splitter(device="cpu")
+    splitter = Splitter(options.checkpoint, device="cpu")
     rows: dict[str, list[list[float]]] = {}
     for index in tqdm(spread_evenly(len(dataset), options.photos)):
         for name, coverings in scores_of(*dataset[index], splitter).items():
@@ -86,13 +99,14 @@ def scores_of(photo: np.ndarray, people: np.ndarray, splitter: Splitter) -> dict
     components = scene.components
     size = components.alpha.shape[:2]
     truth = people[:, *np.ix_(*(nearest(*sides) for sides in zip(size, photo.shape, strict=False)))]
-    flat = components.alpha.reshape(-1, components.n_components)
-    small = resize_linearly(scene.features3, size)
+    case = Case(
+        components.alpha.reshape(-1, components.n_components),
+        components.embedding,
+        resize_linearly(scene.features3, size),
+        components.parts,
+    )
     scores = {
-        name: [
-            region_scores(labels, truth).covering
-            for labels in way(flat, components.embedding, small)
-        ]
+        name: [region_scores(labels, truth).covering for labels in way(case)]
         for name, way in WAYS.items()
     }
     strongest = components.alpha.argmax(axis=2)

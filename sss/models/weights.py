@@ -26,6 +26,9 @@ CONNECT_SECONDS = 5.0
 
 State = dict[str, Tensor]
 
+_OWN = "backbone.encoder."
+"""What the keys of an encoder begin with in a checkpoint of this project."""
+
 
 def start_torchvision(encoder: nn.Module, config: ModelConfig) -> None:
     """Give an encoder that has torchvision's key names the start that ``config.weights`` asks for.
@@ -145,7 +148,8 @@ def load_encoder_weights(
 
     Args:
         encoder: Where they go.
-        path: A file of ``torch.save``, or ``.safetensors``.
+        path: A file of ``torch.save``, or ``.safetensors``; or a checkpoint of this project, whose
+            encoder is taken.
         convert: Brings other layouts of the same weights into the encoder's own.
 
     Raises:
@@ -161,7 +165,9 @@ def load_encoder_weights(
             state: State = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-        if convert is not None:
+        if own := {k.removeprefix(_OWN): v for k, v in state.items() if k.startswith(_OWN)}:
+            state = own
+        elif convert is not None:
             state = convert(state, encoder)
     except pickle.UnpicklingError as error:  # whose message is advice for programmers
         raise InputError(

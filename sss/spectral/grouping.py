@@ -9,7 +9,7 @@ from sss.errors import InputError
 from sss.spectral.clustering import best_kmeans
 from sss.spectral.contrasts import energy_distances
 from sss.spectral.joining import load_join_model
-from sss.spectral.parts import measure_parts
+from sss.spectral.parts import Parts
 from sss.spectral.settings import DEFAULT_SETTINGS, LAYERS, Settings, check_layers
 
 GROUPING_RESTARTS = 200
@@ -26,7 +26,7 @@ def group_components(
     embedding: np.ndarray,
     layers: int | None = LAYERS,
     settings: Settings = DEFAULT_SETTINGS,
-    photo: np.ndarray | None = None,
+    parts: Parts | None = None,
 ) -> np.ndarray:
     """Add up components that belong together.
 
@@ -46,21 +46,22 @@ def group_components(
             apart than ``auto_threshold`` of the distance of the last two.
         settings: Of these ``grouping``, ``seed`` (of k-means), ``least_area``, ``auto_share``,
             ``auto_threshold``, ``auto_layers``.
-        photo: (H, W, 3) in [0, 1]; only ``learned`` looks at it.
+        parts: What :func:`sss.spectral.parts.measure_parts` saw of the components; ``learned``
+            goes by that alone.
 
     Returns:
         (H, W, K) layers, largest first. K is smaller than ``layers`` when there are fewer
         components.
 
     Raises:
-        InputError: Layers below 1, ``kmeans`` without a number of layers, or ``learned`` without a
-            photo.
+        InputError: Layers below 1, ``kmeans`` without a number of layers, or ``learned`` without
+            parts.
     """
     check_layers(layers)
     if settings.grouping == "learned":
-        if photo is None:
-            raise InputError("grouping 'learned' needs the photo; give it, or choose 'linkage'")
-        groups = _learned_groups(components, embedding, photo, layers, settings)
+        if parts is None:
+            raise InputError("grouping 'learned' needs parts; measure them, or choose 'linkage'")
+        groups = _learned_groups(components, parts, layers, settings)
     elif settings.grouping == "linkage":
         groups = _linkage_groups(components, embedding, layers, settings)
     elif layers is None:
@@ -131,14 +132,10 @@ def _linkage_groups(
 
 
 def _learned_groups(
-    components: np.ndarray,
-    embedding: np.ndarray,
-    photo: np.ndarray,
-    layers: int | None,
-    settings: Settings,
+    components: np.ndarray, parts: Parts, layers: int | None, settings: Settings
 ) -> np.ndarray:
     """Group of each component, (C,)."""
-    share = load_join_model().share(measure_parts(components, embedding, photo))
+    share = load_join_model().share(parts)
     scrap = settings.least_area * len(components)
     merges, heights = average_linkage(1 - share, _areas(components), scrap)
     return _cut(merges, heights, 1 - settings.auto_share, layers, settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -17,6 +18,7 @@ from sss.spectral.components import constrained_components
 from sss.spectral.eigenvectors import smallest_eigenvectors
 from sss.spectral.grouping import group_as, group_components
 from sss.spectral.laplacian import coarsen_laplacian, matting_laplacian, superpixel_laplacian
+from sss.spectral.parts import Parts, measure_parts
 from sss.spectral.refinement import LOOSE_TOLERANCE, REWEIGHTING_FLOOR, TOLERANCE, valid_alpha
 from sss.spectral.sampling import sample_lattice_pixels
 from sss.spectral.settings import DEFAULT_SETTINGS, LAYERS, Settings
@@ -76,6 +78,13 @@ class SoftComponents:
     def n_components(self) -> int:
         """C, the number of components."""
         return self.alpha.shape[2]
+
+    @cached_property
+    def parts(self) -> Parts:
+        """What tells which components belong together, whatever the number of layers."""
+        return measure_parts(
+            self.alpha.reshape(-1, self.n_components), self.embedding, self.colours
+        )
 
 
 @dataclass(frozen=True)
@@ -222,9 +231,8 @@ class SoftSegmenter:
         if components.coarse is not None and self._matches_coarse:
             grouped = self._coarse().group(components.coarse, layers)
             return group_as(flat, resize_linearly(grouped, components.alpha.shape[:2]))
-        return group_components(
-            flat, components.embedding, layers, self.settings, components.colours
-        )
+        parts = components.parts if self.settings.grouping == "learned" else None
+        return group_components(flat, components.embedding, layers, self.settings, parts)
 
     def refine(
         self, components: SoftComponents, grouped: np.ndarray, progress: Progress | None = None

@@ -68,7 +68,8 @@ class Settings:
         least_area: Of ``learned``: components smaller than this fraction of the photo are no layer
             by themselves, but join what they most likely belong to.
         auto_share: Of ``learned``: the automatic number of layers joins what at least this share of
-            people would join; larger gives more layers. Chosen together with the model.
+            people would join; larger gives more layers. Best of 0.2 … 1 on 67 photos of BSDS500
+            train (``benchmarks/fit_grouping.py``).
         auto_threshold: Of ``linkage``: the automatic number of layers keeps apart what is further
             apart than this fraction of the distance at which the last two groups merge; larger
             gives fewer. Of 0.3 … 0.7 it gave the best covering on 30 photos of BSDS500 train.
@@ -100,7 +101,7 @@ class Settings:
     refined_pixels: int = 409_600
     coarsening: float = 0.5
     least_area: float = 0.005
-    auto_share: float = 0.5
+    auto_share: float = 0.42
     auto_threshold: float = 0.35
     auto_layers: tuple[int, int] = (2, 8)
 

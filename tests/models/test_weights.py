@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 import sss.models.weights as weights
 from sss.errors import InputError
 from sss.models.base import ModelConfig
+from sss.models.checkpoints import save_checkpoint
 from sss.models.registry import build_network
 from sss.models.weights import download, load_encoder_weights, require_hub
 
@@ -315,3 +316,14 @@ def test_home_folder_is_found(
     monkeypatch.setenv("HOME", str(tmp_path))
     torch.save(build_network(tiny_model).encoder.state_dict(), tmp_path / "mine.pt")
     build_network(replace(tiny_model, weights="~/mine.pt"))
+
+
+def test_a_checkpoint_of_this_project_gives_its_encoder(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = ModelConfig(name="hypercolumn", encoder="mobilenet_v2", weights="none", dim=8)
+    source = build_network(model)
+    save_checkpoint(tmp_path / "own.safetensors", source, model, {})
+    torch.manual_seed(1)
+    network = build_network(replace(model, weights=str(tmp_path / "own.safetensors")))
+    for key, value in source.encoder.state_dict().items():
+        assert torch.equal(network.encoder.state_dict()[key], value), key

@@ -13,6 +13,7 @@ from sss.spectral.grouping import (
     group_components,
     kmeans_groups,
 )
+from sss.spectral.parts import measure_parts
 from sss.spectral.settings import Settings
 
 BY_FEATURES = Settings(grouping="linkage")
@@ -295,17 +296,18 @@ def test_scraps_join_what_they_are_nearest_to_first() -> None:
     assert average_linkage(distances, weights)[0][0] == (0, 1)
 
 
-def test_learned_grouping_leaves_no_scraps_and_needs_the_photo() -> None:
+def test_learned_grouping_leaves_no_scraps_and_needs_parts() -> None:
     widths = np.array([40, 40, 1, 40])
     components, features = striped(CORNERS[[1, 2, 3, 4]], widths)
     settings = Settings(least_area=0.05)
-    layers = group_components(components, features, 4, settings, features)
+    parts = measure_parts(components, features, features)
+    layers = group_components(components, features, 4, settings, parts)
     assert layers.shape[2] == 4  # as many as were asked for, although one is a scrap
-    layers = group_components(components, features, 3, settings, features)
+    layers = group_components(components, features, 3, settings, parts)
     assert layers.shape[2] == 3
     assert layers.mean(axis=(0, 1)).min() > 0.3
     np.testing.assert_allclose(layers.sum(axis=2), 1)
-    with pytest.raises(InputError, match="'learned' needs the photo"):
+    with pytest.raises(InputError, match="'learned' needs parts"):
         group_components(components, features, 3, settings)
 
 
@@ -313,7 +315,8 @@ def test_learned_grouping_leaves_no_scraps_and_needs_the_photo() -> None:
 def test_the_automatic_number_follows_the_share(share: float) -> None:
     components, features, _ = planted(5, seed=3)
     settings = Settings(auto_share=share)
-    count = group_components(components, features, None, settings, features).shape[2]
+    parts = measure_parts(components, features, features)
+    count = group_components(components, features, None, settings, parts).shape[2]
     fewest, most = settings.auto_layers
     assert count == {0.0: fewest, 1.0: most}.get(share, count)
     assert fewest <= count <= most

@@ -286,9 +286,7 @@ def test_grouping_of_the_exact_solver(large: Any) -> None:
     np.testing.assert_array_equal(exact.group(components, 3), matched)
     for changed in ({"match_coarse_grouping": False}, {"grouping": "kmeans"}):
         alone = on(SMALL_GRID, solver="exact", **changed)
-        expected = group_components(
-            flat, components.embedding, 3, alone.settings, components.colours
-        )
+        expected = group_components(flat, components.embedding, 3, alone.settings, components.parts)
         np.testing.assert_array_equal(alone.group(components, 3), expected)
         assert alone.decompose(large.photo, large.features3).coarse is None
 
