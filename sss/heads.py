@@ -122,8 +122,6 @@ def _train(
     backbone: Any = network.train().backbone
     rng, started, losses = np.random.default_rng(config.seed), time.monotonic(), []
     usable = np.flatnonzero(np.diff(columns.starts))
-    if not len(usable):
-        raise InputError("none of the crops has two labels; give other data.sources")
     for step in range(optim.steps):
         set_learning_rate(optimizer, optim, step)
         optimizer.zero_grad(set_to_none=True)

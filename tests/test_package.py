@@ -83,6 +83,7 @@ def test_command_can_be_called(command: str) -> None:
         ("configs", "small_cpu.yaml"),
         ("checkpoints", "hypercolumn_efficientnet_lite2.safetensors"),
         ("checkpoints", "hypercolumn_efficientnet_lite2.json"),
+        ("checkpoints", "grouping.json"),
     ],
 )
 def test_files_that_ship_are_found(folder: str, file: str) -> None:

@@ -23,13 +23,15 @@ from sss.files import file_sha256, whole_file
 from sss.models.base import EmbeddingNetwork
 from sss.training.config import TrainConfig
 
+COLUMNS, LABELS, STARTS, MADE_OF = "columns.f16", "labels.npy", "starts.npy", "made_of.json"
+
 
 class ColumnFile:
     """Hypercolumns of crops 0 … n−1 of a run; made where they are not there yet.
 
     Args:
-        folder: Of ``columns.npy``, (M, D) float16, ``labels.npy``, (M,), ``starts.npy``, (n + 1,)
-            and ``made_of.json``.
+        folder: Of ``columns.f16``, (M, D) numbers, ``labels.npy``, (M,), ``starts.npy``, (n + 1,)
+            and ``made_of.json``, which is written last.
         config: Of the run.
         network: With hypercolumns; its encoder and its normalisation count.
         samples: The run's crops.
@@ -50,7 +52,7 @@ class ColumnFile:
         progress: Callable[[int], None],
     ) -> None:
         made_of = _made_of(config, visits)
-        note = folder / "made_of.json"
+        note = folder / MADE_OF
         if not note.is_file():
             folder.mkdir(parents=True, exist_ok=True)
             _write(folder, network, samples, visits, progress)
@@ -61,9 +63,10 @@ class ColumnFile:
                 f"{folder} holds the columns of other data, another encoder or another number of "
                 "crops; choose another --cache, or remove it"
             )
-        self.columns = np.load(folder / "columns.npy", mmap_mode="r")
-        self.labels = torch.from_numpy(np.load(folder / "labels.npy"))
-        self.starts = np.load(folder / "starts.npy")
+        self.labels = torch.from_numpy(np.load(folder / LABELS))
+        self.starts = np.load(folder / STARTS)
+        numbers = np.memmap(folder / COLUMNS, np.float16, "r")
+        self.columns = numbers.reshape(len(self.labels), -1)
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -83,27 +86,24 @@ def _write(
 ) -> None:
     backbone: Any = network.backbone
     labels, starts = [], [0]
-    unfinished = folder / "columns.part"
-    with unfinished.open("wb") as file:
+    with whole_file(folder / COLUMNS) as partial, partial.open("wb") as file:
         for visit in range(visits):
             crop, sample = samples[visit]
             if sample.has_pairs:
                 prepared, top, left = network.prepare(crop[None].float() / 255)
                 row, column = sample.pixels // crop.shape[2], sample.pixels % crop.shape[2]
                 pixels = torch.stack([row + top, column + left], dim=1)
-                columns = backbone.columns_at(prepared, pixels)
-                file.write(columns.half().numpy().tobytes())
+                file.write(backbone.columns_at(prepared, pixels).half().numpy().tobytes())
                 labels.append(sample.labels)
-                width = columns.shape[1]
             starts.append(starts[-1] + len(sample.labels) * sample.has_pairs)
             progress(visit + 1)
-    values = np.memmap(unfinished, np.float16, "r", shape=(starts[-1], width))
-    with whole_file(folder / "columns.npy") as partial, partial.open("wb") as out:
-        np.save(out, values)
-    unfinished.unlink()
-    for name, array in (("labels", torch.cat(labels).numpy()), ("starts", np.array(starts))):
-        with whole_file(folder / f"{name}.npy") as partial, partial.open("wb") as out:
-            np.save(out, array)
+        if not labels:
+            raise InputError(
+                f"none of the first {visits} crops shows two labels; give other data.sources"
+            )
+    for name, array in ((LABELS, torch.cat(labels).numpy()), (STARTS, np.array(starts))):
+        with whole_file(folder / name) as partial, partial.open("wb") as file:
+            np.save(file, array)
 
 
 def _made_of(config: TrainConfig, visits: int) -> dict[str, Any]:

@@ -14,9 +14,11 @@ from sss.training.trainer import Trainer
 CONFIGS = [path.name for path in shipped_configs()]
 SMALL = {
     "model.weights": "none",
+    "model.second_weights": "none",
     "data.crop": 64,
     "data.workers": 0,
     "data.validation": "{name: scenes, split: val}",
+    "data.also_validated": "[]",
     "data.validation_photos": 1,
     "sampling.pixels_per_label": 20,
     "optim.steps": 1,
@@ -50,7 +52,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train_one_step(name: str, root: Path, run_dir: Path) -> None:
     arguments = ["--config", name, "--data.root", str(root), "--run_dir", str(run_dir)]
-    if name == "small_cpu.yaml":  # its data sets are others
+    if name.startswith(("small_cpu", "encoder_pair")):  # their data sets are others
         arguments += ["--data.sources", "[{name: cocostuff}]"]
     for key, value in SMALL.items():
         arguments += [f"--{key}", str(value)]

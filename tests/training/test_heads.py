@@ -60,9 +60,9 @@ def test_the_file_is_made_once_and_for_its_crops(config: TrainConfig, tmp_path: 
         sample = samples[visit][1]
         assert labels.tolist() == (sample.labels.tolist() if sample.has_pairs else [])
         assert len(values) == len(labels)
-    written = (tmp_path / "cache" / "columns.npy").stat().st_mtime_ns
+    written = (tmp_path / "cache" / "columns.f16").stat().st_mtime_ns
     again = columns_of(config, tmp_path / "cache")
-    assert (tmp_path / "cache" / "columns.npy").stat().st_mtime_ns == written
+    assert (tmp_path / "cache" / "columns.f16").stat().st_mtime_ns == written
     np.testing.assert_array_equal(again.columns, made.columns)
     config.sampling.pixels_per_label += 1
     with pytest.raises(InputError, match="holds the columns of other data"):
@@ -73,9 +73,8 @@ def test_a_cache_that_was_broken_off_is_made_anew(config: TrainConfig, tmp_path:
     whole = columns_of(config, tmp_path / "cache")
     expected = np.array(whole.columns)
     (tmp_path / "cache" / "made_of.json").unlink()
-    (tmp_path / "cache" / "columns.part").write_bytes(b"half")
+    (tmp_path / "cache" / "columns.f16").write_bytes(b"half")
     np.testing.assert_array_equal(columns_of(config, tmp_path / "cache").columns, expected)
-    assert not (tmp_path / "cache" / "columns.part").exists()
 
 
 @pytest.mark.slow
