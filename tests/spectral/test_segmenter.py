@@ -291,12 +291,18 @@ def test_grouping_of_the_exact_solver(large: Any) -> None:
         assert alone.decompose(large.photo, large.features3).coarse is None
 
 
-def test_threshold_of_the_automatic_number(draw: Draw) -> None:
+@pytest.mark.parametrize(
+    ("grouping", "field", "values"),
+    [("linkage", "auto_threshold", (0.9, 0.05)), ("learned", "auto_share", (0.01, 0.99))],
+)
+def test_threshold_of_the_automatic_number(
+    draw: Draw, grouping: str, field: str, values: tuple[float, float]
+) -> None:
     scene = draw(2, (34, 40), many=True)
     components = SoftSegmenter().decompose(scene.photo, scene.features3)
     few, many = (
-        on(Settings(), auto_threshold=threshold).group(components, None)
-        for threshold in (0.9, 0.05)
+        on(Settings(), grouping=grouping, **{field: value}).group(components, None)
+        for value in values
     )
     assert few.shape[2] < many.shape[2]
 
