@@ -76,7 +76,7 @@ class ModelConfig:
             weights that the encoder's name says, ImageNet or not), or the path of a state dict in
             the layout of the encoder's library. ``unet_plain`` knows ``none`` only.
         second_encoder: Of ``hypercolumn`` only: one more encoder beside the first, or none.
-        second_weights: Start of that one, as ``weights``.
+        second_weights: Start of that one: ``none``, ``imagenet`` or a path, as ``weights``.
         output_stride: Of a DeepLab on MobileNetV2: 16, or 8 for more detail at twice the time.
         position: Of ``hypercolumn`` only: whether a pixel's position is one of its inputs. With
             it, the same thing on two sides of a photo may get two embeddings.
@@ -96,7 +96,7 @@ class ModelConfig:
     scales: list[float] = field(default_factory=lambda: [1.0])
     weights: str = "imagenet"
     second_encoder: str = ""
-    second_weights: str = "imagenet"
+    second_weights: str = "none"
     output_stride: int = 16
     position: bool = True
 

@@ -391,4 +391,8 @@ def test_checkpoint_config_is_complete_but_for_the_start(tiny_model: ModelConfig
         "decoder_norm": "batch",
         "scales": [1.0],
         "weights": "none",
+        "second_encoder": "",
+        "second_weights": "none",
+        "output_stride": 16,
+        "position": True,
     }

@@ -196,7 +196,8 @@ def test_photos_of_few_flat_colours(colours: int, rough: bool) -> None:
     photo = np.broadcast_to(palette[np.arange(48) * colours // 48][:, None], (48, 30, 3))
     laplacian = matting_laplacian(photo)
     expected, _ = dense_eigenpairs(laplacian)
-    tolerance = {"rtol": 0, "atol": 1e-4} if rough else {"rtol": 1e-9, "atol": 1e-10}
+    # Rough ones have residuals of 1e-2; how far off the values are then depends on the processor.
+    tolerance = {"rtol": 0, "atol": 5e-4} if rough else {"rtol": 1e-9, "atol": 1e-10}
     for seed in range(3):
         values, vectors = sparse_eigenvectors(laplacian, (48, 30), COUNT, seed, rough)
         np.testing.assert_allclose(values, expected, **tolerance)

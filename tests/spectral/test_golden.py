@@ -168,8 +168,11 @@ def test_resized_inputs_are_the_stored_ones(reference: Path, name: str) -> None:
 
 
 def test_superpixels(golden: Golden) -> None:
-    found = compute_superpixels(golden.photo)
-    assert (found.labels == golden.graph.labels).mean() > 0.99
+    ours, theirs = compute_superpixels(golden.photo).labels, golden.graph.labels
+    # By overlap: one superpixel more or less, as a processor rounds, shifts the later numbers.
+    shared = np.zeros((ours.max() + 1, theirs.max() + 1))
+    np.add.at(shared, (ours, theirs), 1)
+    assert min(shared.max(axis=0).sum(), shared.max(axis=1).sum()) > 0.99 * ours.size
 
 
 def test_centroids_and_neighbours(golden: Golden) -> None:
