@@ -27,7 +27,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from sss.data.sources import data_root, open_source
 from sss.files import whole_file
 from sss.metrics.region_metrics import region_scores
-from sss.spectral.grouping import LEAST_AREA, average_linkage
+from sss.spectral.grouping import (
+    automatic_layers,
+    average_linkage,
+    component_areas,
+    cut_merges,
+)
 from sss.spectral.joining import JoinModel
 from sss.spectral.parts import NAMES, Parts
 from sss.spectral.settings import Settings
@@ -56,7 +61,7 @@ class Example:
     def groups(self, distances: np.ndarray, count: int) -> np.ndarray:
         """(C,) by average linkage."""
         merges, _ = average_linkage(distances, self.areas)
-        return cut(merges, len(self.areas), count)
+        return np.unique(cut_merges(merges, count), return_inverse=True)[1]
 
     def share(self, groups: np.ndarray) -> np.ndarray:
         """(G, G) share of people who join two groups; groups that are mixed do not count less."""
@@ -95,13 +100,6 @@ class Example:
         return np.concatenate(descriptors), np.concatenate(target), np.concatenate(weight)
 
 
-def cut(merges: list[tuple[int, int]], count: int, wanted: int) -> np.ndarray:
-    groups = np.arange(count)
-    for into, merged in merges[: max(0, count - wanted)]:
-        groups[groups == merged] = into
-    return np.unique(groups, return_inverse=True)[1]
-
-
 def look_at(photo: np.ndarray, people: np.ndarray, splitter: Splitter) -> Example:
     components = splitter.prepare(photo).components
     size = components.alpha.shape[:2]
@@ -118,8 +116,9 @@ def look_at(photo: np.ndarray, people: np.ndarray, splitter: Splitter) -> Exampl
         table = np.zeros((components.n_components, regions.max() + 1))
         np.add.at(table, (strongest, regions), 1)
         counts.append(table)
-    areas = np.bincount(strongest, minlength=components.n_components) + LEAST_AREA * len(flat)
-    return Example(components.parts, counts, strongest.reshape(size), small_maps, areas)
+    return Example(
+        components.parts, counts, strongest.reshape(size), small_maps, component_areas(flat)
+    )
 
 
 def fit(examples: list[Example]) -> JoinModel:
@@ -144,15 +143,13 @@ def coverings(
 ) -> tuple[list[float], list[float]]:
     """Covering for each of ``LAYERS``, and for each of ``SHARES`` as the automatic number."""
     merges, heights = average_linkage(distances, example.areas, scrap * example.strongest.size)
-    count = len(example.areas)
     by_count = {
         layers: region_scores(
-            cut(merges, count, layers)[example.strongest], example.people
+            cut_merges(merges, layers)[example.strongest], example.people
         ).covering
         for layers in LAYERS
     }
-    fewest, most = Settings().auto_layers
-    numbers = [min(max(1 + int((heights > 1 - share).sum()), fewest), most) for share in SHARES]
+    numbers = [automatic_layers(heights, 1 - share, Settings()) for share in SHARES]
     return list(by_count.values()), [by_count[number] for number in numbers]
 
 

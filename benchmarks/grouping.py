@@ -44,9 +44,8 @@ class Case:
     features3: np.ndarray
     parts: Parts
 
-    def grouped(self, layers: int | None, **settings: Any) -> np.ndarray:
-        """(h, w) layer map."""
-        reduced = settings.pop("reduced", False)
+    def grouped(self, layers: int | None, reduced: bool = False, **settings: Any) -> np.ndarray:
+        """(h, w) layer map; ``reduced``: of the 3-D features."""
         features = self.features3 if reduced else self.embedding
         chosen = Settings(**settings)
         return group_components(self.components, features, layers, chosen, self.parts).argmax(

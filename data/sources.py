@@ -203,14 +203,13 @@ def open_source(
         if name == "scenes":
             raise InputError(f"the data set 'scenes' lies in no folder; leave out {_FOLDER_OPTION}")
         options["folder"] = Path(folder).expanduser()
-    if labels is not None and name != "folder":
+    if labels is not None:
         modes = _MODES.get(name, ())
-        if labels not in modes:
+        if name != "folder" and labels not in modes:
             has = f"has the label modes {', '.join(modes)}" if modes else "has no label modes"
             raise InputError(
                 f"the data set '{name}' {has}, but labels is '{labels}'; choose another or leave "
                 "it out"
             )
-    if labels is not None:
         options["labels"] = labels
     return SOURCES[name](root, split, **options)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sss.models.base import EmbeddingNetwork
     from sss.training.columns import ColumnFile
     from sss.training.config import TrainConfig
+    from sss.training.metrics_file import MetricsFile
 
 log = logging.getLogger("sss.heads")  # also where it is run as __main__
 
@@ -68,12 +69,16 @@ def train_head(config: TrainConfig, run_dir: Path, cache: Path, visits: int) -> 
     """
     import torch
 
+    from sss.files import whole_file
+    from sss.models.checkpoints import save_checkpoint
     from sss.models.registry import build_network
     from sss.ownership import owned
     from sss.training.absolute_paths import with_absolute_paths
-    from sss.training.batches import open_training, open_validation
+    from sss.training.batches import open_training, open_validation, single_columns
     from sss.training.columns import ColumnFile
-    from sss.training.trainer import CALIBRATION_PHOTOS
+    from sss.training.metrics_file import MetricsFile
+    from sss.training.trainer import calibrate
+    from sss.yaml_files import as_yaml
 
     config = with_absolute_paths(config)
     config = replace(config, model=replace(config.model, freeze_encoder=True))
@@ -84,8 +89,7 @@ def train_head(config: TrainConfig, run_dir: Path, cache: Path, visits: int) -> 
     samples.visits = max(visits, samples.visits)
     with owned(run_dir):
         network = build_network(config.model)
-        first = [samples[visit][0] for visit in range(min(CALIBRATION_PHOTOS, visits))]
-        network.calibrate(torch.stack(first) / 255)
+        calibrate(network, samples, visits)
         started = time.monotonic()
 
         def progress(done: int) -> None:
@@ -93,29 +97,30 @@ def train_head(config: TrainConfig, run_dir: Path, cache: Path, visits: int) -> 
                 log.info("%d of %d crops, %.0f s", done, visits, time.monotonic() - started)
 
         columns = ColumnFile(cache, config, network.eval(), samples, visits, progress)
-        average = _train(config, network, columns, run_dir)
-        _validate(config, average, validations, run_dir, time.monotonic() - started)
+        with whole_file(run_dir / "config.yaml") as partial:
+            partial.write_text(as_yaml(asdict(config)))
+        metrics = MetricsFile(run_dir / "metrics.csv", more=single_columns(config.data))
+        average = _train(config, network, columns, metrics)
+        seconds = round(time.monotonic() - started, 1)
+        row = _validate(config, average, validations)
+        metrics.add({"step": config.optim.steps, **row})
+        training = {"step": config.optim.steps, **row, "seconds": seconds, "config": asdict(config)}
+        save_checkpoint(run_dir / "best.safetensors", average, config.model, training)
+        log.info("done: %s", run_dir / "best.safetensors")
 
 
 def _train(
-    config: TrainConfig, network: EmbeddingNetwork, columns: ColumnFile, run_dir: Path
+    config: TrainConfig, network: EmbeddingNetwork, columns: ColumnFile, metrics: MetricsFile
 ) -> EmbeddingNetwork:
     """The loop; gives the moving average of the weights, if there is one."""
     import numpy as np
     import torch
 
-    from sss.files import whole_file
     from sss.training.average import WeightAverage
-    from sss.training.batches import single_columns
     from sss.training.losses import build_loss
-    from sss.training.metrics_file import MetricsFile
     from sss.training.optim import build_optimizer, set_learning_rate
-    from sss.yaml_files import as_yaml
 
     optim, loss = config.optim, build_loss(config.loss)
-    with whole_file(run_dir / "config.yaml") as partial:
-        partial.write_text(as_yaml(asdict(config)))
-    metrics = MetricsFile(run_dir / "metrics.csv", more=single_columns(config.data))
     optimizer = build_optimizer(network, optim)
     average = WeightAverage(network, optim.ema) if optim.ema else None
     parameters = [p for p in network.parameters() if p.requires_grad]
@@ -148,17 +153,17 @@ def _validate(
     config: TrainConfig,
     network: EmbeddingNetwork,
     validations: dict[str, Any],
-    run_dir: Path,
-    seconds: float,
-) -> None:
-    """Score the network and write its checkpoint."""
+) -> dict[str, float]:
+    """The network's scores as a row of ``metrics.csv``."""
     import torch
 
-    from sss.models.checkpoints import save_checkpoint
     from sss.models.torch_network import embed_photo
-    from sss.training.batches import single_columns
-    from sss.training.metrics_file import MetricsFile
-    from sss.training.validation import mean_over_sets, summarise, validate_photos
+    from sss.training.validation import (
+        mean_over_sets,
+        summarise,
+        validate_photos,
+        validation_row,
+    )
 
     def embed(photo: Any) -> Any:
         return embed_photo(network, photo, torch.device("cpu"))
@@ -169,15 +174,10 @@ def _validate(
             for name, dataset in validations.items()
         }
     )
-    row = {f"val_{name}": round(value, 5) for name, value in scores.items() if value == value}
-    step = config.optim.steps
-    metrics = MetricsFile(run_dir / "metrics.csv", step, more=single_columns(config.data))
-    metrics.add({"step": step, **row})
+    row = validation_row(scores)
     for name, value in row.items():
         log.info("%s %.4f", name, value)
-    training = {"step": step, **row, "seconds": round(seconds, 1), "config": asdict(config)}
-    save_checkpoint(run_dir / "best.safetensors", network, config.model, training)
-    log.info("done: %s", run_dir / "best.safetensors")
+    return row
 
 
 if __name__ == "__main__":

@@ -37,9 +37,6 @@ WIDTH = 256
 
 LOW_LEVEL_WIDTH = 48
 
-_LAST_BLOCKS = {2: 1, 4: 3, 8: 6, 16: 13}
-"""Last of MobileNetV2's blocks at each stride."""
-
 
 class DeepLabMobileNet(nn.Module):
     """Outputs of all depths of the network; see the module.

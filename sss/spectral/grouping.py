@@ -125,10 +125,11 @@ def _linkage_groups(
 ) -> np.ndarray:
     """Group of each component, (C,)."""
     distances = energy_distances(components, embedding)
-    merges, heights = average_linkage(distances, _areas(components))
-    return _cut(
-        merges, heights, settings.auto_threshold * heights.max(initial=0.0), layers, settings
-    )
+    merges, heights = average_linkage(distances, component_areas(components))
+    if layers is None:
+        threshold = settings.auto_threshold * heights.max(initial=0.0)
+        layers = automatic_layers(heights, threshold, settings)
+    return cut_merges(merges, layers)
 
 
 def _learned_groups(
@@ -137,33 +138,39 @@ def _learned_groups(
     """Group of each component, (C,)."""
     share = load_join_model().share(parts)
     scrap = settings.least_area * len(components)
-    merges, heights = average_linkage(1 - share, _areas(components), scrap)
-    return _cut(merges, heights, 1 - settings.auto_share, layers, settings)
+    merges, heights = average_linkage(1 - share, component_areas(components), scrap)
+    if layers is None:
+        layers = automatic_layers(heights, 1 - settings.auto_share, settings)
+    return cut_merges(merges, layers)
 
 
-def _areas(components: np.ndarray) -> np.ndarray:
-    """(C,) pixels of which each component is the strongest, and a little."""
+def component_areas(components: np.ndarray) -> np.ndarray:
+    """(C,) pixels of which each component of (N, C) is the strongest, and a little."""
     owned = np.bincount(components.argmax(axis=1), minlength=components.shape[1])
     return owned + LEAST_AREA * len(components)
 
 
-def _cut(
-    merges: list[tuple[int, int]],
-    heights: np.ndarray,
-    threshold: float,
-    layers: int | None,
-    settings: Settings,
-) -> np.ndarray:
-    """Group of each component, (C,), after as many merges as leave the wanted number of layers.
+def automatic_layers(heights: np.ndarray, threshold: float, settings: Settings) -> int:
+    """The number of groups that merge above the threshold only, within ``auto_layers``.
 
-    Without a number, those groups stay apart that merge above the threshold.
+    Args:
+        heights: Of :func:`average_linkage`.
+        threshold: Distance.
+        settings: Of these ``auto_layers``.
     """
-    count = len(merges) + 1
-    if layers is None:
-        fewest, most = settings.auto_layers
-        layers = min(max(1 + int((heights > threshold).sum()), fewest), most)
-    groups = np.arange(count)
-    for into, merged in merges[: max(0, count - layers)]:
+    fewest, most = settings.auto_layers
+    return min(max(1 + int((heights > threshold).sum()), fewest), most)
+
+
+def cut_merges(merges: list[tuple[int, int]], layers: int) -> np.ndarray:
+    """Group of each component, (C,), where so many groups are left of the merges.
+
+    Args:
+        merges: Of :func:`average_linkage`.
+        layers: Groups wanted, 1 or more; with fewer components each is a group.
+    """
+    groups = np.arange(len(merges) + 1)
+    for into, merged in merges[: max(0, len(groups) - layers)]:
         groups[groups == merged] = into
     return groups
 

@@ -6,7 +6,7 @@ grouped later.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -169,15 +169,7 @@ def measure_parts(components: np.ndarray, embedding: np.ndarray, photo: np.ndarr
     # Of pairs weighted by area: a photo may have many scraps.
     weight = np.sqrt(area[first] * area[second])[order].cumsum()
     typical = apart[order][np.searchsorted(weight, weight[-1] / 2)]
-    return Parts(
-        parts.area,
-        parts.between,
-        parts.border,
-        parts.moments,
-        parts.overlap,
-        float(typical),
-        float(apart.max()),
-    )
+    return replace(parts, typical=float(typical), furthest=float(apart.max()))
 
 
 def _texture(lightness: np.ndarray) -> np.ndarray:

@@ -181,7 +181,8 @@ class SoftSegmenter:
                 coarse = self._coarse().decompose(photo, features3, embedding)
         with clock.stage("graph"):
             superpixel_part = self._superpixel_laplacian(photo, features3)
-            laplacian = self._matting_laplacian(photo) + superpixel_part
+            colours = resize_linearly(photo, grid_size)
+            laplacian = self._matting_laplacian(colours, size) + superpixel_part
             uploaded = self.backend.upload(photo)
             level = self._level(uploaded, refined_size)
             self.backend.wait()
@@ -204,7 +205,7 @@ class SoftSegmenter:
         return SoftComponents(
             alpha.reshape(*grid_size, -1),
             grouped_by,
-            resize_linearly(photo, grid_size),
+            colours,
             level,
             uploaded,
             superpixel_part if grid_size == refined_size else None,
@@ -283,12 +284,11 @@ class SoftSegmenter:
         moved = coarsen_laplacian(laplacian, found_size, settings.grid_size(size))
         return settings.growth(size) * moved
 
-    def _matting_laplacian(self, photo: np.ndarray) -> csr_array:
-        """Matting Laplacian on the solver's grid."""
-        size = photo.shape[:2]
+    def _matting_laplacian(self, colours: np.ndarray, size: Size) -> csr_array:
+        """Matting Laplacian of a photo of ``size`` from its colours on the solver's grid."""
         # In double precision: the matting affinity's ε is below what float32 resolves.
-        small = resize_linearly(photo, self.settings.grid_size(size)).astype(np.float64)
-        return matting_laplacian(small, self.settings.growth(size) * MATTING_EPSILON)
+        epsilon = self.settings.growth(size) * MATTING_EPSILON
+        return matting_laplacian(colours.astype(np.float64), epsilon)
 
     def _start_clusters(self, features3: np.ndarray, size: Size, pixels: np.ndarray) -> np.ndarray:
         """Cluster, (P,), of each of the ``pixels`` (P,) of the solver's grid.

@@ -21,15 +21,14 @@ def open_validation(data: DataConfig) -> dict[str, RegionDataset]:
     Raises:
         InputError: A data set is not where it should be, or is not whole.
     """
-    sources = (data.validation, *data.also_validated)
-    opened = [_open(source, data) for source in sources]
+    opened = [_open(source, data) for source in data.validated]
     return dict(zip(validation_names(data), opened, strict=True))
 
 
 def validation_names(data: DataConfig) -> list[str]:
     """Short names of the data sets of the validation, the main one first."""
     names: list[str] = []
-    for source in (data.validation, *data.also_validated):
+    for source in data.validated:
         name = source.name if source.root is None else Path(source.root).name
         while name in names:
             name += "_"

@@ -6,11 +6,9 @@ import math
 
 from sss.errors import InputError
 from sss.training.config import DataConfig, TrainConfig
-from sss.training.losses import build_loss
+from sss.training.losses import PixelLoss, build_loss
+from sss.training.pair_losses import PairLoss
 from sss.training.sampling import check_sampling
-
-PAIR_LOSSES = ("modified_npair", "sigmoid_pair")
-"""Losses that leave out pairs of which nobody knows whether they belong together."""
 
 _LARGEST_FLOAT32 = 3.4e38
 
@@ -27,8 +25,7 @@ def check_config(config: TrainConfig) -> None:
     _check_choices(config)
     _check_data(config.data)
     check_sampling(config.sampling)
-    build_loss(config.loss)
-    _check_rest(config)
+    _check_rest(config, build_loss(config.loss))
     every, validate_every = config.log.layers_every, config.log.validate_every
     if every % validate_every:
         raise InputError(
@@ -117,13 +114,13 @@ def _check_choices(config: TrainConfig) -> None:
             )
 
 
-def _check_rest(config: TrainConfig) -> None:
+def _check_rest(config: TrainConfig, loss: PixelLoss) -> None:
     """Losses of pytorch-metric-learning know labels only, none that makes no pair with itself."""
     rest = any(source.rest is not None for source in config.data.sources)
-    if rest and config.loss.name not in PAIR_LOSSES:
+    if rest and not isinstance(loss.loss, PairLoss):
         raise InputError(
             f"loss.name '{config.loss.name}' knows no rest, which a data set of data.sources has; "
-            f"choose {' or '.join(PAIR_LOSSES)}, or leave rest out"
+            "choose modified_npair or sigmoid_pair, or leave rest out"
         )
 
 
@@ -132,7 +129,7 @@ def _check_data(data: DataConfig) -> None:
         raise InputError(f"data.crop is {data.crop}, expected 64 or more pixels")
     if not data.sources:
         raise InputError("data.sources is empty, expected one data set or more")
-    for source in (*data.sources, data.validation, *data.also_validated):
+    for source in (*data.sources, *data.validated):
         every = (source.only_every, source.without_every)
         if min(every) < 0 or source.without_every == 1 or all(every):
             raise InputError(

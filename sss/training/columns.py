@@ -111,7 +111,6 @@ def _made_of(config: TrainConfig, visits: int) -> dict[str, Any]:
     model = config.model
     weights = [w for w in (model.weights, model.second_weights) if Path(w).is_file()]
     data = {k: v for k, v in asdict(config.data).items() if not k.startswith(("valid", "also"))}
-    data["sources"] = [{**source, "root": str(source["root"])} for source in data["sources"]]
     described = json.dumps([data, asdict(config.sampling), config.seed], sort_keys=True)
     return {
         "encoders": [str(model.encoder), model.second_encoder, model.output_stride],

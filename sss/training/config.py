@@ -74,6 +74,11 @@ class DataConfig:
     workers: int = 1
     timeout: float = 300.0
 
+    @property
+    def validated(self) -> list[SourceConfig]:
+        """All data sets of the validation, the main one first."""
+        return [self.validation, *self.also_validated]
+
 
 @dataclass
 class SamplingConfig:

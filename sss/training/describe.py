@@ -35,10 +35,9 @@ def describe(
     if os.environ.get("OMP_NUM_THREADS", str(config.threads)) != str(config.threads):
         threads += " (--threads sets them, not OMP_NUM_THREADS)"
     most = config.data.validation_photos
-    sources = (config.data.validation, *config.data.also_validated)
     checked = ", ".join(
         f"{min(most, len(dataset))} of {len(dataset)} photos of {name} {source.split}"
-        for source, (name, dataset) in zip(sources, validations.items(), strict=True)
+        for source, (name, dataset) in zip(config.data.validated, validations.items(), strict=True)
     )
     return [
         f"{config.model.name}: {counts['all'] / 1e6:.1f} M parameters, "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import shlex
 import time
 from dataclasses import asdict, replace
@@ -17,7 +16,7 @@ from accelerate.utils import gather_object
 from torch import nn
 
 from sss.data.base import RegionDataset
-from sss.data.training import TrainingBatch
+from sss.data.training import TrainingBatch, VisitDataset
 from sss.errors import InputError
 from sss.files import remove_partial_files, whole_file
 from sss.git import record_git_state
@@ -49,6 +48,7 @@ from sss.training.validation import (
     mean_over_sets,
     summarise,
     validate_photos,
+    validation_row,
 )
 from sss.yaml_files import as_yaml
 
@@ -127,9 +127,7 @@ class Trainer:
             # Batch norms over the photos of all processes; there is no such thing on CPUs.
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         if not resume and network.calibrates:
-            first = range(min(CALIBRATION_PHOTOS, len(self.samples)))
-            photos = [self.samples[visit][0] for visit in first]
-            network.calibrate(torch.stack(photos) / 255)
+            calibrate(network, self.samples, len(self.samples))
         return network.to(device).to(memory_format=torch.channels_last)
 
     def _parts(self) -> dict[str, Any]:
@@ -336,8 +334,7 @@ class Trainer:
     def _keep(self, scores: dict[str, float], improved: bool) -> None:
         """Main process: row, curves, checkpoints."""
         step = self.progress.step
-        row = {f"val_{name}": round(value, 5) for name, value in scores.items()}
-        row = {name: value for name, value in row.items() if not math.isnan(value)}
+        row = validation_row(scores)
         self.metrics.add({"step": step, **row})
         self.metrics.draw(self.run_dir / "curves.png")
         self.tracker.log(step, row)
@@ -393,6 +390,12 @@ class Trainer:
             )
         self.metrics.add(row)
         self.tracker.log(progress.step, {k: v for k, v in row.items() if k != "step"})
+
+
+def calibrate(network: EmbeddingNetwork, samples: VisitDataset, visits: int) -> None:
+    """Let a network measure its statistics on the first of so many training crops."""
+    photos = [samples[visit][0] for visit in range(min(CALIBRATION_PHOTOS, visits))]
+    network.calibrate(torch.stack(photos) / 255)
 
 
 def _has_state(run_dir: Path) -> bool:

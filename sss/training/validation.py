@@ -62,6 +62,11 @@ def mean_over_sets(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float
     return means
 
 
+def validation_row(scores: Mapping[str, float]) -> dict[str, float]:
+    """What ``metrics.csv`` and checkpoints hold of scores: ``val_NAME``, rounded, without NaN."""
+    return {f"val_{name}": round(value, 5) for name, value in scores.items() if not np.isnan(value)}
+
+
 def photo_scores(embedding: np.ndarray, labels: np.ndarray, seed: int = 0) -> dict[str, float]:
     """All metrics of one photo, each averaged over its annotators.
 
