@@ -92,7 +92,7 @@ class Layers:
         return foreground_colours(self.photo, self.alpha)
 
     @cached_property
-    def _stored_colors(self) -> np.ndarray:
+    def stored_colors(self) -> np.ndarray:
         """The same in the encoding of ``profile``."""
         if self.stored is None:
             return self.colors
@@ -162,7 +162,7 @@ class Layers:
 
         number = self._checked(layer)
         levels = alpha_levels(self.alpha)[..., number]
-        picture = Image.fromarray(rgba_picture(self._stored_colors[..., number, :], levels))
+        picture = Image.fromarray(rgba_picture(self.stored_colors[..., number, :], levels))
         if self.profile is not None:
             picture.info["icc_profile"] = self.profile
         return picture
@@ -208,7 +208,7 @@ class Layers:
         clock = StageClock(progress)
         remove_report(folder)  # without it a result counts as unfinished
         with clock.stage("foreground"):
-            colors = self._stored_colors
+            colors = self.stored_colors
         stored = self.photo if self.stored is None else self.stored
         with clock.stage("write"):
             write_layers(folder, stored, self.alpha, colors, self.profile)
