@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sss.errors import InputError, one_line
-from sss.image.decoding import READABLE_PIXELS
+from sss.errors import InputError
+from sss.image.lossless import LOSSLESS_FORMATS, open_picture
 from sss.region_labels import UNLABELLED
 
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
@@ -22,7 +22,6 @@ _ADVICE = (
     "store the number of each pixel's region in one channel (8 or 16 bits grey, or a palette; the "
     "highest value where it is unlabelled)"
 )
-_FORMATS = ("PNG", "TIFF", "BMP")
 
 
 def read_label_map(path: Path) -> np.ndarray:
@@ -75,44 +74,10 @@ def label_map_size(path: Path) -> tuple[int, int] | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # many pixels: not asked here
-            with Image.open(path, formats=_FORMATS) as image:
+            with Image.open(path, formats=LOSSLESS_FORMATS) as image:
                 return image.height, image.width
     except Exception:  # whatever it is, reading the map will say it better
         return None
-
-
-def open_picture(path: Path, kind: str = "label map") -> Image.Image:
-    """A picture with its pixels, refused by its size before they are unpacked.
-
-    Args:
-        path: A file of a kind that keeps every value.
-        kind: Of what it should be, for errors.
-
-    Raises:
-        InputError: The file is damaged, is no picture, has several pages or more pixels than are
-            read of photos.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # many pixels: refused below if too many
-            with Image.open(path, formats=_FORMATS) as image:
-                if image.width * image.height > READABLE_PIXELS:
-                    raise Image.DecompressionBombError("too many pixels")
-                if getattr(image, "n_frames", 1) > 1:
-                    raise InputError(f"{path} has several pages, expected one {kind}; store one")
-                image.load()
-                return image
-    except InputError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise InputError(
-            f"the {kind} {path} has more than {READABLE_PIXELS // 10**6} million pixels, the "
-            "most that is read of photos too; scale both down"
-        ) from error
-    except Exception as error:  # damaged files make decoders raise almost anything
-        raise InputError(
-            f"cannot read the {kind} {path} ({one_line(error)}); store it again as PNG"
-        ) from error
 
 
 def _equal_channels(image: Image.Image, path: Path) -> Image.Image:

@@ -12,7 +12,9 @@ from threadpoolctl import threadpool_limits
 
 from sss.clock import Progress, StageClock
 from sss.errors import InputError
+from sss.image.resize import resize_linearly
 from sss.layers.soft_layers import Layers
+from sss.layers.tree import MergeTree
 from sss.spectral.settings import AFTER_COMPONENTS, LAYERS, Settings
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ class Scene:
             with clock.stage("grouping"):
                 grouped = self._segmenter.group(self.components, count)
             refined = self._segmenter.refine(self.components, grouped, progress)
+            tree = self._tree(refined.alpha)
         seconds = {**self.seconds, **clock.seconds, **refined.seconds}
         details = {**self.details, "components": self.components.n_components}
         return Layers(
@@ -95,7 +98,15 @@ class Scene:
             details=details,
             stored=self.stored,
             profile=self.profile,
+            tree=tree,
         )
+
+    def _tree(self, alpha: np.ndarray) -> MergeTree:
+        """What layers (H, W, K) were merged from; of the coarse solver, whose grid is small."""
+        components = self.components.coarse or self.components
+        grid = components.alpha.shape[:2]
+        merges = self._segmenter.merges(components)
+        return MergeTree.of_layers(components.alpha, merges, resize_linearly(alpha, grid))
 
     def with_settings(self, **changes: Any) -> Scene:
         """The same components under other settings of grouping and refinement.

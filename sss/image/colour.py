@@ -97,6 +97,31 @@ def managed(samples: np.ndarray, space: Space, profile: bytes) -> Managed:
     return Managed(_transformed(samples, profile, space), samples, profile)
 
 
+def into_profile(srgb: np.ndarray, profile: bytes | None) -> np.ndarray:
+    """Colours of sRGB in the encoding of a profile.
+
+    Args:
+        srgb: (H, W, 3) float32 in [0, 1].
+        profile: ICC profile of RGB pixels that a photo came with; None is sRGB.
+
+    Returns:
+        (H, W, 3) float32 in [0, 1].
+    """
+    if profile is None or _is_srgb(profile):
+        return srgb
+    import imagecodecs
+
+    return imagecodecs.cms_transform(
+        np.ascontiguousarray(srgb, np.float32),
+        _profile("srgb"),
+        profile,
+        colorspace="rgb",
+        outcolorspace="rgb",
+        outdtype="float32",
+        flags=int(imagecodecs.CMS.FLAGS.NOOPTIMIZE),
+    ).clip(0, 1)
+
+
 def profile_of_png(colours: Mapping[bytes, bytes]) -> bytes | None:
     """The profile that a PNG's chunks speak of, the first of those that the standard puts first.
 

@@ -16,6 +16,8 @@ from sss.layers.checks import check_alpha, check_colours, check_photo
 if TYPE_CHECKING:
     from PIL import Image
 
+    from sss.layers.tree import MergeTree
+
 
 @dataclass(frozen=True)
 class Layers:
@@ -36,6 +38,8 @@ class Layers:
             outside sRGB included; None where ``photo`` is.
         profile: ICC profile of the photo, which files and cut-outs carry on; None for a photo
             without one.
+        tree: What the layers were merged from, by which
+            :func:`sss.layers.arrange.divide` takes them apart; None if that is not known.
 
     Raises:
         ValueError: Photo and alphas do not fit each other, or leave their ranges.
@@ -58,6 +62,7 @@ class Layers:
     details: Mapping[str, Any] = field(default_factory=dict)
     stored: np.ndarray | None = field(default=None, repr=False)
     profile: bytes | None = field(default=None, repr=False)
+    tree: MergeTree | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_photo(self.photo)
@@ -127,13 +132,31 @@ class Layers:
         chosen = sorted({self._checked(layer) for layer in layers})
         if not chosen:
             raise InputError("no layers to merge were given; give their numbers, such as [0, 2]")
-        others = [k for k in range(len(self)) if k not in chosen]
-        union = self.alpha[..., chosen].sum(axis=2, keepdims=True).clip(0, 1)
-        joined = name or "+".join(self.names[k] for k in chosen)
+        others = [[k] for k in range(len(self)) if k not in chosen]
+        merged = self.regrouped([chosen, *others])
+        return replace(merged, names=(name or merged.names[0], *merged.names[1:]))
+
+    def regrouped(self, parts: Sequence[Sequence[int]]) -> Layers:
+        """Layers that are each the sum of some of these.
+
+        Args:
+            parts: Numbers of layers; each layer stands in one part.
+
+        Returns:
+            As many layers as parts, in their order, named by the parts' names joined by ``+``.
+
+        Raises:
+            InputError: A layer is missing, comes twice, or there is no such layer.
+        """
+        numbers = [self._checked(number) for part in parts for number in part]
+        if sorted(numbers) != list(range(len(self))) or not all(parts):
+            raise InputError(f"the parts are {list(parts)}; expected each layer in one of them")
+        alpha = np.stack([self.alpha[..., list(part)].sum(axis=2) for part in parts], axis=2)
         return replace(
             self,
-            alpha=np.concatenate([union, self.alpha[..., others]], axis=2),
-            names=(joined, *(self.names[k] for k in others)),
+            alpha=alpha.clip(0, 1),
+            names=tuple("+".join(self.names[number] for number in part) for part in parts),
+            tree=None if self.tree is None else self.tree.regrouped(parts),
         )
 
     def cutout(self, layer: int = 0) -> Image.Image:
@@ -176,8 +199,9 @@ class Layers:
         """Write all that ``infer.py`` writes.
 
         ``layers.npz`` (``alpha``, float32 (H, W, K)), ``layer_0.png … layer_{K-1}.png`` (RGBA,
-        straight alpha, in the photo's profile), ``overview.png`` (sRGB) and, last,
-        ``report.json``. Each file appears whole or not at all.
+        straight alpha, in the photo's profile), ``tree.npz`` (what they were merged from, if that
+        is known), ``overview.png`` (sRGB) and, last, ``report.json``. Each file appears whole or
+        not at all.
 
         Args:
             folder: Made if missing.
@@ -203,6 +227,7 @@ class Layers:
         from sss.image.colour import profile_name
         from sss.layers.files import REPORT, remove_report, write_layers, write_report
         from sss.layers.overview import write_overview
+        from sss.layers.tree_file import TREE, write_tree
 
         folder = Path(folder)
         clock = StageClock(progress)
@@ -212,6 +237,11 @@ class Layers:
         stored = self.photo if self.stored is None else self.stored
         with clock.stage("write"):
             write_layers(folder, stored, self.alpha, colors, self.profile)
+            tree = folder / TREE
+            if self.tree is None:
+                tree.unlink(missing_ok=True)  # of an earlier result
+            else:
+                write_tree(tree, self.tree)
         with clock.stage("overview"):
             write_overview(folder / "overview.png", self.photo, self.features3, self.alpha)
         height, width, count = self.alpha.shape

@@ -58,16 +58,18 @@ def group_components(
             parts.
     """
     check_layers(layers)
-    if settings.grouping == "learned":
-        if parts is None:
-            raise InputError("grouping 'learned' needs parts; measure them, or choose 'linkage'")
-        groups = _learned_groups(components, parts, layers, settings)
-    elif settings.grouping == "linkage":
-        groups = _linkage_groups(components, embedding, layers, settings)
-    elif layers is None:
-        raise InputError("grouping 'kmeans' needs a number of layers; choose 'learned'")
-    else:
+    if settings.grouping == "kmeans":
+        if layers is None:
+            raise InputError("grouping 'kmeans' needs a number of layers; choose 'learned'")
         groups = kmeans_groups(_means(components, embedding), layers, settings.seed)
+    else:
+        merges, heights = merge_components(components, embedding, settings, parts)
+        if layers is None:
+            learned = settings.grouping == "learned"
+            relative = settings.auto_threshold * heights.max(initial=0.0)
+            threshold = 1 - settings.auto_share if learned else relative
+            layers = automatic_layers(heights, threshold, settings)
+        groups = cut_merges(merges, layers)
     return _added_up(components, groups, embedding.shape[:2])
 
 
@@ -120,28 +122,31 @@ def kmeans_groups(
     return best_kmeans(means, count, restarts, seed).labels_
 
 
-def _linkage_groups(
-    components: np.ndarray, embedding: np.ndarray, layers: int | None, settings: Settings
-) -> np.ndarray:
-    """Group of each component, (C,)."""
-    distances = energy_distances(components, embedding)
-    merges, heights = average_linkage(distances, component_areas(components))
-    if layers is None:
-        threshold = settings.auto_threshold * heights.max(initial=0.0)
-        layers = automatic_layers(heights, threshold, settings)
-    return cut_merges(merges, layers)
+def merge_components(
+    components: np.ndarray, embedding: np.ndarray, settings: Settings, parts: Parts | None = None
+) -> tuple[list[tuple[int, int]], np.ndarray]:
+    """The order in which components merge, down to one group.
 
+    Args:
+        components: (N, C), rows summing to one.
+        embedding: (H, W, D), N = H·W.
+        settings: Of these ``grouping`` (what is not ``learned`` goes by the embedding), and
+            ``least_area``.
+        parts: See :func:`group_components`; needed for ``learned``.
 
-def _learned_groups(
-    components: np.ndarray, parts: Parts, layers: int | None, settings: Settings
-) -> np.ndarray:
-    """Group of each component, (C,)."""
-    share = load_join_model().share(parts)
+    Returns:
+        See :func:`average_linkage`.
+
+    Raises:
+        InputError: ``learned`` without parts.
+    """
+    areas = component_areas(components)
+    if settings.grouping != "learned":
+        return average_linkage(energy_distances(components, embedding), areas)
+    if parts is None:
+        raise InputError("grouping 'learned' needs parts; measure them, or choose 'linkage'")
     scrap = settings.least_area * len(components)
-    merges, heights = average_linkage(1 - share, component_areas(components), scrap)
-    if layers is None:
-        layers = automatic_layers(heights, 1 - settings.auto_share, settings)
-    return cut_merges(merges, layers)
+    return average_linkage(1 - load_join_model().share(parts), areas, scrap)
 
 
 def component_areas(components: np.ndarray) -> np.ndarray:

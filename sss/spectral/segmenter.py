@@ -16,7 +16,7 @@ from sss.spectral.backend import NUMPY, Array, Backend
 from sss.spectral.clustering import clusters_from
 from sss.spectral.components import constrained_components
 from sss.spectral.eigenvectors import smallest_eigenvectors
-from sss.spectral.grouping import group_as, group_components
+from sss.spectral.grouping import group_as, group_components, merge_components
 from sss.spectral.laplacian import coarsen_laplacian, matting_laplacian, superpixel_laplacian
 from sss.spectral.parts import Parts, measure_parts
 from sss.spectral.refinement import LOOSE_TOLERANCE, REWEIGHTING_FLOOR, TOLERANCE, valid_alpha
@@ -234,6 +234,16 @@ class SoftSegmenter:
             return group_as(flat, resize_linearly(grouped, components.alpha.shape[:2]))
         parts = components.parts if self.settings.grouping == "learned" else None
         return group_components(flat, components.embedding, layers, self.settings, parts)
+
+    def merges(self, components: SoftComponents) -> list[tuple[int, int]]:
+        """The order in which components merge, see :func:`sss.spectral.grouping.merge_components`.
+
+        Args:
+            components: As for :meth:`group`.
+        """
+        flat = components.alpha.reshape(-1, components.n_components)
+        parts = components.parts if self.settings.grouping == "learned" else None
+        return merge_components(flat, components.embedding, self.settings, parts)[0]
 
     def refine(
         self, components: SoftComponents, grouped: np.ndarray, progress: Progress | None = None
