@@ -11,6 +11,8 @@
         layers = scene.layers(k)                    # cheap; alpha (H, W, K), colors (H, W, K, 3)
     layers.merge([0, 1]).cutout().save("person.png")
 
+    sss.edit(layers, "salient", background="teal").to_image().save("teal.png")
+
 Reference: Y. Aksoy, T.-H. Oh, S. Paris, M. Pollefeys, W. Matusik, *Semantic Soft Segmentation*,
 ACM Transactions on Graphics 37(4), 2018, https://doi.org/10.1145/3197517.3201275.
 """
@@ -23,8 +25,10 @@ from typing import TYPE_CHECKING, Any
 from sss.caches import choose_caches
 
 if TYPE_CHECKING:
+    from sss.editing.recipe import edit
     from sss.errors import InputError
     from sss.image import read_image
+    from sss.layers.reading import read_layers
     from sss.layers.soft_layers import Layers
     from sss.scene import Scene
     from sss.spectral.settings import Settings
@@ -41,7 +45,9 @@ __all__ = [
     "Settings",
     "Splitter",
     "__version__",
+    "edit",
     "read_image",
+    "read_layers",
     "split",
 ]
 
@@ -51,7 +57,9 @@ _HOMES = {
     "Scene": "sss.scene",
     "Settings": "sss.spectral.settings",
     "Splitter": "sss.splitter",
+    "edit": "sss.editing.recipe",
     "read_image": "sss.image",
+    "read_layers": "sss.layers.reading",
     "split": "sss.splitter",
 }
 """Loaded when asked for: who only trains, or asks for help, waits for nothing else (PEP 562)."""

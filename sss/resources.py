@@ -1,4 +1,4 @@
-"""Where the files that ship with the package are: configs and checkpoints."""
+"""Where the files that ship with the package are: configs, checkpoints, recipes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SWEEP = "sweep.yaml"
 
 
 def shipped_folder(name: str) -> Path:
-    """``configs`` or ``checkpoints``: inside the installed package, or beside it in a checkout.
+    """``configs``, ``checkpoints`` or ``recipes``: in the installed package or the checkout.
 
     Args:
         name: Of the folder at the top of the repository.
@@ -36,9 +36,26 @@ def find_config(name: str) -> Path:
     Raises:
         InputError: There is none.
     """
-    folder = shipped_folder("configs")
-    for path in (Path(name), folder / name, folder / f"{name}.yaml"):
-        if path.is_file():
+    return _find("config", name, shipped_configs())
+
+
+def find_recipe(name: str) -> Path:
+    """The recipe of edits ``name``: a file as given, else one that ships.
+
+    Args:
+        name: A path, or the name of a shipped file with or without ``.yaml``.
+
+    Raises:
+        InputError: There is none.
+    """
+    return _find("recipe", name, sorted(shipped_folder("recipes").glob("*.yaml")))
+
+
+def _find(kind: str, name: str, shipped: list[Path]) -> Path:
+    if Path(name).is_file():
+        return Path(name)
+    for path in shipped:
+        if name in (path.name, path.stem):
             return path
-    there = ", ".join(path.name for path in shipped_configs())
-    raise InputError(f"no config '{name}', neither here nor in configs/ ({there})")
+    there = ", ".join(path.name for path in shipped)
+    raise InputError(f"no {kind} '{name}', neither here nor in {kind}s/ ({there})")

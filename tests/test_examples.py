@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import sss
+import sss.editing
 import sss.image
 import sss.layers
 
@@ -23,7 +24,7 @@ FRONT_DOOR = (sss.Splitter, sss.Scene, sss.Layers)
 def _modules() -> list[str]:
     rooms = [
         module.name
-        for room in (sss.image, sss.layers)
+        for room in (sss.editing, sss.image, sss.layers)
         for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")
     ]
     return ["sss", "sss.errors", "sss.scene", "sss.splitter", "sss.spectral.settings", *rooms]

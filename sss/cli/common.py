@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, NoReturn
 
 from sss.errors import InputError
 from sss.image.resize import MIN_SIDE
+from sss.suggest import check_name
 
 
 class Parser(argparse.ArgumentParser):
@@ -22,6 +24,21 @@ class Parser(argparse.ArgumentParser):
             InputError: Always.
         """
         raise InputError(f"{message} (--help lists the options)")
+
+    def parse_options(self, words: list[str]) -> argparse.Namespace:
+        """Parse all words; of an option that does not exist the nearest one is named.
+
+        Raises:
+            InputError: A word cannot be used.
+        """
+        given, left = self.parse_known_args(words)
+        for word in left:
+            if word.startswith("--"):
+                known = re.findall(r"--[a-z][a-z-]*", self.format_help())
+                check_name("option", word.partition("=")[0], dict.fromkeys(known))
+        if left:
+            self.error(f"unrecognized arguments: {' '.join(left)}")
+        return given
 
 
 def given_words(arguments: list[str] | None, what: str) -> list[str]:

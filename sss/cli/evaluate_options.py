@@ -44,7 +44,7 @@ def parse_options(arguments: list[str] | None = None) -> EvaluationOptions:
         SystemExit: After --help.
     """
     what = "a data set, as in: python evaluate.py --data bsds500"
-    given = vars(_parser().parse_args(given_words(arguments, what)))
+    given = vars(_parser().parse_options(given_words(arguments, what)))
     if given["layers"] is not None:
         given["layers"] = layer_counts(given["layers"])
     check_values(given)
@@ -55,7 +55,7 @@ def parse_options(arguments: list[str] | None = None) -> EvaluationOptions:
     return EvaluationOptions(**given)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = Parser(
         prog="evaluate.py",
         description="Run models and methods over labelled photos; measure embeddings and "

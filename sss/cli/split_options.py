@@ -48,7 +48,7 @@ def parse_options(arguments: list[str] | None = None) -> SplitOptions:
         SystemExit: After --help.
     """
     what = "a photo or a folder of photos, as in: python infer.py photo.jpg"
-    given = vars(_parser().parse_args(given_words(arguments, what)))
+    given = vars(_parser().parse_options(given_words(arguments, what)))
     try:
         given["layers"] = layer_count(given["layers"])
     except InputError as error:

@@ -144,8 +144,9 @@ def apply(draft: Draft, chosen: Sequence[int], edits: Mapping[str, Any], depth: 
         draft = draft.on(chosen, edits["background"].pixels(draft.size, draft.profile))
     if edits.get("match_colors"):
         draft = draft.matched(chosen, edits["match_colors"] / 100)
-    if {"move", "scale", "flip"} & set(edits):
-        draft = draft.warped(chosen, _matrix(draft, chosen, edits), depth)
+    matrix = _matrix(draft, chosen, edits)
+    if not np.array_equal(matrix, np.eye(2, 3)):
+        draft = draft.warped(chosen, matrix, depth)
     opacity = 0.0 if edits.get("remove") else edits.get("opacity", 100.0) / 100
     return draft if opacity == 1 else draft.faded(chosen, opacity, depth)
 

@@ -230,6 +230,35 @@ class Recipe:
         return draft.stack()
 
 
+def edit(layers: Layers, select: Any = "all", *, depth: str = "auto", **edits: Any) -> Stack:
+    """Edit some of a photo's layers.
+
+    Args:
+        layers: Of a photo.
+        select: Which layers, as recipes have it: ``"salient"``, ``{"at": [320, 240]}``,
+            ``{"not": {"layers": [0]}}`` …, see :class:`sss.editing.selection.Selection`.
+        depth: ``front``, ``behind`` or ``auto``, see :class:`Step`.
+        **edits: By name, see :data:`sss.editing.edits.EDITS`: ``saturation=-100``,
+            ``blur="1.5%"``, ``background="teal"`` …
+
+    Returns:
+        The edited layers: ``to_image()`` is the picture,
+        :func:`sss.layers.formats.write_layered` keeps them apart in one file.
+
+    Raises:
+        InputError: There are no such layers, or no such edit, or a value cannot be used.
+
+    Examples:
+        >>> import sss
+        >>> layers = sss.split("docs/examples/coffee.png", layers=4)
+        >>> grey = sss.edit(layers, {"not": {"at": ["50%", "50%"]}}, saturation=-100)
+        >>> grey.to_image().mode
+        'RGB'
+    """
+    step = Step.parse({"select": select, "depth": depth, **edits}, "edit")
+    return Recipe((step,)).apply(layers)
+
+
 def _count(value: Any) -> int | Literal["auto"] | None:
     if value is None or value == "auto":
         return typing.cast("Literal['auto'] | None", value)

@@ -38,7 +38,7 @@ def at(layers: Layers, points: Iterable[Point]) -> tuple[int, ...]:
         >>> import sss
         >>> from sss.layers import select
         >>> layers = sss.split("docs/examples/coffee.png", layers=4)
-        >>> len(select.at(layers, [(240, 160)]))
+        >>> len(select.at(layers, [(40, 30)]))
         1
     """
     height, width = layers.alpha.shape[:2]
@@ -68,7 +68,8 @@ def stroke(layers: Layers, points: Sequence[Point], width: float) -> tuple[int, 
         InputError: All of the stroke lies outside the photo.
     """
     drawn = np.zeros(layers.alpha.shape[:2], np.uint8)
-    corners = np.rint(np.asarray(points, np.float64).reshape(-1, 1, 2)).clip(-1e6, 1e6)
+    line = [*points, points[-1]]  # of one point OpenCV draws nothing
+    corners = np.rint(np.asarray(line, np.float64).reshape(-1, 1, 2)).clip(-1e6, 1e6)
     cv2.polylines(drawn, [corners.astype(np.int32)], False, 1, max(1, round(width)))
     under = layers.alpha[drawn > 0]
     if not len(under):

@@ -147,6 +147,12 @@ class Layers:
 
         Raises:
             InputError: A layer is missing, comes twice, or there is no such layer.
+
+        Examples:
+            >>> import sss
+            >>> layers = sss.split("docs/examples/coffee.png", layers=3)
+            >>> layers.regrouped([[2], [0, 1]]).names
+            ('layer 2', 'layer 0+layer 1')
         """
         numbers = [self._checked(number) for part in parts for number in part]
         if sorted(numbers) != list(range(len(self))) or not all(parts):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sss.layers.soft_layers import Layers
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _TOLERANCE = 1e-3
 
@@ -74,6 +78,20 @@ class Stack:
     def picture(self) -> np.ndarray:
         """(H, W, 4) float32 in [0, 1], straight alpha: what a file of one picture holds."""
         return straight(self.composite())
+
+    def to_image(self) -> Image.Image:
+        """The picture in 8 bits: RGB if it is opaque, else RGBA with straight alpha.
+
+        It is in the photo's profile: ``info["icc_profile"]``, as of :meth:`sss.Layers.cutout`.
+        """
+        from PIL import Image
+
+        channels = 3 if self.is_opaque else 4
+        pixels = np.rint(self.picture()[..., :channels] * 255).astype(np.uint8)
+        image = Image.fromarray(pixels)
+        if self.profile is not None:
+            image.info["icc_profile"] = self.profile
+        return image
 
     def straight(self, layer: int) -> np.ndarray:
         """(H, W, 4) float32 in [0, 1]: a layer's colours not multiplied by alpha, and its alpha."""

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from sss import Layers
+
 
 @pytest.fixture(scope="session")
 def scene() -> tuple[np.ndarray, np.ndarray]:
@@ -16,3 +18,10 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
     photo = alpha @ colours
     photo.flags.writeable = alpha.flags.writeable = False  # shared by many tests
     return photo, alpha
+
+
+@pytest.fixture
+def layers(scene: tuple[np.ndarray, np.ndarray]) -> Layers:
+    """The scene as layers: right, lower left, upper left."""
+    photo, alpha = scene
+    return Layers(photo.astype(np.float32), alpha.astype(np.float32))

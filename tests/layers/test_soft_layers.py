@@ -7,12 +7,6 @@ from sss import Layers
 from sss.errors import InputError
 
 
-@pytest.fixture
-def layers(scene: tuple[np.ndarray, np.ndarray]) -> Layers:
-    photo, alpha = scene
-    return Layers(photo.astype(np.float32), alpha.astype(np.float32))
-
-
 def test_merge_puts_the_union_first(layers: Layers) -> None:
     merged = layers.merge([2, 0])
     assert merged.names == ("layer 0+layer 2", "layer 1")
@@ -117,3 +111,12 @@ def test_without_a_profile_none_is_written(tmp_path, layers: Layers) -> None:
 def test_a_stored_photo_of_another_size(layers: Layers) -> None:
     with pytest.raises(ValueError, match="stored has shape"):
         Layers(layers.photo, layers.alpha, stored=layers.photo[:-1], profile=PROFILE)
+
+
+def test_regrouped_layers_are_sums(layers: Layers) -> None:
+    grouped = layers.regrouped([[1], [0, 2]])
+    assert grouped.names == ("layer 1", "layer 0+layer 2")
+    np.testing.assert_array_equal(grouped.alpha[..., 0], layers.alpha[..., 1])
+    for parts in ([[0], [1]], [[0, 1, 2], [1]], [[0], [], [1, 2]]):
+        with pytest.raises(InputError, match="expected each layer in one"):
+            layers.regrouped(parts)
