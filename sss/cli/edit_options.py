@@ -23,7 +23,7 @@ from sss.editing.recipe import VERSION, Recipe
 from sss.editing.selection import WORDS
 from sss.editing.values import shown
 from sss.errors import InputError
-from sss.layers.formats import LAYERED_SUFFIXES
+from sss.layers.formats import BITS, LAYERED_SUFFIXES
 from sss.layers.picture_file import PICTURE_SUFFIXES
 from sss.resources import find_recipe
 from sss.scene import MOST_LAYERS, layer_count
@@ -234,7 +234,7 @@ def _parser() -> Parser:
         "--format", default="png", metavar="F", help="of files in a folder (default: png)"
     )
     parser.add_argument(
-        "--bits", type=int, choices=(8, 16), default=8, help="of psd, ora and tif (default: 8)"
+        "--bits", type=int, choices=BITS, default=8, help="of psd, ora and tif (default: 8)"
     )
     parser.add_argument(
         "--recipe",

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sss.layers.soft_layers import Layers
+if TYPE_CHECKING:
+    from sss.layers.soft_layers import Layers
 
 if TYPE_CHECKING:
     from PIL import Image

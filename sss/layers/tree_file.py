@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sss.errors import InputError, one_line
-from sss.files import whole_file
+from sss.files import cannot_write, whole_file
 from sss.layers.tree import MergeTree
 
 TREE = "tree.npz"
@@ -17,12 +17,23 @@ TREE = "tree.npz"
 _ANEW = "split the photo anew"
 
 
-def write_tree(path: Path, tree: MergeTree) -> None:
-    """Write what layers were merged from, in 8 bits.
+def save_tree(folder: Path, tree: MergeTree | None) -> None:
+    """Write what layers were merged from as ``tree.npz``, in 8 bits.
+
+    Args:
+        folder: Of the layers.
+        tree: None removes the file of an earlier result.
 
     Raises:
-        InputError: The file cannot be written.
+        InputError: The file cannot be written or removed.
     """
+    path = folder / TREE
+    if tree is None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        return
     member = np.zeros((len(tree.groups), tree.components.shape[2]), bool)
     for layer, group in enumerate(tree.groups):
         member[layer, list(group)] = True
