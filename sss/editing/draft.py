@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from sss.editing.adjust import Adjustment, Spread, matched
-from sss.editing.fill import continued_behind
+from sss.layers.fill import continued_behind
 from sss.layers.stack import Stack
 
 Depth = Literal["front", "behind"]

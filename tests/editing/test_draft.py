@@ -5,7 +5,7 @@ from sss import Layers
 from sss.editing.adjust import Adjustment
 from sss.editing.blur import gaussian
 from sss.editing.draft import Draft
-from sss.editing.fill import fill
+from sss.layers.fill import fill
 from sss.layers.stack import Stack
 
 DISC, RIGHT, LEFT = range(3)

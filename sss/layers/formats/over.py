@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sss.layers.checks import row_blocks
-from sss.layers.formats.fill import edge_colours, extended_colours
+from sss.layers.fill import edge_colours, extended_colours
 from sss.layers.formats.rounding import round_rows
 from sss.layers.stack import Stack
 from sss.threads import map_threads

@@ -157,3 +157,18 @@ def test_a_photo_is_split_first(split: Path) -> None:
     assert abs(again.astype(int) - first).max() <= 1
     assert main([photo, "--layers", "0", "--blur", "2", "--split-into", "3", "-o", "b.png"]) == 0
     assert Path("out/square/report.json").stat().st_mtime_ns > made
+
+
+@pytest.mark.parametrize("suffix", ["psd", "ora", "tif", "exr"])
+def test_layers_in_one_file(split: Path, suffix: str) -> None:
+    words = ["--layers", "1", "--background", "white", "-o", f"out.{suffix}", "--bits", "16"]
+    assert main([str(split), *words]) == 0
+    if suffix == "psd":
+        from psd_tools import PSDImage
+
+        document = PSDImage.open("out.psd")
+        assert [layer.name for layer in document] == ["backdrop", "layer 1"]
+        picture = np.asarray(document.composite().convert("RGB"))
+        assert picture[2, 2].tolist() == [255] * 3
+        assert picture[20, 30].tolist() == [230, 26, 26]
+    assert Path(f"out.{suffix}").stat().st_size > 500

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sss.layers.formats.fill import edge_colours, extended_colours
+from sss.layers.fill import edge_colours, extended_colours
 from sss.layers.formats.over import bounding_box, merged, over_layers
 from sss.layers.stack import Stack
 from sss.threads import set_thread_count

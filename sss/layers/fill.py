@@ -10,6 +10,9 @@ _TRUST = np.float32(1e-3)
 
 _SMALLEST = 2
 
+REACH = 8
+"""Pixels beyond the edge that are filled smoothly where a layer is not needed everywhere."""
+
 _RIM = np.ones((5, 5), np.uint8)
 """Around what is hidden: colours there hold a little of what hides it."""
 
@@ -27,6 +30,33 @@ def continued_behind(planes: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     surely = cv2.erode(alpha, _RIM) ** 2
     scale = np.divide(surely, alpha, out=np.zeros_like(alpha), where=alpha > 0)
     return fill(planes * scale[..., None], surely)
+
+
+def extended_colours(plane: np.ndarray) -> np.ndarray:
+    """A layer's colours; where it is faint or absent, its surroundings go on smoothly.
+
+    Args:
+        plane: (H, W, 4) float32, premultiplied.
+
+    Returns:
+        (H, W, 3) float32, not premultiplied. All zero if alpha is so everywhere.
+    """
+    alpha = plane[..., 3]
+    filled: np.ndarray = fill(plane[None, ..., :3] * alpha[..., None], alpha**2)[0]
+    return filled
+
+
+def edge_colours(plane: np.ndarray) -> np.ndarray:
+    """As :func:`extended_colours` up to ``REACH`` pixels from the layer, then its mean colour.
+
+    One colour takes no room in a file, and programs that interpolate never look further.
+    """
+    colours = extended_colours(plane)
+    kernel = np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)
+    near = cv2.dilate((plane[..., 3] > 0).astype(np.uint8), kernel)
+    total = plane.sum(axis=(0, 1), dtype=np.float64)
+    colours[near == 0] = total[:3] / max(total[3], 1e-12)
+    return colours
 
 
 def fill(planes: np.ndarray, weight: np.ndarray) -> np.ndarray:
