@@ -12,12 +12,11 @@ from threadpoolctl import threadpool_limits
 
 from sss.clock import Progress, StageClock
 from sss.errors import InputError
-from sss.image.resize import resize_linearly
 from sss.layers.soft_layers import Layers
-from sss.layers.tree import MergeTree
 from sss.spectral.settings import AFTER_COMPONENTS, LAYERS, Settings
 
 if TYPE_CHECKING:
+    from sss.layers.tree import MergeTree
     from sss.spectral.segmenter import SoftComponents, SoftSegmenter
 
 MOST_LAYERS = 40
@@ -103,6 +102,9 @@ class Scene:
 
     def _tree(self, alpha: np.ndarray) -> MergeTree:
         """What layers (H, W, K) were merged from; of the coarse solver, whose grid is small."""
+        from sss.image.resize import resize_linearly  # with libraries that options need not
+        from sss.layers.tree import MergeTree
+
         components = self.components.coarse or self.components
         grid = components.alpha.shape[:2]
         merges = self._segmenter.merges(components)

@@ -67,7 +67,7 @@ class EditWorker:
     def _layers(self, photo: Path, progress: Progress) -> Layers:
         """A photo's layers: those that are kept, or new ones."""
         (folder,) = result_folders([photo], self.options.layers_dir)
-        if self._is_current(folder, photo):
+        if self._is_current(folder, photo) and not self.options.recipe.needs_tree:
             try:
                 return read_layers(folder)
             except InputError as error:

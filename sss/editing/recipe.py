@@ -173,6 +173,11 @@ class Recipe:
             _arrangement(written.get("arrange")),
         )
 
+    @property
+    def needs_tree(self) -> bool:
+        """Whether layers must know what they were merged from: those of files do not."""
+        return any(kind == "divide" for kind, _ in self.arrange)
+
     def plain(self) -> dict[str, Any]:
         """As YAML has it."""
         entries: dict[str, Any] = {"recipe": VERSION}

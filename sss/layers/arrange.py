@@ -24,7 +24,8 @@ def divide(layers: Layers, layer: int, parts: int = 2) -> Layers:
     """Divide a layer into the groups that it was merged from.
 
     Args:
-        layers: As a scene or ``infer.py`` gives them: they know what they were merged from.
+        layers: As a scene gives them: they know what they were merged from, and those that are
+            read from files do not.
         layer: Number of the layer.
         parts: Groups wanted.
 
@@ -45,8 +46,8 @@ def divide(layers: Layers, layer: int, parts: int = 2) -> Layers:
     (layer,) = numbered(layers, [layer])
     if layers.tree is None:
         raise InputError(
-            "what these layers were merged from is not known; divide them into pieces, or split "
-            "the photo anew"
+            "what these layers were merged from is in no file; give the photo itself, or divide "
+            "them into pieces"
         )
     if parts < 2:
         raise InputError(f"parts is {parts}, expected 2 or more")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from sss.errors import InputError, one_line
 from sss.image.colour import ProfileError, managed
 from sss.layers.files import REPORT
 from sss.layers.soft_layers import Layers
-from sss.layers.tree_file import TREE, read_arrays, read_tree
 from sss.threads import map_threads
 
 STACK = "layers.npz"
@@ -30,11 +30,11 @@ def is_layers_folder(folder: Path) -> bool:
 def read_layers(folder: str | Path) -> Layers:
     """Read what :meth:`sss.Layers.save` wrote.
 
-    The photo is the layers' sum, so it comes back to a level of 8 bits.
+    The photo is the layers' sum, so it comes back to a level of 8 bits. What the layers were
+    merged from is in no file.
 
     Args:
-        folder: With ``layers.npz``, ``layer_0.png`` … and ``report.json``; where ``tree.npz`` lies
-            beside them, the layers know what they were merged from.
+        folder: With ``layers.npz``, ``layer_0.png`` … and ``report.json``.
 
     Raises:
         InputError: It holds no such files, or one of them is damaged or does not fit the others.
@@ -54,7 +54,7 @@ def read_layers(folder: str | Path) -> Layers:
             "writes it"
         )
     report = _report(folder / REPORT)
-    alpha = read_arrays(folder / STACK, ["alpha"])["alpha"]
+    alpha = _alpha(folder / STACK)
     if alpha.ndim != 3:
         raise InputError(f"{folder / STACK} has an alpha of {alpha.shape}, expected (H, W, K)")
     height, width, count = alpha.shape
@@ -75,7 +75,6 @@ def read_layers(folder: str | Path) -> Layers:
             tuple(map(str, names)) if known and names else (),
             stored=None if srgb is stored else stored,
             profile=profile,
-            tree=read_tree(folder / TREE, count),
         )
     except (ValueError, ProfileError) as error:
         if isinstance(error, InputError):
@@ -91,6 +90,14 @@ def _report(path: Path) -> dict[str, Any]:
     if not isinstance(report, dict):
         raise InputError(f"{path} is no report; {_ANEW}")
     return report
+
+
+def _alpha(path: Path) -> np.ndarray:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return np.asarray(archive["alpha"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is damaged or cut off ({one_line(error)}); {_ANEW}") from error
 
 
 def _picture(path: Path, size: tuple[int, int]) -> tuple[np.ndarray, bytes | None]:

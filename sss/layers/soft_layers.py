@@ -206,10 +206,9 @@ class Layers:
     ) -> dict[str, Any]:
         """Write all that ``infer.py`` writes.
 
-        ``layers.npz`` (``alpha``, float32 (H, W, K)), the layers' pictures, ``tree.npz`` (what
-        they were merged from, if that is known), ``overview.png`` (sRGB) and, last,
-        ``report.json``. Each file appears whole or not at all; pictures that an earlier result
-        had and this one has not are removed.
+        ``layers.npz`` (``alpha``, float32 (H, W, K)), the layers' pictures, ``overview.png``
+        (sRGB) and, last, ``report.json``. Each file appears whole or not at all; pictures that an
+        earlier result had and this one has not are removed.
 
         Args:
             folder: Made if missing.
@@ -243,7 +242,6 @@ class Layers:
         from sss.layers.formats import check_formats, save_formats
         from sss.layers.overview import write_overview
         from sss.layers.stack import Stack
-        from sss.layers.tree_file import save_tree
 
         folder = Path(folder)
         check_formats(formats, bits)
@@ -255,7 +253,6 @@ class Layers:
         with clock.stage("write"):
             write_layers(folder, stored, self.alpha, colors, self.profile, "png" in formats)
             save_formats(folder, lambda: Stack.of(self), formats, bits)
-            save_tree(folder, self.tree)
         with clock.stage("overview"):
             write_overview(folder / "overview.png", self.photo, self.features3, self.alpha)
         height, width, count = self.alpha.shape

@@ -45,7 +45,7 @@ def test_what_cannot_be_divided(merged: Layers, layers: Layers) -> None:
         divide(merged, 0)
     with pytest.raises(InputError, match="merged from 2 groups, so it cannot become 3"):
         divide(merged, 1, 3)
-    with pytest.raises(InputError, match="is not known"):
+    with pytest.raises(InputError, match="is in no file"):
         divide(layers, 0)
     with pytest.raises(InputError, match="there is no layer 2"):
         divide(merged, 2)

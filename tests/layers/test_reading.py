@@ -10,12 +10,10 @@ from PIL import Image
 from sss import Layers
 from sss.errors import InputError
 from sss.layers.reading import is_layers_folder, read_layers
-from sss.layers.tree import MergeTree
 
 
 def test_layers_come_back(layers: Layers, tmp_path: Path) -> None:
-    tree = MergeTree(layers.alpha[::2, ::2], ((1, 2), (0, 1)), ((0,), (1,), (2,)))
-    named = replace(layers, names=("right", "low", "höher"), tree=tree)
+    named = replace(layers, names=("right", "low", "höher"))
     assert not is_layers_folder(tmp_path)
     named.save(tmp_path)
     assert is_layers_folder(tmp_path)
@@ -23,11 +21,6 @@ def test_layers_come_back(layers: Layers, tmp_path: Path) -> None:
     np.testing.assert_array_equal(read.alpha, layers.alpha)
     assert abs(read.photo - layers.photo).max() <= 0.51 / 255
     assert read.names == named.names
-    assert read.tree is not None
-    assert (read.tree.merges, read.tree.groups) == (tree.merges, tree.groups)
-    np.testing.assert_allclose(read.tree.components, tree.components, atol=0.51 / 255)
-    replace(named, tree=None).save(tmp_path)  # an earlier tree would belong to other layers
-    assert read_layers(tmp_path).tree is None
 
 
 def test_layers_in_a_wide_profile(layers: Layers, tmp_path: Path) -> None:
@@ -48,7 +41,6 @@ def test_layers_in_a_wide_profile(layers: Layers, tmp_path: Path) -> None:
         ("report.json", b"{", r"cannot read .*report.json"),
         ("report.json", b"[]", "report.json is no report"),
         ("layer_1.png", b"no png", "layer_1.png is damaged or cut off"),
-        ("tree.npz", b"no zip", "tree.npz is damaged or cut off"),
     ],
 )
 def test_damaged_files(
@@ -76,13 +68,6 @@ def test_files_that_do_not_fit(layers: Layers, tmp_path: Path) -> None:
         read_layers(tmp_path)
     np.savez(tmp_path / "layers.npz", alpha=np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(InputError, match="damaged"):
-        read_layers(tmp_path)
-
-
-def test_a_tree_of_other_layers(layers: Layers, tmp_path: Path) -> None:
-    tree = MergeTree(layers.alpha[::2, ::2], ((1, 2), (0, 1)), ((0,), (1, 2)))
-    replace(layers, tree=tree).save(tmp_path)
-    with pytest.raises(InputError, match=r"tree.npz does not fit the layers beside it"):
         read_layers(tmp_path)
 
 

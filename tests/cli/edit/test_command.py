@@ -100,7 +100,7 @@ def test_a_folder_of_layers(split: Path, capsys: pytest.CaptureFixture[str]) -> 
         ([], "nothing to do; give an edit"),
         (["--invert", "--blur", "3"], "--invert without a selection"),
         (["--merge", "a", "--blur", "3"], "--merge is 'a', expected numbers"),
-        (["--divide", "0", "--blur", "3"], "is not known"),
+        (["--divide", "0", "--blur", "3"], "is in no file; give the photo itself"),
         (["--split-into", "0", "--blur", "3"], "--split-into"),
         (["--format", "pgn", "--blur", "3"], "unknown --format 'pgn'; did you mean png"),
         (["--keep", "1", "-o", "out.jpg"], "transparent in places, which JPEG cannot hold"),
