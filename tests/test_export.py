@@ -29,6 +29,7 @@ def run(tmp_path: Path, tiny_model: ModelConfig) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_exported_network_embeds_like_the_run_to_half_precision(run: Path, tmp_path: Path) -> None:
     target = tmp_path / "small.safetensors"
     assert main([str(run), str(target)]) == 0
@@ -55,6 +56,7 @@ def test_paths_of_the_training_machine_do_not_travel(run: Path, tmp_path: Path) 
     assert b"/home/me" not in target.read_bytes()
 
 
+@pytest.mark.slow
 def test_scales_of_inference_can_be_chosen(run: Path, tmp_path: Path) -> None:
     target = tmp_path / "scaled.safetensors"
     assert main([str(run), str(target), "--scales", "0.5", "1"]) == 0
@@ -77,6 +79,7 @@ def test_onnx_of_a_run(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "a.onnx", "a.safetensors"]
 
 
+@pytest.mark.slow
 def test_an_export_that_differs_is_not_written(run: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not compute the same in ONNX"):
         export_onnx(run, tmp_path / "a.onnx", tolerance=-1.0)

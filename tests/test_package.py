@@ -53,6 +53,7 @@ def test_requirements_are_those_of_pyproject() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_imports_and_dependencies_are_the_same() -> None:
     groups = {"": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
     declared = {
@@ -96,6 +97,7 @@ def test_torch_hub_opens_a_splitter() -> None:
     assert splitter.device == "cpu"
 
 
+@pytest.mark.slow
 def test_torch_hub_asks_for_what_the_core_needs() -> None:
     import hubconf
 

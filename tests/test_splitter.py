@@ -63,6 +63,7 @@ def test_the_wiring_is_reduction_core_and_nothing_else(
     np.testing.assert_array_equal(scene.layers(4).alpha, expected)
 
 
+@pytest.mark.slow
 def test_a_path_a_picture_and_an_array_give_the_same_layers(
     tmp_path: Path, photo: np.ndarray
 ) -> None:
@@ -77,6 +78,7 @@ def test_a_path_a_picture_and_an_array_give_the_same_layers(
         np.testing.assert_array_equal(alpha, found[0])
 
 
+@pytest.mark.slow
 def test_a_photo_is_split_in_srgb_and_given_back_in_its_profile(
     tmp_path: Path, embedding: np.ndarray
 ) -> None:
@@ -153,6 +155,7 @@ def test_from_pretrained_takes_a_folder_or_a_file(tmp_path: Path) -> None:
     assert sss.Splitter.from_pretrained(tmp_path).checkpoint == tmp_path  # a run folder
 
 
+@pytest.mark.slow
 def test_a_hub_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     program = (
         "import sss\n"

@@ -180,6 +180,7 @@ def test_crops_of_real_sets_have_only_labels_of_their_photo(
 
 @pytest.mark.reference
 @pytest.mark.parametrize(("name", "split", "labels", "kind"), REAL)
+@pytest.mark.slow
 def test_instances_are_pasted_onto_any_set(
     reference: Path, name: str, split: str, labels: str | None, kind: type
 ) -> None:

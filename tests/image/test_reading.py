@@ -645,6 +645,7 @@ XMP = b"XML:com.adobe.xmp\0"
     ],
     ids=["XMP", "plain XMP", "many XMP", "bomb", "many", "damaged", "EXIF", "private"],
 )
+@pytest.mark.slow
 def test_metadata_of_any_length_spoils_no_png(tmp_path, words, depth, chunks):
     path = tmp_path / "a.png"
     path.write_bytes(png16(words[..., :3], 2))

@@ -56,6 +56,7 @@ def test_loading_leaves_the_caller_s_random_numbers(
     assert torch.equal(after, torch.rand(3))
 
 
+@pytest.mark.slow
 def test_half_precision_is_close_and_small(
     network: EmbeddingNetwork, tiny_model: ModelConfig, tmp_path: Path
 ) -> None:

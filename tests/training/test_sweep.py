@@ -49,6 +49,7 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no /usr/bin/env on Windows")
 @pytest.mark.parametrize("first", [True, False])
+@pytest.mark.slow
 def test_the_agents_command_is_understood(agent, tmp_path: Path, first: bool) -> None:
     agent, started = agent
     values = chosen(first)

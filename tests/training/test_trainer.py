@@ -196,6 +196,7 @@ def test_a_gpu_that_is_not_there(tiny_config: TrainConfig, tmp_path: Path) -> No
         Trainer(tiny_config, tmp_path)
 
 
+@pytest.mark.slow
 def test_batches_without_pairs_make_steps(
     tiny_config: TrainConfig,
     tmp_path: Path,

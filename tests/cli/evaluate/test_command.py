@@ -23,6 +23,8 @@ from sss.models.base import ModelConfig
 from sss.models.checkpoints import save_checkpoint
 from sss.models.registry import build_network
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("a", "b", "c", "d")
 
 

@@ -77,6 +77,7 @@ def test_bad_usage(line: str, said: str) -> None:
     assert str(raised.value).startswith(said)
 
 
+@pytest.mark.slow
 def test_parsing_imports_nothing_heavy() -> None:
     code = (
         "import sys, sss.cli.evaluate_options as o; o.parse_options(['--data', 'd']); "

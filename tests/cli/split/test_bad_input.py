@@ -72,6 +72,7 @@ def test_features_belong_to_one_photo(split, photo: Path, features: Path, scene:
     )
 
 
+@pytest.mark.slow
 def test_bad_checkpoints(split, photo: Path, tmp_path: Path) -> None:
     missing = tmp_path / "none.safetensors"
     assert f"no checkpoint at {missing}" in split.refused(photo, "--checkpoint", missing)
@@ -100,6 +101,7 @@ def test_a_photo_s_folder_that_is_a_file(split, photo: Path, quick) -> None:
     assert (split.out / "photo").read_text() == "in the way"
 
 
+@pytest.mark.slow
 def test_the_good_ones_of_a_folder_are_done(split, tmp_path: Path, scene: Callable, quick) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()

@@ -169,6 +169,7 @@ def test_saved_features_belong_to_the_last_run(split, photo: Path, features: Pat
     assert not saved.exists()
 
 
+@pytest.mark.slow
 def test_progress_names_each_stage_once(split, photo: Path, features: Path) -> None:
     assert split(photo, "--features", features) == 0
     assert split.lines[:-1] == [f"photo.png: {stage} …" for stage in STAGES]

@@ -19,6 +19,8 @@ from sss.distributed import Rank
 from sss.image.reading import find_photos
 from sss.threads import thread_count
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[3]
 SCRIPTED = Path(__file__).with_name("scripted.py")
 NAMES = [f"{letter}.png" for letter in "abcdefg"]

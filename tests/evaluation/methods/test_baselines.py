@@ -48,6 +48,7 @@ def test_coloured_bands_are_found(method: Method) -> None:
 
 @every_method
 @pytest.mark.parametrize("size", [(16, 16), (3, 50)])
+@pytest.mark.slow
 def test_one_colour_and_tiny_photos_pass(method: Method, size: tuple[int, int]) -> None:
     for photo in (np.full((*size, 3), 0.5), np.random.default_rng(0).random((*size, 3))):
         for result in method.segment(case(photo)):
@@ -56,6 +57,7 @@ def test_one_colour_and_tiny_photos_pass(method: Method, size: tuple[int, int]) 
 
 
 @pytest.mark.parametrize("method", CONNECTED, ids=lambda method: method.name)
+@pytest.mark.slow
 def test_regions_are_in_one_piece(method: Method) -> None:
     for result in method.segment(case(astronaut()[100:260:2, 100:260:2] / 255)):
         for region in range(result.labels.max() + 1):

@@ -26,6 +26,7 @@ def random_components(count: int, seed: int = 0) -> np.ndarray:
     return alpha / alpha.sum(axis=2, keepdims=True)
 
 
+@pytest.mark.slow
 def test_layers_are_valid_and_labels_their_strongest(photo: np.ndarray) -> None:
     results = list(METHOD.segment(Case(photo)))
     assert len(results) == 11

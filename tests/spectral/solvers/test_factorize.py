@@ -93,6 +93,7 @@ def test_photos_of_few_flat_greys(levels: int) -> None:
 
 
 @pytest.mark.parametrize("fraction", FRACTIONS[:3])
+@pytest.mark.slow
 def test_single_precision_keeps_two_digits(fraction: float) -> None:
     size = (33, 52)
     laplacian = coupled_laplacian(size, fraction)
