@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from sss.spectral.affinities import colour_affinity, semantic_affinity
-from sss.spectral.settings import DEFAULT_SETTINGS
+from sss.spectral.settings import COLOUR_WEIGHT, SEMANTIC_WEIGHT
 from sss.spectral.stencil import MATTING_EPSILON, matting_stencil, stencil_matrix
 from sss.spectral.superpixels import SuperpixelGraph
 
@@ -28,8 +28,8 @@ def superpixel_laplacian(
     photo: np.ndarray,
     features3: np.ndarray,
     graph: SuperpixelGraph,
-    semantic_weight: float = DEFAULT_SETTINGS.semantic_weight,
-    colour_weight: float = DEFAULT_SETTINGS.colour_weight,
+    semantic_weight: float = SEMANTIC_WEIGHT,
+    colour_weight: float = COLOUR_WEIGHT,
 ) -> sp.csr_array:
     """Laplacian of the semantic and the non-local colour affinity.
 

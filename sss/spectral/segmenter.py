@@ -288,8 +288,7 @@ class SoftSegmenter:
             photo,
             features3,
             compute_superpixels(photo, settings.n_superpixels),
-            settings.semantic_weight,
-            settings.colour_weight,
+            *settings.graph_weights,
         )
         moved = coarsen_laplacian(laplacian, found_size, settings.grid_size(size))
         return settings.growth(size) * moved

@@ -23,6 +23,9 @@ AFTER_COMPONENTS = (
 )
 """Fields of :class:`Settings` that the soft components do not depend on."""
 
+SEMANTIC_WEIGHT = COLOUR_WEIGHT = 0.01
+"""Of the affinities in the paper's graph (Sec. 3.4)."""
+
 LAYERS = 5
 """Layers of a photo unless another number is asked for (Sec. 3.5)."""
 
@@ -40,7 +43,9 @@ class Settings:
             :func:`sss.spectral.grouping.group_components`.
         seed: Of k-means, of the eigensolver's start vectors and of the sampled pixels.
         semantic_weight: Of the semantic affinity in the graph (Sec. 3.4); 0 leaves it out.
-        colour_weight: Of the non-local colour affinity (Sec. 3.4); 0 leaves it out.
+        colour_weight: Of the non-local colour affinity (Sec. 3.4); 0 leaves it out. By default
+            it is the paper's with ``kmeans`` only, and 0 with the other groupings: it ties things
+            of one colour together, and what a trained embedding has told apart comes undone.
         refine: Whether layers go through the relaxed sparsification (Sec. 3.6) at full size; else
             they are only resized.
         match_coarse_grouping: Whether the exact solver puts its components into the layers that
@@ -88,8 +93,8 @@ class Settings:
     solver: str = "coarse"
     grouping: str = "learned"
     seed: int = 0
-    semantic_weight: float = 0.01
-    colour_weight: float = 0.01
+    semantic_weight: float = SEMANTIC_WEIGHT
+    colour_weight: float | None = None
     refine: bool = True
     match_coarse_grouping: bool = True
     n_superpixels: int = 2500
@@ -117,6 +122,9 @@ class Settings:
         ):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if self.colour_weight is None:
+            weight = COLOUR_WEIGHT if self.grouping == "kmeans" else 0.0
+            object.__setattr__(self, "colour_weight", weight)
         for name in ("semantic_weight", "colour_weight", "auto_threshold"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
@@ -132,6 +140,11 @@ class Settings:
     def exact(self) -> bool:
         """Whether all pixels are worked on."""
         return self.solver == "exact"
+
+    @property
+    def graph_weights(self) -> tuple[float, float]:
+        """Of the semantic and of the non-local colour affinity."""
+        return self.semantic_weight, self.colour_weight or 0.0
 
     def grid_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """(h, w) of the eigenvectors' and components' grid for a photo of (H, W)."""
