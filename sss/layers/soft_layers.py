@@ -36,6 +36,8 @@ class Layers:
             outside sRGB included; None where ``photo`` is.
         profile: ICC profile of the photo, which files and cut-outs carry on; None for a photo
             without one.
+        salience: K numbers in [0, 1]: how likely each layer belongs to what the photo is about,
+            see :func:`sss.layers.salience.salient`; None where nobody knows.
 
     Raises:
         ValueError: Photo and alphas do not fit each other, or leave their ranges.
@@ -58,6 +60,7 @@ class Layers:
     details: Mapping[str, Any] = field(default_factory=dict)
     stored: np.ndarray | None = field(default=None, repr=False)
     profile: bytes | None = field(default=None, repr=False)
+    salience: tuple[float, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_photo(self.photo)
@@ -68,6 +71,11 @@ class Layers:
             object.__setattr__(self, "names", tuple(f"layer {k}" for k in range(len(self))))
         if len(self.names) != len(self):
             raise ValueError(f"{len(self.names)} names for {len(self)} layers; give one for each")
+        if self.salience is not None:
+            if len(self.salience) != len(self):
+                raise ValueError(f"salience has {len(self.salience)} values for {len(self)} layers")
+            if not all(0 <= value <= 1 for value in self.salience):
+                raise ValueError(f"salience is {self.salience}; expected numbers from 0 to 1")
 
     def __len__(self) -> int:
         """How many layers there are."""
@@ -113,7 +121,8 @@ class Layers:
             name: Of the union; by default the parts' names joined by ``+``.
 
         Returns:
-            Layers whose first one is the union; the others follow in their order.
+            Layers whose first one is the union; the others follow in their order. The union's
+            salience is the mean of its parts', weighted by their areas.
 
         Raises:
             InputError: No number is given, or there is no such layer.
@@ -130,10 +139,16 @@ class Layers:
         others = [k for k in range(len(self)) if k not in chosen]
         union = self.alpha[..., chosen].sum(axis=2, keepdims=True).clip(0, 1)
         joined = name or "+".join(self.names[k] for k in chosen)
+        salience = self.salience
+        if salience is not None:
+            areas = self.alpha[..., chosen].sum(axis=(0, 1), dtype=np.float64) + 1e-9
+            mean = float(np.average([salience[k] for k in chosen], weights=areas))
+            salience = (min(mean, 1.0), *(salience[k] for k in others))
         return replace(
             self,
             alpha=np.concatenate([union, self.alpha[..., others]], axis=2),
             names=(joined, *(self.names[k] for k in others)),
+            salience=salience,
         )
 
     def cutout(self, layer: int = 0) -> Image.Image:
@@ -222,6 +237,7 @@ class Layers:
             "width": width,
             "layers": count,
             "names": list(self.names),
+            "salience": None if self.salience is None else [round(s, 4) for s in self.salience],
             "color_profile": profile_name(self.profile),
             **self.details,
             "seconds": seconds,
