@@ -12,10 +12,9 @@ import numpy as np
 
 from sss.data.base import MissingDataError, names_in, some_names
 from sss.data.frames import check_frames, turn_labels
-from sss.data.label_maps import label_map_size
+from sss.data.label_maps import label_map_size, read_grey
 from sss.errors import InputError
 from sss.image import read_rgb8
-from sss.image.lossless import open_picture
 
 _LAYOUTS = (
     ("images", "alpha", "trimap1"),
@@ -81,7 +80,7 @@ class AlphaMatting:
         """
         photo = read_rgb8(self.photos[index])
         alpha, trimap = (
-            turn_labels(_read_grey(path, kind), photo, path)
+            turn_labels(read_grey(path, kind), photo, path)
             for path, kind in (
                 (self.alphas[index], "true matte"),
                 (self.trimaps[index], "trimap"),
@@ -93,17 +92,3 @@ class AlphaMatting:
                 "expected a trimap of 0, 128 and 255 alone; store it so"
             )
         return photo.pixels, (alpha / 255.0).astype(np.float32), trimap
-
-
-def _read_grey(path: Path, kind: str) -> np.ndarray:
-    """A picture of 8 bits whose channels are all alike as (H, W) uint8."""
-    image = open_picture(path, kind)
-    mode = image.mode
-    channels = np.array(image.convert("RGB"))  # (H, W, 3); looks up palettes
-    # Of a picture of 16 or 32 bits Pillow would keep no more than the values up to 255.
-    grey = mode in ("1", "L", "LA", "P", "RGB", "RGBA") and not np.ptp(channels, axis=-1).any()
-    if not grey:
-        raise InputError(
-            f"{path} is a picture of mode {mode}, expected a {kind} in grey, 8 bits; store it so"
-        )
-    return channels[..., 0]

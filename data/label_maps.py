@@ -50,6 +50,28 @@ def read_label_map(path: Path) -> np.ndarray:
     return labels
 
 
+def read_grey(path: Path, kind: str) -> np.ndarray:
+    """Read a picture of 8 bits whose channels are all alike as (H, W) uint8.
+
+    Args:
+        path: A file of a kind that keeps every value.
+        kind: Of what it should be, for errors.
+
+    Raises:
+        InputError: The file is damaged, is no picture, is of another depth or has colours.
+    """
+    image = open_picture(path, kind)
+    mode = image.mode
+    channels = np.array(image.convert("RGB"))  # (H, W, 3); looks up palettes
+    # Of a picture of 16 or 32 bits Pillow would keep no more than the values up to 255.
+    grey = mode in ("1", "L", "LA", "P", "RGB", "RGBA") and not np.ptp(channels, axis=-1).any()
+    if not grey:
+        raise InputError(
+            f"{path} is a picture of mode {mode}, expected a {kind} in grey, 8 bits; store it so"
+        )
+    return channels[..., 0]
+
+
 def read_ids(path: Path) -> np.ndarray:
     """Read an RGB PNG as (H, W) int32 numbers R + 256·G + 256²·B (COCO's panoptic format).
 

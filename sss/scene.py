@@ -12,12 +12,14 @@ from threadpoolctl import threadpool_limits
 
 from sss.clock import Progress, StageClock
 from sss.errors import InputError
+from sss.image.resize import resize_linearly
+from sss.layers.salience import layer_salience
 from sss.layers.soft_layers import Layers
 from sss.spectral.settings import AFTER_COMPONENTS, LAYERS, Settings
 
 if TYPE_CHECKING:
     from sss.layers.tree import MergeTree
-    from sss.spectral.segmenter import SoftComponents, SoftSegmenter
+    from sss.spectral.segmenter import RefinedLayers, SoftComponents, SoftSegmenter
 
 MOST_LAYERS = 40
 """More layers than components to group make no sense."""
@@ -85,24 +87,98 @@ class Scene:
         with threadpool_limits(1):
             with clock.stage("grouping"):
                 grouped = self._segmenter.group(self.components, count)
+                saliency = self.saliency
             refined = self._segmenter.refine(self.components, grouped, progress)
-            tree = self._tree(refined.alpha)
-        seconds = {**self.seconds, **clock.seconds, **refined.seconds}
-        details = {**self.details, "components": self.components.n_components}
+            return self._layers_of(refined, clock, saliency)
+
+    def salient(
+        self, saliency: np.ndarray | None = None, progress: Progress | None = None
+    ) -> Layers:
+        """Cut out what the photo is about: two layers, ``salient`` and ``rest``.
+
+        Whole components are chosen, two dozen and not a handful of layers, and their two sums
+        refined at the photo's size. So the object does not depend on the number of layers.
+
+        Args:
+            saliency: (H, W) in [0, 1], somebody's map of what matters: components over which its
+                mean is at least one half are chosen. None asks the model that ships, see
+                :mod:`sss.spectral.saliency`.
+            progress: Called with a stage's name and its finished fraction as the stages go on.
+
+        Returns:
+            The object's layer first, then the rest. Of a photo with a single component both are
+            one layer, ``salient``.
+
+        Raises:
+            InputError: The map is of another size or leaves [0, 1].
+
+        Examples:
+            >>> from sss import Splitter
+            >>> Splitter().prepare("docs/examples/coffee.png").salient().names
+            ('salient', 'rest')
+        """
+        clock = StageClock(progress)
+        with threadpool_limits(1):
+            with clock.stage("grouping"):
+                grouped = self._object_and_rest(saliency)
+                own = self.saliency
+            refined = self._segmenter.refine(self.components, grouped, progress, by_area=False)
+            return self._layers_of(refined, clock, own, ("salient", "rest")[: grouped.shape[2]])
+
+    @property
+    def saliency(self) -> np.ndarray:
+        """(h, w) in [0, 1] on the solver's grid: how likely what is there is the photo's object."""
+        return np.clip(self.components.alpha @ self.components.salience, 0, 1)
+
+    def _object_and_rest(self, saliency: np.ndarray | None) -> np.ndarray:
+        """(h, w, 2) sums of the components of the object and of the others."""
+        from sss.spectral.saliency import load_saliency_model  # slow to import
+
+        alpha = self.components.alpha
+        if saliency is None:
+            threshold, scores = load_saliency_model().threshold, self.components.salience
+        else:
+            threshold, scores = 0.5, self._component_means(saliency)
+        chosen = scores >= min(threshold, scores.max())
+        if chosen.all() and len(chosen) > 1:  # then nothing would be cut out
+            chosen[scores.argmin()] = False
+        parts = [alpha[..., own].sum(axis=2) for own in (chosen, ~chosen) if own.any()]
+        return np.stack(parts, axis=2)
+
+    def _component_means(self, saliency: np.ndarray) -> np.ndarray:
+        """(C,) mean of a map (H, W) over each component."""
+        size = self.photo.shape[:2]
+        if saliency.shape != size or not 0 <= saliency.min() <= saliency.max() <= 1:
+            raise InputError(
+                f"saliency is {saliency.shape} with values from {saliency.min():g} to "
+                f"{saliency.max():g}; expected {size} and values from 0 to 1"
+            )
+        alpha = np.clip(self.components.alpha, 0, 1)
+        small = resize_linearly(saliency[..., None], alpha.shape[:2], np.float32)
+        return np.array(layer_salience(alpha, small[..., 0]))
+
+    def _layers_of(
+        self,
+        refined: RefinedLayers,
+        clock: StageClock,
+        saliency: np.ndarray,
+        names: tuple[str, ...] = (),
+    ) -> Layers:
         return Layers(
             self.photo,
             refined.alpha,
+            names,
             features3=self.features3,
-            seconds=seconds,
-            details=details,
+            seconds={**self.seconds, **clock.seconds, **refined.seconds},
+            details={**self.details, "components": self.components.n_components},
             stored=self.stored,
             profile=self.profile,
-            tree=tree,
+            salience=layer_salience(refined.alpha, saliency),
+            tree=self._tree(refined.alpha),
         )
 
     def _tree(self, alpha: np.ndarray) -> MergeTree:
         """What layers (H, W, K) were merged from; of the coarse solver, whose grid is small."""
-        from sss.image.resize import resize_linearly  # with libraries that options need not
         from sss.layers.tree import MergeTree
 
         components = self.components.coarse or self.components

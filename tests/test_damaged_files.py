@@ -35,6 +35,8 @@ from sss.console import run_main
 from sss.data.bsds500 import Bsds500
 from sss.data.coco_instances import CocoInstances
 from sss.data.folder import FolderDataset
+from sss.data.masks import MaskDataset
+from sss.evaluation.methods.background_removers import SalientNetwork
 from sss.export import export_onnx
 from sss.image import read_image
 from sss.models.base import ModelConfig
@@ -457,6 +459,28 @@ def test_exports(export: bytes, tmp_path: Path, happened: list[Accident]) -> Non
     path = tmp_path / "network.onnx"
     path.write_bytes(damaged(export, happened))
     try_to_read(lambda: OnnxNetwork(path))
+
+
+@fuzz
+@given(happened=accidents)
+def test_networks_of_background_removers(
+    export: bytes, tmp_path: Path, happened: list[Accident]
+) -> None:
+    path = tmp_path / "network.onnx"
+    path.write_bytes(damaged(export, happened))
+    try_to_read(lambda: SalientNetwork(path))
+
+
+@fuzz
+@given(happened=accidents)
+def test_masks(tmp_path: Path, happened: list[Accident]) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+    Image.fromarray(PIXELS).save(tmp_path / "images" / "a.png")
+    Image.fromarray(255 * (PIXELS[..., 0] > 90).astype(np.uint8)).save(tmp_path / "whole.png")
+    damage = damaged((tmp_path / "whole.png").read_bytes(), happened)
+    (tmp_path / "masks" / "a.png").write_bytes(damage)
+    try_to_read(lambda: MaskDataset(tmp_path)[0])
 
 
 @fuzz

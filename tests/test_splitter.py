@@ -11,6 +11,7 @@ from PIL import Image
 import sss
 from sss.data.scenes import SceneDataset
 from sss.errors import InputError
+from sss.layers.salience import salient
 from sss.models.reduction import prepare_embedding
 from sss.scene import layer_count
 from sss.spectral.segmenter import SoftSegmenter
@@ -118,6 +119,37 @@ def test_settings_after_the_components_share_them(scene: sss.Scene) -> None:
         scene.with_settings(seed=1)
     with pytest.raises(InputError, match="needs a number of layers"):
         other.layers("auto")
+
+
+def test_the_salient_object_and_the_rest(scene: sss.Scene) -> None:
+    cut = scene.salient()
+    assert cut.names == ("salient", "rest")
+    assert cut.alpha.shape == (72, 96, 2)
+    np.testing.assert_allclose(cut.alpha.sum(axis=2), 1, atol=1e-5)
+    assert cut.salience is not None
+    assert cut.salience[0] > cut.salience[1]
+    assert scene.saliency.shape == scene.components.alpha.shape[:2]
+
+
+def test_somebodys_map_chooses_the_object(scene: sss.Scene) -> None:
+    wanted = scene.layers(3).alpha[..., 2]  # whole components
+    cut = scene.salient(wanted)
+    found, true = cut.alpha[..., 0] > 0.5, wanted > 0.5
+    assert (found == true).mean() > 0.95
+    nothing, everything = (scene.salient(np.full((72, 96), value)) for value in (0.0, 1.0))
+    assert len(nothing) == len(everything) == 2
+    for wrong in (wanted[1:], 2 * wanted + 1, np.full((72, 96), np.nan)):
+        with pytest.raises(InputError, match=r"expected \(72, 96\) and values from 0 to 1"):
+            scene.salient(wrong)
+
+
+def test_layers_tell_how_salient_they_are(scene: sss.Scene, tmp_path: Path) -> None:
+    layers = scene.layers(3)
+    assert layers.salience is not None
+    assert len(layers.salience) == 3
+    assert set(salient(layers)) <= {0, 1, 2}
+    report = layers.save(tmp_path)
+    assert report["salience"] == [round(value, 4) for value in layers.salience]
 
 
 def test_the_report_tells_how_it_was_made(tmp_path: Path, scene: sss.Scene) -> None:

@@ -50,6 +50,9 @@ def parse_options(arguments: list[str] | None = None) -> EvaluationOptions:
     check_values(given)
     if given["photos"] is not None and given["photos"] < 1:
         raise InputError(f"--photos is {given['photos']}, expected 1 or more")
+    if given["only_every"] < 1:
+        raise InputError(f"--only-every is {given['only_every']}, expected 1 or more")
+    given["weights"] = tuple(given["weights"])
     if given["cache"] is None:
         given["cache"] = CACHE if has_room(CACHE) else given["out"] / "cache"
     return EvaluationOptions(**given)
@@ -114,7 +117,7 @@ def _add_models(group: argparse._ArgumentGroup) -> None:
 
 def _add_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--data", required=True, metavar="NAME", help="bsds500, coco_instances, scenes, …"
+        "--data", required=True, metavar="NAME", help="bsds500, coco_instances, masks, scenes, …"
     )
     group.add_argument("--split", default="val", help="part of it (default: val)")
     group.add_argument("--labels", metavar="MODE", help="which labels, where a set has several")
@@ -128,6 +131,14 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "--photos", type=int, metavar="N", help="only so many, spread evenly over the set"
     )
     group.add_argument(
+        "--only-every",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of every N photos, by name, the first only: what training leaves out by "
+        "without_every (default: all photos)",
+    )
+    group.add_argument(
         "--max-side", type=int, metavar="PX", help="shrink larger photos and their truth first"
     )
 
@@ -139,6 +150,15 @@ def _add_methods(group: argparse._ArgumentGroup) -> None:
         default=[],
         metavar="NAME",
         help="one of the list below; may be given several times (default: sss)",
+    )
+    group.add_argument(
+        "--weights",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="U²-Net, U²-Netp or IS-Net as ONNX, as background removers have it, for the methods "
+        "u2net…; may be given several times",
     )
     group.add_argument(
         "--layers",

@@ -11,6 +11,7 @@ from typing import Any
 
 from sss.data.sources import data_root
 from sss.errors import InputError
+from sss.evaluation.methods.background_removers import with_weights
 from sss.evaluation.methods.registry import chosen_methods
 from sss.evaluation.models import (
     COLOURS,
@@ -38,7 +39,7 @@ def make_plan(options: EvaluationOptions) -> tuple[Plan, list[str]]:
     Raises:
         InputError: Data, models or methods cannot be used.
     """
-    methods = chosen_methods(options.method, options.layers)
+    methods = with_weights(chosen_methods(options.method, options.layers), options.weights)
     data: dict[str, Any] = {
         "name": options.data,
         "root": data_root(options.root),
@@ -46,6 +47,7 @@ def make_plan(options: EvaluationOptions) -> tuple[Plan, list[str]]:
         "folder": options.folder,
         "labels": options.labels,
         "photos": options.photos,
+        "only_every": options.only_every,
     }
     dataset = open_samples(**data)
     photos = [dataset.name(index) for index in range(len(dataset))]

@@ -17,6 +17,7 @@ from sss.data.base import (
     RegionDataset,
     spread_evenly,
 )
+from sss.data.masks import MaskDataset
 from sss.data.scenes import LABEL_ALPHA, SceneDataset
 from sss.data.sources import ROOT_VARIABLE, SOURCES, open_source
 from sss.errors import InputError
@@ -48,19 +49,23 @@ def open_samples(
     folder: Path | None = None,
     labels: str | None = None,
     photos: int | None = None,
+    only_every: int = 1,
 ) -> SampleDataset:
     """Open a labelled data set for the evaluation.
 
     Args:
         name: ``alphamatting`` (split train) for true mattes; ``scenes`` (val, test) for regions
-            and true mattes of generated photos; any other key of
+            and true mattes of generated photos; ``masks`` for photos with the mask of their salient
+            objects, in ``folder``; any other key of
             :data:`sss.data.sources.SOURCES` for regions, with object instances where the data set
             knows them: then photos without any are left out.
         root: Folder of all data sets, below which this one has its usual place.
         split: Part of the data set.
         folder: Folder of this data set itself, in place of the usual one.
-        labels: Label mode of data sets that have several; default: the set's own.
+        labels: Label mode of data sets that have several; default: the set's own. Of ``masks``
+            the name of the folder of masks.
         photos: Use this many, spread evenly; all by default.
+        only_every: Of so many photos, in their order, use the first only.
 
     Raises:
         InputError: The name, the split, the label mode or the number is unknown or impossible, or
@@ -68,7 +73,7 @@ def open_samples(
     """
     if photos is not None and photos < 1:
         raise InputError(f"the number of photos is {photos}, expected 1 or more")
-    check_name("data set", name, sorted({*SOURCES, "alphamatting"}))
+    check_name("data set", name, sorted({*SOURCES, "alphamatting", "masks"}))
     if name == "alphamatting":
         _refuse_labels(name, labels)
         dataset: SampleDataset = MatteSamples(_open_alphamatting(root, split, folder))
@@ -77,10 +82,19 @@ def open_samples(
         if folder is not None:
             raise InputError("the data set 'scenes' lies in no folder; leave --folder out")
         dataset = SceneSamples(split)
+    elif name == "masks":
+        if folder is None:
+            raise InputError(
+                "the data set 'masks' has no usual place; give --folder DIR: the folder that holds "
+                "images/ and masks/"
+            )
+        dataset = MaskSamples(MaskDataset(folder.expanduser(), split, labels))
     else:
         dataset = RegionSamples(_open_regions(name, root, split, folder, labels))
     if len(dataset) == 0:
         raise InputError(f"the split {split} of '{name}' has no photo to measure on")
+    if only_every > 1:
+        dataset = _Chosen(dataset, range(0, len(dataset), only_every))
     return dataset if photos is None else _Chosen(dataset, spread_evenly(len(dataset), photos))
 
 
@@ -144,6 +158,31 @@ class MatteSamples:
             instances=np.zeros((0, *size), bool),
             mattes=(Matte(alpha, trimap),),
         )
+
+    def name(self, index: int) -> str:
+        """Name of the photo's file, without its ending."""
+        return self.names[index]
+
+
+class MaskSamples:
+    """Photos, each with the mask of its salient objects.
+
+    Args:
+        dataset: Photos with masks.
+    """
+
+    def __init__(self, dataset: MaskDataset) -> None:
+        self.dataset = dataset
+        self.names = _file_names([photo.stem for photo in dataset.photos])
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Sample:
+        photo, mask = self.dataset[index]
+        size = photo.shape[:2]
+        nothing = np.zeros((0, *size), np.int32)
+        return Sample(self.name(index), photo, nothing, nothing.astype(bool), mask=mask)
 
     def name(self, index: int) -> str:
         """Name of the photo's file, without its ending."""

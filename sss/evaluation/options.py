@@ -32,3 +32,5 @@ class EvaluationOptions:
     common_photos: bool
     wandb: str
     project: str
+    weights: tuple[Path, ...] = ()
+    only_every: int = 1

@@ -22,7 +22,8 @@ class Record:
         method: Name of the method; None for features.
         scales: What the method's own scale went through (numbers of layers, or thresholds); ``[0]``
             for features.
-        sums: Metric → a weighted sum per scale; metrics that the photo does not have are left out.
+        sums: Metric → a weighted sum per scale, or, of metrics with thresholds, per scale and
+            threshold, one scale after the other; metrics that the photo does not have are left out.
         layers: Regions or layers found, per scale.
         seconds: Wall seconds for each scale's result from photo and embedding, all steps counted.
         settings: All that the result depends on; its hash is the key in the cache.
@@ -75,7 +76,7 @@ def record_from_json(text: str) -> Record:
         raise ValueError("its scales are not those of its settings")
     scales = len(content["scales"])
     for metric, sums in content["sums"].items():
-        if metric not in METRICS or len(sums) != scales:
+        if metric not in METRICS or len(sums) != scales * METRICS[metric].thresholds:
             raise ValueError(f"its sums of {metric} are not those of {scales} scales")
         content["sums"][metric] = [(float(total), float(weight)) for total, weight in sums]
     return Record(**content)

@@ -57,6 +57,7 @@ def shrink_sample(sample: Sample, max_side: int | None) -> Sample:
         middle(sample.regions),
         instances[instances.any(axis=(1, 2))],
         tuple(Matte(mean(matte.alpha), middle(matte.trimap)) for matte in sample.mattes),
+        None if sample.mask is None else middle(sample.mask),
     )
 
 
@@ -66,6 +67,8 @@ def sample_hash(sample: Sample) -> str:
     arrays = [sample.photo, sample.regions, sample.instances]
     for matte in sample.mattes:
         arrays += [matte.alpha, matte.trimap]
+    if sample.mask is not None:
+        arrays.append(sample.mask)
     for array in arrays:
         digest.update(f"{array.dtype.str} {array.shape} ".encode())
         digest.update(np.ascontiguousarray(array).data)

@@ -46,7 +46,8 @@ class EntryResults:
         photos: P names.
         scales: S values of the method's own scale.
         sums: Metric → (P, S, 2) total and weight, or (P, S, 4) those of an F-measure's two parts;
-            weight 0 where a photo does not have the metric.
+            weight 0 where a photo does not have the metric. Of a metric with T thresholds
+            (P, S·T, 2), one scale after the other.
         layers: (P, S) regions or layers found, NaN where unknown.
         seconds: (P, S) wall seconds, NaN where unknown.
         keys: P names of the records' files in the cache; empty where the photo is missing.
@@ -100,7 +101,8 @@ class Score:
         ods: At the best scale for the data set.
         ois: With each photo at its own best scale; None where there is a single scale.
         scale: The best scale's place among the entry's scales.
-        curve: (S,) value over all photos at each scale.
+        column: Where the sums of that scale, and of the best threshold, stand.
+        curve: (S,) value over all photos at each scale; at the best threshold, of several.
         per_photo: (P,) each photo's value at the best scale; NaN where it has none.
         photos: How many have one.
         draws: (R,) bootstrap values of ``ods``.
@@ -109,6 +111,7 @@ class Score:
     ods: Estimate
     ois: Estimate | None
     scale: int
+    column: int
     curve: np.ndarray
     per_photo: np.ndarray
     photos: int
@@ -174,24 +177,21 @@ def best_scale(sums: np.ndarray, higher: bool) -> np.ndarray:
     return np.argmax(np.where(np.isnan(values), -np.inf, values if higher else -values), axis=-1)
 
 
-def score_metric(
-    entry: EntryResults, metric: Metric, counts: np.ndarray | None, scale: int | None = None
-) -> Score:
+def score_metric(entry: EntryResults, metric: Metric, counts: np.ndarray | None) -> Score:
     """Score one metric of one entry.
 
     Args:
         entry: Results on P photos.
         metric: Which; the entry must have it.
         counts: (R, P) resamples; None for no interval.
-        scale: Keep to this scale's place, in resamples too, instead of the best.
     """
-    sums = entry.sums[metric.name]  # (P, S, C)
+    sums = entry.sums[metric.name]  # (P, S·T, C)
     judge = METRICS[_CHOSEN_BY.get(metric.name, metric.name)]
     judged = entry.sums.get(judge.name, sums)  # an F-measure's choice holds for its parts
     curve = ratio(sums.sum(axis=0))
-    if scale is None:
-        scale = int(best_scale(judged.sum(axis=0), judge.higher))
-    per_photo = ratio(sums[:, scale])
+    column = int(best_scale(judged.sum(axis=0), judge.higher))
+    scale, threshold = divmod(column, metric.thresholds)
+    per_photo = ratio(sums[:, column])
     known = int(has_weight(sums).any(axis=1).sum())
     draws = np.zeros(0)
     if counts is not None and known > 1:
@@ -200,12 +200,14 @@ def score_metric(
         draws = np.take_along_axis(values, chosen[:, None], axis=1)[:, 0]
     ois = None
     if len(entry.scales) > 1:
-        own = best_scale(judged, judge.higher)  # (P,)
-        picked = sums[np.arange(len(sums)), own]  # (P, C)
+        at_threshold = slice(threshold, None, metric.thresholds)
+        own = best_scale(judged[:, at_threshold], judge.higher)  # (P,)
+        picked = sums[:, at_threshold][np.arange(len(sums)), own]  # (P, C)
         repeated = ratio(counts @ picked) if counts is not None and known > 1 else draws
         ois = Estimate(float(ratio(picked.sum(axis=0))), *percentile_interval(repeated))
-    ods = Estimate(float(curve[scale]), *percentile_interval(draws))
-    return Score(ods, ois, scale, curve, per_photo, known, draws)
+    ods = Estimate(float(curve[column]), *percentile_interval(draws))
+    curve = curve[threshold :: metric.thresholds]
+    return Score(ods, ois, scale, column, curve, per_photo, known, draws)
 
 
 def compare(
@@ -231,7 +233,7 @@ def compare(
         None if no photo has the metric in both.
     """
     sums = [side.sums[metric.name] for side in (reference, entry)]
-    at_scale = [part[:, score.scale] for part, score in zip(sums, scores, strict=True)]
+    at_scale = [part[:, score.column] for part, score in zip(sums, scores, strict=True)]
     known = [has_weight(part) for part in at_scale]
     both = known[0] & known[1]  # (P,)
     if not both.any():
@@ -243,7 +245,7 @@ def compare(
             score_metric(side.on(shared), metric, counts[:, both]) for side in (reference, entry)
         ]
         scores = (again[0], again[1])
-        at_scale = [part[both][:, score.scale] for part, score in zip(sums, scores, strict=True)]
+        at_scale = [part[both][:, score.column] for part, score in zip(sums, scores, strict=True)]
         patterns = patterns[:, both]
     ours, theirs = scores[1], scores[0]
     interval = (float("nan"), float("nan"))
@@ -298,8 +300,9 @@ def _collect_entry(name: str, records: Sequence[Record]) -> EntryResults:
 
 
 def _sums(name: str, metric: str, records: Sequence[Record]) -> np.ndarray:
-    """(P, S, 2) totals and weights, zeros where a photo does not have the metric."""
-    nothing: list[WeightedSum] = [(0.0, 0.0)] * len(records[0].scales)
+    """(P, S·T, 2) totals and weights, zeros where a photo does not have the metric."""
+    columns = len(records[0].scales) * METRICS[metric].thresholds
+    nothing: list[WeightedSum] = [(0.0, 0.0)] * columns
     sums = np.array([record.sums.get(metric, nothing) for record in records], float)
     broken = ~np.isfinite(sums).all(axis=-1)  # (P, S)
     if (broken & ~(sums[..., 1] == 0)).any():

@@ -24,6 +24,7 @@ HEADLINES: dict[Group, tuple[str, ...]] = {
         "matte_connectivity",
         "matte_soft_iou",
     ),
+    "masks": ("mask_max_f", "mask_s", "mask_max_e", "mask_mean_e", "mask_mae"),
 }
 """Metrics of the main tables and of the paired tests. The first one of a group that was measured
 is its main metric: it orders the gallery and chooses the scale of pictures and times."""

@@ -45,7 +45,7 @@ def photo_picture(photo: np.ndarray) -> np.ndarray:
 
 
 def segmentation_picture(segmentation: Segmentation, photo: np.ndarray) -> np.ndarray:
-    """Layers as colours blended by their alphas, or regions.
+    """Layers as colours blended by their alphas, or regions; what is the object white on black.
 
     Args:
         segmentation: Of the photo.
@@ -55,6 +55,9 @@ def segmentation_picture(segmentation: Segmentation, photo: np.ndarray) -> np.nd
         (h, w, 3) uint8, as large as :func:`photo_picture` gives.
     """
     size = _small(photo.shape[:2])
+    if segmentation.foreground is not None:
+        foreground = _resize(segmentation.foreground[..., None], size)
+        return _bytes(np.repeat(foreground, 3, axis=2))
     if segmentation.alpha is not None:
         alpha = np.clip(_resize(segmentation.alpha, size), 0, 1)  # (h, w, K)
         total = np.maximum(alpha.sum(axis=2, keepdims=True), 1e-6)
@@ -66,11 +69,11 @@ def segmentation_picture(segmentation: Segmentation, photo: np.ndarray) -> np.nd
 
 
 def truth_picture(sample: Sample) -> np.ndarray:
-    """What is known of a photo: true mattes, else instances, else regions.
+    """What is known of a photo: true mattes, else the mask, else instances, else regions.
 
-    Mattes are colours blended by alpha, a single one is white on black. Instances lie in colours
-    over the grey photo. Of several annotators the one with the median number of regions is shown;
-    unlabelled pixels are dark grey.
+    Mattes are colours blended by alpha; a single one and the mask are white on black. Instances
+    lie in colours over the grey photo. Of several annotators the one with the median number of
+    regions is shown; unlabelled pixels are dark grey.
 
     Returns:
         (h, w, 3) uint8, as large as :func:`photo_picture` gives.
@@ -81,6 +84,9 @@ def truth_picture(sample: Sample) -> np.ndarray:
         alphas = np.clip(_resize(alphas, size), 0, 1)
         colours = palette(alphas.shape[2]) if alphas.shape[2] > 1 else np.ones((1, 3), np.float32)
         return _bytes(alphas @ colours)
+    if sample.mask is not None:
+        mask = np.clip(_resize(sample.mask[..., None].astype(np.float32), size), 0, 1)
+        return _bytes(np.repeat(mask, 3, axis=2))
     if len(sample.instances):
         return _instances_picture(sample, size)
     if not len(sample.regions):

@@ -151,9 +151,12 @@ def _segment(sample: Sample, case: Case, job: Job, method: Method) -> tuple[Reco
     sums: dict[str, list[WeightedSum]] = {}
     layers, seconds, pictures = [], [], []
     for segmentation in method.segment(case):
-        for name, one in scorer.score(segmentation.labels, segmentation.alpha).items():
-            sums.setdefault(name, []).append(one)
         alpha = segmentation.alpha
+        found = (segmentation.labels, alpha, segmentation.foreground)
+        for name, one in scorer.score(*found).items():
+            sums.setdefault(name, []).append(one)
+        for name, several in scorer.score_thresholds(*found).items():
+            sums.setdefault(name, []).extend(several)
         layers.append(len(np.unique(segmentation.labels)) if alpha is None else alpha.shape[2])
         seconds.append(round(float(segmentation.seconds), 4))
         pictures.append(segmentation_picture(segmentation, sample.photo))

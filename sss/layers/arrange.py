@@ -146,12 +146,18 @@ def _replaced(
         kept = list(old.groups)
         kept[layer : layer + 1] = [groups[number] for number in order]
         tree = replace(old, groups=tuple(kept))
+    salience = layers.salience and (
+        *layers.salience[:layer],
+        *[layers.salience[layer]] * len(order),
+        *layers.salience[layer + 1 :],
+    )
     before, after = layers.alpha[..., :layer], layers.alpha[..., layer + 1 :]
     return replace(
         layers,
         alpha=np.concatenate([before, divided[..., order], after], axis=2),
         names=(*layers.names[:layer], *names, *layers.names[layer + 1 :]),
         tree=tree,
+        salience=salience,
     )
 
 

@@ -75,6 +75,7 @@ def read_layers(folder: str | Path) -> Layers:
             tuple(map(str, names)) if known and names else (),
             stored=None if srgb is stored else stored,
             profile=profile,
+            salience=_salience(report.get("salience"), count),
         )
     except (ValueError, ProfileError) as error:
         if isinstance(error, InputError):
@@ -90,6 +91,15 @@ def _report(path: Path) -> dict[str, Any]:
     if not isinstance(report, dict):
         raise InputError(f"{path} is no report; {_ANEW}")
     return report
+
+
+def _salience(values: Any, count: int) -> tuple[float, ...] | None:
+    """Of a report; None where it has none that fits."""
+    if not isinstance(values, list) or len(values) != count:
+        return None
+    if not all(isinstance(value, int | float) and 0 <= value <= 1 for value in values):
+        return None
+    return tuple(map(float, values))
 
 
 def _alpha(path: Path) -> np.ndarray:

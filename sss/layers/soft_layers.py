@@ -40,6 +40,8 @@ class Layers:
             without one.
         tree: What the layers were merged from, by which
             :func:`sss.layers.arrange.divide` takes them apart; None if that is not known.
+        salience: K numbers in [0, 1]: how likely each layer belongs to what the photo is about,
+            see :func:`sss.layers.salience.salient`; None where nobody knows.
 
     Raises:
         ValueError: Photo and alphas do not fit each other, or leave their ranges.
@@ -63,6 +65,7 @@ class Layers:
     stored: np.ndarray | None = field(default=None, repr=False)
     profile: bytes | None = field(default=None, repr=False)
     tree: MergeTree | None = field(default=None, repr=False)
+    salience: tuple[float, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_photo(self.photo)
@@ -73,6 +76,11 @@ class Layers:
             object.__setattr__(self, "names", tuple(f"layer {k}" for k in range(len(self))))
         if len(self.names) != len(self):
             raise ValueError(f"{len(self.names)} names for {len(self)} layers; give one for each")
+        if self.salience is not None:
+            if len(self.salience) != len(self):
+                raise ValueError(f"salience has {len(self.salience)} values for {len(self)} layers")
+            if not all(0 <= value <= 1 for value in self.salience):
+                raise ValueError(f"salience is {self.salience}; expected numbers from 0 to 1")
 
     def __len__(self) -> int:
         """How many layers there are."""
@@ -118,7 +126,8 @@ class Layers:
             name: Of the union; by default the parts' names joined by ``+``.
 
         Returns:
-            Layers whose first one is the union; the others follow in their order.
+            Layers whose first one is the union; the others follow in their order. The union's
+            salience is the mean of its parts', weighted by their areas.
 
         Raises:
             InputError: No number is given, or there is no such layer.
@@ -143,7 +152,8 @@ class Layers:
             parts: Numbers of layers; each layer stands in one part.
 
         Returns:
-            As many layers as parts, in their order, named by the parts' names joined by ``+``.
+            As many layers as parts, in their order, named by the parts' names joined by ``+``; as
+            salient as the parts are on average.
 
         Raises:
             InputError: A layer is missing, comes twice, or there is no such layer.
@@ -158,11 +168,17 @@ class Layers:
         if sorted(numbers) != list(range(len(self))) or not all(parts):
             raise InputError(f"the parts are {list(parts)}; expected each layer in one of them")
         alpha = np.stack([self.alpha[..., list(part)].sum(axis=2) for part in parts], axis=2)
+        areas = self.alpha.sum(axis=(0, 1), dtype=np.float64) + 1e-9
+        salience = self.salience and tuple(
+            float(np.average([self.salience[k] for k in part], weights=areas[list(part)]))
+            for part in parts
+        )
         return replace(
             self,
             alpha=alpha.clip(0, 1),
             names=tuple("+".join(self.names[number] for number in part) for part in parts),
             tree=None if self.tree is None else self.tree.regrouped(parts),
+            salience=salience,
         )
 
     def cutout(self, layer: int = 0) -> Image.Image:
@@ -263,6 +279,7 @@ class Layers:
             "width": width,
             "layers": count,
             "names": list(self.names),
+            "salience": None if self.salience is None else [round(s, 4) for s in self.salience],
             "color_profile": profile_name(self.profile),
             "formats": list(formats),
             "bits": bits,

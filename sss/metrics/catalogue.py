@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Group = Literal["features", "regions", "instances", "mattes"]
+Group = Literal["features", "regions", "instances", "mattes", "masks"]
 
 WeightedSum = tuple[float, float]
 """Total and weight: what a photo adds to a metric, whose value over photos is Σ total / Σ weight.
@@ -22,6 +22,8 @@ class Metric:
         group: What it is measured on.
         higher: Whether more is better.
         parts: Names of two metrics whose harmonic mean this one is (F-measures); else empty.
+        thresholds: Cuts of a map at which it is measured on each photo; its value over photos is
+            that of the cut that is best for all of them. 1 for what needs no cut.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Metric:
     group: Group
     higher: bool = True
     parts: tuple[str, ...] = ()
+    thresholds: int = 1
 
 
 def _distances(name: str, title: str) -> list[Metric]:
@@ -57,6 +60,17 @@ _MATTES = [
     Metric("matte_mse", "MSE", "mattes", higher=False),
     Metric("matte_gradient", "gradient error / 1000", "mattes", higher=False),
     Metric("matte_connectivity", "connectivity error / 1000", "mattes", higher=False),
+]
+
+MASK_THRESHOLDS = 256
+"""Cuts of an object's map of 8 bits, as salient-object detection is measured."""
+
+_MASKS = [
+    Metric("mask_max_f", "max F", "masks", thresholds=MASK_THRESHOLDS),
+    Metric("mask_s", "S-measure", "masks"),
+    Metric("mask_max_e", "max E", "masks", thresholds=MASK_THRESHOLDS),
+    Metric("mask_mean_e", "mean E", "masks"),
+    Metric("mask_mae", "MAE", "masks", higher=False),
 ]
 
 _ALL = [
@@ -89,6 +103,7 @@ _ALL = [
         Metric(f"{metric.name}_unknown", f"{metric.title}, unknown band", "mattes", metric.higher)
         for metric in _MATTES
     ),
+    *_MASKS,
 ]
 
 METRICS = {metric.name: metric for metric in _ALL}

@@ -30,6 +30,7 @@ class Sample:
         regions: (A, H, W) int32, one label map per annotator, negative = unlabelled; A may be 0.
         instances: (T, H, W) bool, one mask per object; T may be 0.
         mattes: True alphas.
+        mask: (H, W) bool, what the photo is about: its salient objects; None where nobody said.
     """
 
     name: str
@@ -37,3 +38,4 @@ class Sample:
     regions: np.ndarray
     instances: np.ndarray
     mattes: tuple[Matte, ...] = ()
+    mask: np.ndarray | None = None

@@ -20,6 +20,8 @@ from sss.spectral.grouping import group_as, group_components, merge_components
 from sss.spectral.laplacian import coarsen_laplacian, matting_laplacian, superpixel_laplacian
 from sss.spectral.parts import Parts, measure_parts
 from sss.spectral.refinement import LOOSE_TOLERANCE, REWEIGHTING_FLOOR, TOLERANCE, valid_alpha
+from sss.spectral.saliency import load_saliency_model
+from sss.spectral.saliency_descriptors import describe_components
 from sss.spectral.sampling import sample_lattice_pixels
 from sss.spectral.settings import DEFAULT_SETTINGS, LAYERS, Settings
 from sss.spectral.stencil import MATTING_EPSILON
@@ -86,13 +88,21 @@ class SoftComponents:
             self.alpha.reshape(-1, self.n_components), self.embedding, self.colours
         )
 
+    @cached_property
+    def salience(self) -> np.ndarray:
+        """(C,) in [0, 1]: how likely each component belongs to what the photo is about."""
+        descriptors = describe_components(
+            self.alpha.reshape(-1, self.n_components), self.embedding, self.colours
+        )
+        return load_saliency_model().salience(descriptors)
+
 
 @dataclass(frozen=True)
 class RefinedLayers:
     """Layers of one photo at its own size.
 
     Attributes:
-        alpha: (H, W, K) float32 in [0, 1], summing to one per pixel, largest layer first.
+        alpha: (H, W, K) float32 in [0, 1], summing to one per pixel.
         raw: (H, W, K) float32 as the solver left it: outside [0, 1] by up to 0.1.
         seconds: Wall seconds of each stage.
     """
@@ -246,7 +256,11 @@ class SoftSegmenter:
         return merge_components(flat, components.embedding, self.settings, parts)[0]
 
     def refine(
-        self, components: SoftComponents, grouped: np.ndarray, progress: Progress | None = None
+        self,
+        components: SoftComponents,
+        grouped: np.ndarray,
+        progress: Progress | None = None,
+        by_area: bool = True,
     ) -> RefinedLayers:
         """Bring grouped layers to the photo's size and make them sparse there.
 
@@ -254,6 +268,7 @@ class SoftSegmenter:
             components: That the layers were made of.
             grouped: (h, w, K) as :meth:`group` gives them.
             progress: Called as the stage goes on.
+            by_area: Whether the largest layer shall be the first; else the order stays.
         """
         clock = StageClock(progress)
         with clock.stage("relaxed"):
@@ -265,7 +280,9 @@ class SoftSegmenter:
                 size = tuple(components.photo.shape[:2])
                 raw = resize_linearly(grouped.astype(np.float32), size)
             alpha = valid_alpha(raw, REWEIGHTING_FLOOR if self.settings.refine else 0.0)
-            order = np.argsort(-alpha.sum(axis=(0, 1), dtype=np.float64), kind="stable")
+        if not by_area:
+            return RefinedLayers(alpha, raw, clock.seconds)
+        order = np.argsort(-alpha.sum(axis=(0, 1), dtype=np.float64), kind="stable")
         return RefinedLayers(alpha[..., order], raw[..., order], clock.seconds)
 
     @property

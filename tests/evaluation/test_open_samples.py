@@ -293,3 +293,31 @@ def test_the_held_out_tenth_of_the_real_instances(reference: Path) -> None:
     assert not names["train"] & names["val"]
     # 449 photos, a few without instances.
     assert 35 <= len(names["val"]) <= 44 < 380 <= len(names["train"]) <= 405
+
+
+def write_masks(root: Path, count: int) -> None:
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    for index in range(count):
+        Image.fromarray(np.full((9, 9, 3), index, np.uint8)).save(root / f"images/p{index}.png")
+        Image.fromarray(255 * np.eye(9, dtype=np.uint8)).save(root / f"masks/p{index}.png")
+
+
+def test_masks(tmp_path: Path) -> None:
+    write_masks(tmp_path, 3)
+    samples = open_samples("masks", None, "val", tmp_path)
+    sample = check(samples, 1)
+    assert sample.name == "p1"
+    assert sample.mask is not None
+    assert (sample.mask == np.eye(9, dtype=bool)).all()
+    assert len(sample.regions) == len(sample.mattes) == 0
+    with pytest.raises(InputError, match="'masks' has no usual place; give --folder DIR"):
+        open_samples("masks", tmp_path, "val")
+
+
+def test_the_first_of_every_so_many(tmp_path: Path) -> None:
+    write_masks(tmp_path, 7)
+    samples = open_samples("masks", None, "val", tmp_path, only_every=3)
+    assert [samples.name(index) for index in range(len(samples))] == ["p0", "p3", "p6"]
+    fewer = open_samples("masks", None, "val", tmp_path, photos=2, only_every=3)
+    assert [fewer.name(index) for index in range(len(fewer))] == ["p0", "p6"]

@@ -66,3 +66,18 @@ def test_shrinking() -> None:
     assert (small.regions == 7).mean() == pytest.approx(0.5, abs=0.04)
     assert set(np.unique(small.mattes[0].trimap)) == {0, 255}
     np.testing.assert_allclose(small.mattes[0].alpha[3], ramp[0].reshape(20, 4).mean(1), atol=1e-6)
+
+
+def test_a_mask_matters_and_is_shrunk_as_labels_are() -> None:
+    before = sample()
+    mask = np.zeros((4, 5), bool)
+    mask[:2, :2] = True
+    masked = dataclasses.replace(before, mask=mask)
+    hashes = {sample_hash(one) for one in (before, masked, dataclasses.replace(masked, mask=~mask))}
+    assert len(hashes) == 3
+    small = shrink_sample(masked, 3)
+    assert small.mask is not None
+    assert small.mask.shape == small.photo.shape[:2]
+    assert small.mask.dtype == bool
+    assert small.mask[0, 0]
+    assert not small.mask[-1, -1]

@@ -122,3 +122,12 @@ def test_a_strip_is_in_the_order_of_the_scales() -> None:
     tall = strip(pictures)
     assert tall.shape == (12, 6, 3)
     assert tall[::4, 0, 0].tolist() == [1, 2, 3]
+
+
+def test_objects_and_masks_are_white_on_black() -> None:
+    mask = np.zeros((30, 40), bool)
+    mask[5:20, 8:30] = True
+    expected = np.where(mask[..., None], 255, 0)
+    np.testing.assert_array_equal(truth_picture(sample(mask=mask)), expected + np.zeros(3))
+    found = Segmentation((~mask).astype(int), None, 0.1, mask.astype(np.float32))
+    np.testing.assert_array_equal(segmentation_picture(found, PHOTO), expected + np.zeros(3))

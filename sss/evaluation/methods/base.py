@@ -59,11 +59,26 @@ class Segmentation:
         alpha: (H, W, K) float32 in [0, 1] for soft layers; None for hard regions.
         seconds: Wall seconds from photo and embedding to this result, what other scales and methods
             share included.
+        foreground: (H, W) float32 in [0, 1]: what of the photo is the object, from methods that
+            say so; None from those that only take the photo apart.
     """
 
     labels: np.ndarray
     alpha: np.ndarray | None
     seconds: float
+    foreground: np.ndarray | None = None
+
+
+def foreground_result(alpha: np.ndarray, seconds: float) -> Segmentation:
+    """The result of a method that says what the object is; object and rest are its layers.
+
+    Args:
+        alpha: (H, W) in [0, 1], of the object.
+        seconds: It took.
+    """
+    alpha = np.clip(alpha, 0, 1).astype(np.float32)
+    both = np.stack([alpha, 1 - alpha], axis=-1)
+    return Segmentation((alpha < 0.5).astype(np.int64), both, seconds, alpha)
 
 
 class Method(Protocol):

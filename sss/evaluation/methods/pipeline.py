@@ -8,9 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from sss.evaluation.methods.base import Case, Segmentation
+import numpy as np
+
+from sss.evaluation.methods.base import Case, Segmentation, foreground_result
+from sss.image.resize import resize_linearly
+from sss.layers.salience import salient
 from sss.scene import Scene
-from sss.spectral.settings import AFTER_COMPONENTS, COLOUR_WEIGHT, Settings
+from sss.spectral.settings import AFTER_COMPONENTS, COLOUR_WEIGHT, DEFAULT_SETTINGS, Settings
 from sss.splitter import Splitter
 
 OWN_LAYER_COUNTS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20)
@@ -48,7 +52,7 @@ class SoftSegmentation:
 
     def segment(self, case: Case) -> Iterator[Segmentation]:
         """Layers at each of ``scales``; the strongest one labels the pixel."""
-        scene = self._scene(case)
+        scene = prepared_scene(case, self.core)
         shared = sum(scene.seconds.values())
         for scale in self.scales:
             started = time.perf_counter()
@@ -60,16 +64,54 @@ class SoftSegmentation:
             seconds = time.perf_counter() - started
             yield Segmentation(alpha.argmax(axis=2), alpha, shared + seconds)
 
-    def _scene(self, case: Case) -> Scene:
-        """The photo's scene, with components of another variant if they are the same."""
-        core = dataclasses.replace(self.core, seed=case.seed)
-        later = {name: getattr(core, name) for name in _VARIED}
-        usual = Settings()
-        shared = dataclasses.replace(core, **{name: getattr(usual, name) for name in _VARIED})
-        if shared not in case.scenes:
-            splitter = Splitter(device="cpu", settings=shared)
-            case.scenes[shared] = splitter.prepare(case.photo, case.embedding)
-        return case.scenes[shared].with_settings(**later)
+
+@dataclass(frozen=True)
+class SalientCutout:
+    """What our own method takes for the object.
+
+    Attributes:
+        name: On the command line.
+        title: For people.
+        result: The cut-out of whole components (``cutout``, :meth:`sss.Scene.salient`), the
+            salient ones of the automatic number of layers (``layers``), or, no cut-out but what
+            both rest on, the components' salience itself (``map``).
+        core: All settings.
+    """
+
+    name: str
+    title: str
+    result: Literal["cutout", "layers", "map"]
+    core: Settings = field(default_factory=Settings)
+    needs: ClassVar[Literal["embedding"]] = "embedding"
+    scale_name: ClassVar[str] = "none"
+    scales: ClassVar[tuple[float, ...]] = (0,)
+
+    def segment(self, case: Case) -> Iterator[Segmentation]:
+        """The one result: the object, and as layers the object and the rest."""
+        scene = prepared_scene(case, self.core)
+        started = time.perf_counter()
+        if self.result == "cutout":
+            alpha = scene.salient().alpha[..., 0]
+        elif self.result == "layers":
+            layers = scene.layers("auto")
+            alpha = layers.alpha[..., salient(layers)].sum(axis=2)
+        else:
+            size = scene.photo.shape[:2]
+            alpha = resize_linearly(scene.saliency[..., None], size, np.float32)[..., 0]
+        seconds = sum(scene.seconds.values()) + time.perf_counter() - started
+        yield foreground_result(alpha, seconds)
+
+
+def prepared_scene(case: Case, core: Settings = DEFAULT_SETTINGS) -> Scene:
+    """The photo's scene, with components of another variant if they are the same."""
+    core = dataclasses.replace(core, seed=case.seed)
+    later = {name: getattr(core, name) for name in _VARIED}
+    usual = Settings()
+    shared = dataclasses.replace(core, **{name: getattr(usual, name) for name in _VARIED})
+    if shared not in case.scenes:
+        splitter = Splitter(device="cpu", settings=shared)
+        case.scenes[shared] = splitter.prepare(case.photo, case.embedding)
+    return case.scenes[shared].with_settings(**later)
 
 
 def _variant(name: str, title: str, **changes: Any) -> SoftSegmentation:
@@ -97,4 +139,10 @@ PIPELINES = (
         solver="exact",
         match_coarse_grouping=False,
     ),
+)
+
+SALIENT = (
+    SalientCutout("sss-salient", "SSS: the salient object, of whole components", "cutout"),
+    SalientCutout("sss-salient-auto", "SSS: the salient ones of its automatic layers", "layers"),
+    SalientCutout("sss-salience", "SSS: the salience of its components, as a map", "map"),
 )

@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from sss.evaluation.methods.background_removers import REMOVERS
 from sss.evaluation.methods.base import LAYER_COUNTS, Method
 from sss.evaluation.methods.clusters import FeatureKMeans, LabKMeans, MeanShift
 from sss.evaluation.methods.graphs import Felzenszwalb, NormalisedCuts
 from sss.evaluation.methods.matting_components import SpectralMatting
-from sss.evaluation.methods.pipeline import PIPELINES
+from sss.evaluation.methods.pipeline import PIPELINES, SALIENT
+from sss.evaluation.methods.robust_background import RobustBackground
 from sss.evaluation.methods.trimap import CLOSED_FORM, KNN
 from sss.suggest import check_name
 
@@ -24,6 +26,9 @@ _ALL: tuple[Method, ...] = (
     SpectralMatting(),
     CLOSED_FORM,
     KNN,
+    *SALIENT,
+    *REMOVERS,
+    RobustBackground(),
 )
 
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}

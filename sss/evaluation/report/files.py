@@ -33,8 +33,9 @@ CSV_COLUMNS = (
 )
 """One row per photo, entry, scale and metric. ``value`` is ``total`` / ``weight``, and a metric's
 value over photos Σ ``total`` / Σ ``weight``; of an F-measure only the ``value`` is told, its parts
-have rows of their own. ``layers`` and ``seconds`` are those of the scale. Unknown is empty. A photo
-that an entry lacks has one row, empty from ``scale`` on."""
+have rows of their own, and of a metric with thresholds the ``value`` at the photo's best one.
+``layers`` and ``seconds`` are those of the scale. Unknown is empty. A photo that an entry lacks has
+one row, empty from ``scale`` on."""
 
 
 def write_csv(
@@ -150,9 +151,10 @@ def _csv_rows(entry: EntryResults) -> Iterator[tuple[str, ...]]:
     for metric in METRICS:
         if metric not in entry.sums:
             continue
-        sums = entry.sums[metric]  # (P, S, C)
-        values = ratio(sums).tolist()
-        plain = sums.shape[-1] == 2
+        sums = entry.sums[metric]  # (P, S·T, C)
+        thresholds = METRICS[metric].thresholds
+        values = ratio(sums).reshape(len(sums), -1, thresholds).max(axis=2).tolist()
+        plain = sums.shape[-1] == 2 and thresholds == 1
         pairs = sums.tolist()
         for p, photo in enumerate(entry.photos):
             head = (photo, entry.entry, entry.kind, entry.model or "", entry.method or "")

@@ -9,6 +9,7 @@ GROUP_TITLES: dict[Group, str] = {
     "regions": "Layers against regions",
     "instances": "Layers against objects",
     "mattes": "Layers against true mattes",
+    "masks": "Cut-outs against masks",
 }
 
 GROUP_TEXTS: dict[Group, str] = {
@@ -17,7 +18,10 @@ GROUP_TEXTS: dict[Group, str] = {
     "regions": "Each pixel goes to its strongest layer; the regions so made are compared with "
     "those that people drew.",
     "instances": "Each object of a photo is compared with the one layer that fits it best.",
-    "mattes": "The best union of layers is compared with the true alpha.",
+    "mattes": "The best union of layers is compared with the true alpha, or, of methods that say "
+    "which they take for the object, that.",
+    "masks": "What a method takes for the object is compared with the mask of what people say the "
+    "photo is about; of methods that do not say, the best union of their layers.",
 }
 
 ODS_OIS = (
@@ -63,6 +67,13 @@ _TEXTS = {
     "(Rhemann et al., 2009).",
     "matte_connectivity": "How far parts of the matte hang loose compared with the truth, in "
     "thousands (Rhemann et al., 2009).",
+    "mask_max_f": "Precision and recall of the map cut at the threshold that is best for all "
+    "photos, β² = 0.3 (Achanta et al., 2009).",
+    "mask_s": "Structural likeness of object and regions (Fan et al., 2017).",
+    "mask_max_e": "Alignment of the map, cut at the threshold that is best for all photos, with "
+    "the mask, pixel by pixel and as a whole (Fan et al., 2018).",
+    "mask_mean_e": "The same, mean over all thresholds.",
+    "mask_mae": "Mean absolute difference of map and mask.",
 }
 
 

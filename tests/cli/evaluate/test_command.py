@@ -321,3 +321,38 @@ def test_the_time_left_is_that_of_the_photos_that_cost_time(
     progress.add(PhotoResult(made=3))
     # 50 s for 2 photos, 38 are left.
     assert capsys.readouterr().err == "evaluating: 62 of 100 photos, 15 min 50 s left\n"
+
+
+def test_cut_outs_are_measured_on_masks(
+    run: Any, photos: Path, line: list[str], tmp_path: Path, reported: Any
+) -> None:
+    start = line.index("--layers")
+    given = ["--data", "masks", *line[2:start], *line[start + 2 : -2]]
+    assert run(*given, "--method", "robust-background", "--only-every", 2) == 0
+    found = reported[0]["robust-background"]
+    assert found.photos == NAMES[::2]
+    assert run.out[0] == "masks, 2 photos"
+    assert {name: sums.shape for name, sums in found.sums.items()} == {
+        **dict.fromkeys(("mask_s", "mask_mean_e", "mask_mae"), (2, 1, 2)),
+        **dict.fromkeys(("mask_max_f", "mask_max_e"), (2, 256, 2)),
+    }
+    assert run(*given, "--method", "robust-background", "--only-every", 2) == 0  # from the cache
+    assert reported.sums(0) == reported.sums(1)
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (["--method", "u2net"], "--method u2net needs a network: give --weights PATH"),
+        (["--weights", "nowhere.onnx"], "--weights is for the methods u2net, u2net-matting"),
+        (["--method", "u2net", "--weights", "nowhere.onnx"], "--weights nowhere.onnx is no file"),
+        (["--only-every", "0"], "--only-every is 0, expected 1 or more"),
+        (["--data", "masks", "--folder", "nowhere"], "no folder of photos in nowhere"),
+    ],
+)
+def test_what_cut_outs_need_is_told_in_a_line(
+    run: Any, line: list[str], more: list[str], reason: str
+) -> None:
+    assert run(*line, *more) == 2
+    assert len(run.err) == 1
+    assert reason in run.err[0]

@@ -97,7 +97,7 @@ def test_help_lists_options_and_methods(capsys: pytest.CaptureFixture[str]) -> N
     assert stop.value.code == 0
     shown = capsys.readouterr().out
     named = "config checkpoint features encoder runs data split labels root folder photos max-side"
-    named += " method layers seed device cache wandb project out"
+    named += " method layers weights only-every seed device cache wandb project out"
     for option in named.split():
         assert f"--{option}" in shown
     for method in METHODS.values():
