@@ -1,15 +1,14 @@
 r"""Fit the model that says which components a photo is about (sss/spectral/saliency.py).
 
-    SSS_DATA=DIR python benchmarks/fit_saliency.py --photos 360 --cache CACHE \
+    SSS_DATA=DIR python benchmarks/fit_saliency.py --photos 320 --cache CACHE \
         --out checkpoints/saliency.json
 
-DIR holds regions_pack/ecssd, photos with the masks of their salient objects. Of every ten photos,
-by name, the first is left out: `evaluate.py --data masks --only-every 10` measures on those. The
-others are split into components, on a grid of half the usual pixels and from fewer of them, for
-time; each component is an example, the part of it that lies in the mask its target. What the model
-is worth is told by fitting it on four fifths of the photos and choosing components, and layers, of
-the others; the thresholds are those that do best there. CACHE keeps the components, three megabytes
-a photo.
+DIR holds regions_pack/ecssd, photos with the masks of their salient objects, and coco_oneperson,
+photos of a person each. Of every ten photos of a set, by name, the first is left out: `evaluate.py
+--data masks --only-every 10` measures on those. The others are split into components; each
+component is an example, the part of it that lies in the mask its target. What the model is worth is
+told by fitting it on four fifths of the photos and choosing components, and layers, of the others;
+the thresholds are those that do best there. CACHE keeps the components, six megabytes a photo.
 """
 
 from __future__ import annotations
@@ -38,9 +37,10 @@ from sss.spectral.saliency_descriptors import NAMES, describe_components
 from sss.spectral.settings import Settings
 from sss.splitter import Splitter
 
+SETS = ("ecssd", "coco_oneperson")
 HELD_OUT = 10
 FOLDS = 5
-SETTINGS = Settings(sampled_pixels=2000, coarse_pixels=12_800)
+SETTINGS = Settings()
 PENALTY = 0.03
 """Inverse of the weights' penalty: components of one photo are alike. Of 0.003, 0.03 and 0.3."""
 
@@ -169,22 +169,24 @@ def main() -> None:
     root = data_root(options.root)
     if root is None:
         parser.error("no data: give --root DIR or set SSS_DATA")
-    dataset = MaskDataset(root / "regions_pack" / "ecssd")
+    datasets = [MaskDataset(root / "regions_pack" / name) for name in SETS]
     options.cache.mkdir(parents=True, exist_ok=True)
     splitter = Splitter(device="cpu", settings=SETTINGS)
-    indices = [index for index in range(len(dataset)) if index % HELD_OUT]
-    order = np.random.default_rng(0).permutation(len(indices))[: options.photos]
-    indices = [indices[place] for place in order]
-    examples = [
-        look_at(**split(dataset, index, splitter, options.cache)) for index in tqdm(indices)
+    places = [
+        (dataset, index)
+        for dataset in datasets
+        for index in range(len(dataset))
+        if index % HELD_OUT
     ]
+    order = np.random.default_rng(0).permutation(len(places))[: options.photos]
+    examples = [look_at(**split(*places[place], splitter, options.cache)) for place in tqdm(order)]
     threshold, layer_threshold = validate(examples)
     model = fit(examples)
     content = {
         "what": "logit of the salient part of a component: bias + sum of weight · "
         "clip((descriptor − mean) / scale, ±4)",
         "fitted_by": "benchmarks/fit_saliency.py",
-        "photos": f"{len(examples)} of ECSSD, not seen by the embedding",
+        "photos": f"{len(examples)} of ECSSD and of COCO's persons, not seen by the embedding",
         "bias": round(model.bias, 6),
         "threshold": threshold,
         "layer_threshold": layer_threshold,

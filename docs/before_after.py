@@ -7,12 +7,15 @@ python docs/before_after.py --out FOLDER     # elsewhere, as the checks do
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 from skimage import data
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import sss
 from sss.editing.recipe import Recipe
