@@ -124,7 +124,7 @@ def _shift_invert(
         except (np.linalg.LinAlgError, RuntimeError) as error:
             # Flat regions that nothing connects: their eigenvalues are so much nearer zero than all
             # others that in single precision the inverse's products have no others left.
-            logger.info("single precision: %s; double precision takes over", error)
+            logger.debug("single precision: %s; double precision takes over", error)
     return search(np.float64)
 
 
