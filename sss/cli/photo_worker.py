@@ -81,7 +81,9 @@ class PhotoWorker:
         with clock.stage("write"):
             self._write_embedding(folder / "features.npy", scene)
         del scene  # the largest arrays of all
-        report = layers.save(folder, {"photo": photo_entry(path)}, progress)
+        report = layers.save(
+            folder, {"photo": photo_entry(path)}, progress, options.formats, options.bits
+        )
         for stage, seconds in clock.seconds.items():
             report["seconds"][stage] = round(report["seconds"].get(stage, 0.0) + seconds, 4)
         report["total_seconds"] = round(time.perf_counter() - started, 3)

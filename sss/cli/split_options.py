@@ -15,6 +15,7 @@ from sss.cli.common import (
     given_words,
 )
 from sss.errors import InputError
+from sss.layers.formats import BITS, FORMATS, check_formats
 from sss.scene import MOST_LAYERS, layer_count
 from sss.spectral.settings import GROUPINGS, LAYERS, SOLVERS
 
@@ -36,6 +37,8 @@ class SplitOptions:
     seed: int
     max_side: int | None
     save_features: bool
+    formats: tuple[str, ...]
+    bits: int
     overwrite: bool
     jobs: int
 
@@ -54,6 +57,13 @@ def parse_options(arguments: list[str] | None = None) -> SplitOptions:
     except InputError as error:
         raise InputError(f"--{error}") from error
     check_values(given)
+    # In the order of FORMATS, each once.
+    named = [name.strip().lower() for name in given["formats"].split(",") if name.strip()]
+    try:
+        check_formats(named, given["bits"])
+    except InputError as error:
+        raise InputError(f"--format: {error}") from error
+    given["formats"] = tuple(name for name in FORMATS if name in named)
     if given["grouping"] == "kmeans" and given["layers"] is None:
         raise InputError(
             "--layers auto needs --grouping learned or linkage; give a number of layers"
@@ -66,7 +76,7 @@ def parse_options(arguments: list[str] | None = None) -> SplitOptions:
 def _parser() -> Parser:
     parser = Parser(
         description="Split photos into soft layers. For each photo, OUT/NAME gets layers.npz, a "
-        "transparent PNG per layer, overview.png and report.json.",
+        "transparent PNG per layer (or files of --format), overview.png and report.json.",
         epilog="Exit code: 0 if all photos are done, 2 if something given could not be used.",
     )
     parser.add_argument(
@@ -80,6 +90,21 @@ def _parser() -> Parser:
         default=str(LAYERS),
         metavar="K|auto",
         help=f"layers per photo, 1 to {MOST_LAYERS}; auto chooses 2 to 8 (default: {LAYERS})",
+    )
+    parser.add_argument(
+        "--format",
+        dest="formats",
+        default="png",
+        metavar="LIST",
+        help=f"one or more of {','.join(FORMATS)}: a PNG per layer, or all layers in layers.psd, "
+        ".ora, .tif, .exr (default: png)",
+    )
+    parser.add_argument(
+        "--bits",
+        type=int,
+        default=BITS[0],
+        choices=BITS,
+        help="of psd, ora and tiff (default: 8)",
     )
     parser.add_argument("--overwrite", action="store_true", help="do photos again that are done")
     network = parser.add_argument_group("network and features")

@@ -179,6 +179,40 @@ def profile_of_code_points(primaries: int, transfer: int) -> bytes | None:
     return _rgb_profile(*_PRIMARIES[primaries], _GAMMAS.get(transfer))
 
 
+def linear_light(samples: np.ndarray, profile: bytes | None) -> np.ndarray:
+    """Amounts of light of the primaries of Rec. 709, which are those of sRGB.
+
+    Args:
+        samples: (H, W, 3) float32 in [0, 1], in the encoding of ``profile``.
+        profile: ICC profile of RGB pixels; None is sRGB.
+
+    Returns:
+        (H, W, 3) float32: 1 is white; colours outside sRGB have amounts below 0 or above 1.
+
+    Raises:
+        ProfileError: Little CMS cannot use the profile.
+    """
+    if profile is None:
+        power = ((samples + np.float32(0.055)) / np.float32(1.055)) ** np.float32(2.4)
+        return np.where(samples <= 0.04045, samples / np.float32(12.92), power)  # IEC 61966-2-1
+    import imagecodecs
+
+    try:
+        return np.asarray(
+            imagecodecs.cms_transform(
+                np.ascontiguousarray(samples, np.float32),
+                profile,
+                _rgb_profile(_BT709, _D65, 1.0),
+                colorspace="rgb",
+                outcolorspace="rgb",
+                outdtype="float32",
+                flags=int(imagecodecs.CMS.FLAGS.NOOPTIMIZE),
+            )
+        )
+    except (ValueError, imagecodecs.CmsError) as error:
+        raise ProfileError("is damaged") from error
+
+
 def adobe_rgb() -> bytes:
     """The profile that EXIF means by its option "Adobe RGB"."""
     return _profile("adobergb")

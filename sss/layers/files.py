@@ -32,6 +32,7 @@ def write_layers(
     alpha: np.ndarray,
     colours: np.ndarray,
     profile: bytes | None = None,
+    pictures: bool = True,
 ) -> None:
     """Write ``layers.npz`` and ``layer_0.png … layer_{K-1}.png`` into ``folder``.
 
@@ -46,6 +47,7 @@ def write_layers(
         alpha: (H, W, K) in [0, 1], summing to one per pixel; order of layers is kept.
         colours: (H, W, K, 3) in [0, 1], the layers' own colours.
         profile: ICC profile of photo and colours, which the pictures then carry.
+        pictures: False leaves ``layer_0.png`` … out.
 
     Raises:
         ValueError: An array has a wrong shape, values that are not finite or outside [0, 1], or
@@ -55,11 +57,11 @@ def write_layers(
     photo, alpha, colours = map(np.asarray, (photo, alpha, colours))
     check_photo(photo)
     check_alpha(photo, alpha)
-    count = alpha.shape[2]
     check_colours("colours", colours, (*alpha.shape, 3))
+    count = alpha.shape[2] if pictures else 0
 
     folder = Path(folder)
-    levels = alpha_levels(alpha)
+    levels = alpha_levels(alpha) if pictures else np.empty((*alpha.shape[:2], 0), np.uint8)
     work: dict[Path, Callable[[Path], None]] = {  # the stack first, since it takes longest
         folder / "layers.npz": partial(_write_stack, alpha=alpha)
     }

@@ -195,24 +195,32 @@ class Layers:
         folder: str | Path,
         report: Mapping[str, Any] | None = None,
         progress: Callable[[str, float], None] | None = None,
+        formats: Sequence[str] = ("png",),
+        bits: int = 8,
     ) -> dict[str, Any]:
         """Write all that ``infer.py`` writes.
 
-        ``layers.npz`` (``alpha``, float32 (H, W, K)), ``layer_0.png … layer_{K-1}.png`` (RGBA,
-        straight alpha, in the photo's profile), ``tree.npz`` (what they were merged from, if that
-        is known), ``overview.png`` (sRGB) and, last, ``report.json``. Each file appears whole or
-        not at all.
+        ``layers.npz`` (``alpha``, float32 (H, W, K)), the layers' pictures, ``tree.npz`` (what they
+        were merged from, if that is known), ``overview.png`` (sRGB) and, last, ``report.json``.
+        Each file appears whole or not at all; pictures that an earlier result had and this one has
+        not are removed.
 
         Args:
             folder: Made if missing.
             report: More entries of the report, such as the photo's path.
             progress: Called with a stage's name and its finished fraction as the stages go on.
+            formats: Of the pictures, in the photo's profile. ``png``: ``layer_0.png …
+                layer_{K-1}.png``, RGBA, straight alpha. ``psd``, ``ora``, ``tiff``, ``exr``: all
+                layers in ``layers.psd``, ``.ora``, ``.tif``, ``.exr``, see
+                :func:`sss.layers.formats.write_layered`.
+            bits: 8 or 16, in PSD, ORA and TIFF.
 
         Returns:
             The report.
 
         Raises:
-            InputError: The files cannot be written.
+            InputError: A format is unknown or needs a package that is missing, or the files
+                cannot be written.
 
         Examples:
             >>> import tempfile
@@ -226,17 +234,21 @@ class Layers:
         from sss.clock import StageClock
         from sss.image.colour import profile_name
         from sss.layers.files import REPORT, remove_report, write_layers, write_report
+        from sss.layers.formats import check_formats, save_formats
         from sss.layers.overview import write_overview
+        from sss.layers.stack import Stack
         from sss.layers.tree_file import TREE, write_tree
 
         folder = Path(folder)
+        check_formats(formats, bits)
         clock = StageClock(progress)
         remove_report(folder)  # without it a result counts as unfinished
         with clock.stage("foreground"):
             colors = self.stored_colors
         stored = self.photo if self.stored is None else self.stored
         with clock.stage("write"):
-            write_layers(folder, stored, self.alpha, colors, self.profile)
+            write_layers(folder, stored, self.alpha, colors, self.profile, "png" in formats)
+            save_formats(folder, lambda: Stack.of(self), formats, bits)
             tree = folder / TREE
             if self.tree is None:
                 tree.unlink(missing_ok=True)  # of an earlier result
@@ -253,6 +265,8 @@ class Layers:
             "layers": count,
             "names": list(self.names),
             "color_profile": profile_name(self.profile),
+            "formats": list(formats),
+            "bits": bits,
             **self.details,
             "seconds": seconds,
             "total_seconds": round(sum(seconds.values()), 3),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sss.layers.soft_layers import Layers
+if TYPE_CHECKING:
+    from sss.layers.soft_layers import Layers
 
 _TOLERANCE = 1e-3
 
