@@ -13,6 +13,22 @@ _CODE = ("ui-monospace", "Consolas", "DejaVu Sans Mono", "monospace")
 _PLAIN = {"background_fill": "none", "text_color": "*body_text_color"}
 """Names of controls: the theme would write them on a coloured ground, with too little contrast."""
 
+_EDGES = {
+    "block_title_padding": "0",
+    "block_title_text_weight": "500",
+    "block_border_width": "1px",
+    "checkbox_border_color": "*neutral_500",
+    "checkbox_border_color_dark": "*neutral_400",
+    "input_border_color": "*neutral_400",
+    "input_border_color_dark": "*neutral_500",
+    "input_border_width": "1px",
+    "button_secondary_border_color": "*neutral_300",
+    "button_secondary_border_color_dark": "*neutral_500",
+    "button_border_width": "1px",
+    "body_background_fill": "*neutral_50",
+}
+"""What can be used shall have a visible edge, in light and dark."""
+
 
 def make_theme() -> gr.themes.Base:
     """Light and dark, as the browser asks for."""
@@ -30,8 +46,7 @@ def make_theme() -> gr.themes.Base:
         for dark in ("", "_dark")
         for name, value in _PLAIN.items()
     }
-    sizes = {"block_title_padding": "0", "block_title_text_weight": "500"}
-    return theme.set(**plain, **sizes)
+    return theme.set(**plain, **_EDGES)
 
 
 def layer_css() -> str:
