@@ -51,7 +51,7 @@ class Drafts:
             best = max(fitting, key=lambda entry: len(entry[1]))
             self._keep(*best)  # it is needed, so others go first
             return len(best[1]), best[2]
-        draft = Draft.of(Stack.of(layers))
+        draft = Draft.of(Stack.of(layers), live=True)
         self._keep(layers, (), draft)
         return 0, draft
 
