@@ -76,12 +76,15 @@ class Answers:
         session.choose_count(int(count))
         found = len(session.layers)
         fewer = "" if found == int(count) else f"; the photo has no more than {found} parts"
-        return {**self._everything(session), **self.said(_plural(found) + fewer)}
+        updates = {**self._everything(session), **self.said(_plural(found) + fewer)}
+        del updates[self._widgets.count]  # it may have been moved on meanwhile
+        return updates
 
     def choose_auto(self, session: Session, _: Progress, auto: bool, count: float) -> Updates:
         """Whether the number of layers is found was switched."""
         session.choose_count("auto" if auto else int(count))
-        return {**self._everything(session), **self.said(_plural(len(session.layers)))}
+        line = f"{'auto: ' if auto else ''}{_plural(len(session.layers))}"
+        return {**self._everything(session), **self.said(line)}
 
     def pick(self, session: Session, x: float, y: float, add: bool) -> Updates:
         """The photo was clicked."""
@@ -91,7 +94,13 @@ class Answers:
     def select(self, session: Session, _: Progress, numbers: list[int]) -> Updates:
         """Layers were ticked."""
         session.select([int(number) for number in numbers])
-        return self._selection(session)
+        updates = self._selection(session)
+        del updates[self._widgets.layers]  # more may have been ticked meanwhile
+        return updates
+
+    def make_ready(self, session: Session, _: Progress) -> None:
+        """While the user looks for a slider: estimate the layers' colours."""
+        session.draft()
 
     def act(self, session: Session, _: Progress, name: str) -> Updates:
         """A button was pressed."""

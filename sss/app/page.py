@@ -100,8 +100,10 @@ class _Wires:
         answers = self._answers
         w.count.input(self._made(answers.choose_count), w.count, self._all, **_LIVE)
         w.auto.input(self._made(answers.choose_auto), [w.auto, w.count], self._all, **_LIVE)
-        w.layers.input(self._made(answers.select), w.layers, self._all, **_LIVE)
-        w.stage.pick(self._picked, None, self._all, **_QUICK)
+        ticked = w.layers.input(self._made(answers.select), w.layers, self._all, **_LIVE)
+        picked = w.stage.pick(self._picked, None, self._all, **_QUICK)
+        for selecting in (ticked, picked):  # who selects goes on to edit
+            selecting.then(self._made(answers.make_ready), None, None, **_QUICK)
         for name, button in w.buttons.items():
             act = functools.partial(answers.act, name=name)
             button.click(self._made(act), None, self._all, **_QUICK)
@@ -117,17 +119,17 @@ class _Wires:
         """A page was closed."""
         self._sessions.close(str(request.session_hash))
 
-    def _opens(self, photo: Path) -> Callable[..., Updates]:
+    def _opens(self, photo: Path) -> Callable[..., Updates | None]:
         return self._made(functools.partial(self._answers.open, photo=photo))
 
-    def _made(self, answer: Callable[..., Updates]) -> Callable[..., Updates]:
+    def _made(self, answer: Callable[..., Updates | None]) -> Callable[..., Updates | None]:
         """An event's function, with what Gradio hands over by annotations and defaults."""
 
         def on_event(
             request: gr.Request,
             progress: gr.Progress = gr.Progress(),  # noqa: B008
             *given: Any,
-        ) -> Updates:
+        ) -> Updates | None:
             def tell(stage: str, fraction: float) -> None:
                 progress(fraction, desc=_STAGES.get(stage, stage))
 
@@ -135,11 +137,13 @@ class _Wires:
 
         return on_event
 
-    def _picked(self, request: gr.Request, event: gr.EventData) -> Updates:
+    def _picked(self, request: gr.Request, event: gr.EventData) -> Updates | None:
         x, y, add = float(event.x), float(event.y), bool(event.add)
         return self._tried(request, lambda session: self._answers.pick(session, x, y, add))
 
-    def _tried(self, request: gr.Request, act: Callable[[Session], Updates]) -> Updates:
+    def _tried(
+        self, request: gr.Request, act: Callable[[Session], Updates | None]
+    ) -> Updates | None:
         """Do something with the user's session; what goes wrong becomes a line for people."""
         try:
             return act(self._sessions.get(str(request.session_hash)))

@@ -100,7 +100,7 @@ def start(options: AppOptions) -> tuple[gr.Blocks, str]:
         run_history=False,
         footer_links=[],
         allowed_paths=[],
-        max_file_size=round(options.max_upload * 1e6),
+        max_file_size=round(options.max_upload * 2**20),
         theme=make_theme(),
         css=(STATIC / "page.css").read_text("utf-8") + layer_css(),
     )

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 PATIENCE = 120_000
 """Milliseconds: cores may be busy."""
+
+expect.set_options(timeout=PATIENCE / 4)
 
 CUP = (0.47, 0.3)
 """Shares of width and height."""
@@ -67,14 +70,17 @@ class App:
         assert self.address.startswith("http://127.0.0.1:"), self.address
 
     def stop(self) -> str:
-        """Stop it as Ctrl-C does; what it said."""
+        """Stop it as Ctrl-C does, if it has not been stopped; what it said."""
+        if self.process.poll() is not None:
+            return ""
         self.process.send_signal(signal.SIGINT)
         _, said = self.process.communicate(timeout=60)
         return said
 
     def files(self) -> list[Path]:
-        """What users left, not the program."""
-        return [path for path in self.temporary.rglob("*") if path.is_file()]
+        """What users left; Gradio's receiver of uploads keeps an empty file until the end."""
+        own = self.temporary.glob("sss-app-*/**/*")
+        return [path for path in own if path.is_file() and path.stat().st_size]
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +219,7 @@ def test_the_number_of_layers_is_live(visit: Callable[..., Page]) -> None:
         page.keyboard.press("ArrowLeft")
     expect(page.locator("#layers input")).to_have_count(3)
     page.get_by_label("auto").check()
-    say(page).to_contain_text("layers")
+    say(page).to_contain_text("auto:")
     page.mouse.click(*place(page, *CUP))
     page.mouse.move(*place(page, 0.05, 0.05))
     page.keyboard.down("Shift")
@@ -266,7 +272,7 @@ def test_what_is_no_photo_or_too_large_is_said_in_a_line(
     noise = np.random.default_rng(0).integers(0, 256, (500, 500, 12), np.uint8)
     Image.fromarray(noise.reshape(1000, 1000, 3)).save(heavy)
     chooser.set_input_files(heavy)
-    expect(page.get_by_text("exceeds the maximum allowed size")).to_be_visible()
+    expect(page.get_by_text("exceed the maximum allowed size of 2.0 Mb")).to_be_visible()
     page.reload()
     page.wait_for_selector(".stage")
     page.locator("#upload input[type=file]").set_input_files(ROOT / "docs/examples/coffee.png")
@@ -287,7 +293,7 @@ def test_the_keyboard_reaches_everything(visit: Callable[..., Page]) -> None:
                 return (seen ? "" : "unseen ") + name.trim().split("\\n")[0]; }"""
             )
         )
-    for name in ("Layers", "Compare", "Add by click", "Merge", "Undo", "Colour"):
+    for name in ("Layers", "Compare", "Add by click", "Merge", "Invert", "Colour", "Export"):
         assert name in reached, sorted(reached)
     page.get_by_role("checkbox", name="layer 0").focus()
     page.keyboard.press("Space")
@@ -335,9 +341,10 @@ def test_no_file_outside_is_served(visit: Callable[..., Page], app: App, tmp_pat
 
 
 def test_nothing_is_called_and_nothing_is_left(
-    browser: Browser, tmp_path: Path, browser_options: dict[str, Any]
+    browser: Browser, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     app = App(tmp_path, str(ROOT / "docs/examples/coffee.png"))
+    request.addfinalizer(app.stop)
     page = browser.new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(app.address)
@@ -347,15 +354,13 @@ def test_nothing_is_called_and_nothing_is_left(
     say(page).to_contain_text("cat.png", timeout=PATIENCE)
     assert [path.name for path in app.files()] == ["cat.png"]
     page.close()
-    for _ in range(100):
-        if not app.files():
-            break
-        page_closed = browser.new_page()  # takes a moment
-        page_closed.wait_for_timeout(200)
-        page_closed.close()
+    until = time.monotonic() + PATIENCE / 1000
+    while app.files() and time.monotonic() < until:
+        time.sleep(0.2)
     assert app.files() == []
     said = app.stop()
     assert app.process.returncode == 0
     assert said == ""
-    assert list(app.temporary.glob("sss-app-*")) == []
+    # Nothing at all: ONNX Runtime's telemetry would have left its session's number, too.
+    assert list(app.temporary.iterdir()) == []
     assert app.calls.read_text() == ""
