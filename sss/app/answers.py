@@ -98,10 +98,6 @@ class Answers:
         del updates[self._widgets.layers]  # more may have been ticked meanwhile
         return updates
 
-    def make_ready(self, session: Session, _: Progress) -> None:
-        """While the user looks for a slider: estimate the layers' colours."""
-        session.draft()
-
     def act(self, session: Session, _: Progress, name: str) -> Updates:
         """A button was pressed."""
         everyone = set(range(len(session.layers)))

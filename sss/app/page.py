@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ _PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 _QUICK: dict[str, Any] = {**_PRIVATE, "show_progress": "hidden", "trigger_mode": "multiple"}
 _LIVE: dict[str, Any] = {**_QUICK, "trigger_mode": "always_last"}
 """While a slider is dragged, the last value counts."""
+
+_AHEAD: dict[str, Any] = {**_QUICK, "concurrency_id": "ahead", "concurrency_limit": 1}
 
 _STAGES = {
     "read": "reading",
@@ -87,23 +90,27 @@ class _Wires:
         w = self._widgets
         slow: dict[str, Any] = {**_PRIVATE, "concurrency_limit": 1, "show_progress": "full"}
         opening = {**slow, "concurrency_id": "open", "show_progress_on": [w.stage]}
-        w.upload.upload(self._made(self._answers.upload), w.upload, self._all, **opening)
+        upload = self._made(self._answers.upload)
+        opened = [w.upload.upload(upload, w.upload, self._all, **opening)]
         for button, photo in zip(w.examples, photos, strict=True):
-            button.click(self._opens(photo), None, self._all, **opening)
+            opened.append(button.click(self._opens(photo), None, self._all, **opening))
         if first is not None:
-            page.load(self._opens(first), None, self._all, **opening)
+            opened.append(page.load(self._opens(first), None, self._all, **opening))
+        self._look_ahead_after(opened)
         making = {**slow, "show_progress_on": [w.file, w.make]}
         w.make.click(self._made(self._answers.export), w.kind, [w.file, w.status], **making)
 
     def connect_layers(self) -> None:
         w = self._widgets
         answers = self._answers
-        w.count.input(self._made(answers.choose_count), w.count, self._all, **_LIVE)
-        w.auto.input(self._made(answers.choose_auto), [w.auto, w.count], self._all, **_LIVE)
+        choose, choose_auto = self._made(answers.choose_count), self._made(answers.choose_auto)
+        chosen = w.count.input(choose, w.count, self._all, **_LIVE)
+        switched = w.auto.input(choose_auto, [w.auto, w.count], self._all, **_LIVE)
+        self._look_ahead_after([chosen, switched])
         ticked = w.layers.input(self._made(answers.select), w.layers, self._all, **_LIVE)
         picked = w.stage.pick(self._picked, None, self._all, **_QUICK)
         for selecting in (ticked, picked):  # who selects goes on to edit
-            selecting.then(self._made(answers.make_ready), None, None, **_QUICK)
+            selecting.then(self._aside(Session.draft), None, None, **_QUICK)
         for name, button in w.buttons.items():
             act = functools.partial(answers.act, name=name)
             button.click(self._made(act), None, self._all, **_QUICK)
@@ -119,17 +126,21 @@ class _Wires:
         """A page was closed."""
         self._sessions.close(str(request.session_hash))
 
-    def _opens(self, photo: Path) -> Callable[..., Updates | None]:
+    def _look_ahead_after(self, events: list[Any]) -> None:
+        for event in events:
+            event.then(self._aside(Session.look_ahead), None, None, **_AHEAD)
+
+    def _opens(self, photo: Path) -> Callable[..., Updates]:
         return self._made(functools.partial(self._answers.open, photo=photo))
 
-    def _made(self, answer: Callable[..., Updates | None]) -> Callable[..., Updates | None]:
+    def _made(self, answer: Callable[..., Updates]) -> Callable[..., Updates]:
         """An event's function, with what Gradio hands over by annotations and defaults."""
 
         def on_event(
             request: gr.Request,
             progress: gr.Progress = gr.Progress(),  # noqa: B008
             *given: Any,
-        ) -> Updates | None:
+        ) -> Updates:
             def tell(stage: str, fraction: float) -> None:
                 progress(fraction, desc=_STAGES.get(stage, stage))
 
@@ -137,13 +148,20 @@ class _Wires:
 
         return on_event
 
-    def _picked(self, request: gr.Request, event: gr.EventData) -> Updates | None:
+    def _aside(self, work: Callable[[Session], object]) -> Callable[[gr.Request], None]:
+        """An event's function for what is done ahead of need, and shown by nothing."""
+
+        def on_event(request: gr.Request) -> None:
+            with suppress(InputError):  # there is no photo
+                work(self._sessions.get(str(request.session_hash)))
+
+        return on_event
+
+    def _picked(self, request: gr.Request, event: gr.EventData) -> Updates:
         x, y, add = float(event.x), float(event.y), bool(event.add)
         return self._tried(request, lambda session: self._answers.pick(session, x, y, add))
 
-    def _tried(
-        self, request: gr.Request, act: Callable[[Session], Updates | None]
-    ) -> Updates | None:
+    def _tried(self, request: gr.Request, act: Callable[[Session], Updates]) -> Updates:
         """Do something with the user's session; what goes wrong becomes a line for people."""
         try:
             return act(self._sessions.get(str(request.session_hash)))

@@ -17,6 +17,7 @@ from sss.console import hide_library_warnings, run_main, tell
 from sss.errors import InputError
 from sss.processes import terminations_as_interrupts
 from sss.splitter import Splitter
+from sss.threads import one_thread
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -46,7 +47,8 @@ def run(options: AppOptions) -> int:
     hide_library_warnings()
     page, address = start(options)
     tell(f"{address} (Ctrl-C stops it)")
-    with terminations_as_interrupts():
+    # The limit holds for the process: users at the same time must not undo each other's.
+    with one_thread(), terminations_as_interrupts():
         try:
             threading.Event().wait()
         except KeyboardInterrupt:

@@ -25,11 +25,18 @@ from sss.image.resize import shrink_to_fit
 from sss.layers import select
 from sss.layers.arrange import divide, pieces
 from sss.layers.soft_layers import Layers
-from sss.scene import Scene, layer_count
+from sss.scene import MOST_LAYERS, Scene, layer_count
 from sss.splitter import Splitter
 
-_KEPT_LAYERS = 4
+_KEPT_LAYERS = 8
 """Numbers of layers that are at hand at once: going back to one takes no time."""
+
+_AHEAD = (1, -1, 2, -2)
+"""Next numbers of layers, which are made before anybody asks."""
+
+
+class _OtherWorkError(Exception):
+    """Ends work that nobody waits for."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ class Session:
         self.history = History()
         self.backdrop: Backdrop | None = None
         self._opened: Opened | None = None
+        self._asked = 0  # counts what takes time
         self._kept: dict[tuple[Any, ...], Layers] = {}
         self._drafts = Drafts()
 
@@ -88,6 +96,7 @@ class Session:
         Raises:
             InputError: The photo cannot be read, or has too many pixels; the photo before stays.
         """
+        self._asked += 1
         try:
             read = read_photo(photo, most_pixels=most_pixels)
             size = read.srgb.shape[0], read.srgb.shape[1]
@@ -145,8 +154,33 @@ class Session:
             InputError: Another number, or there is no photo.
         """
         layer_count(count)
+        self._asked += 1
         with self.lock:
             self._rearrange(replace(self.state, count=count, arrange=()), gesture="count")
+
+    def look_ahead(self) -> None:
+        """Make the layers of the next numbers, so that the slider finds them made.
+
+        It stops as soon as the user does something that takes time itself.
+
+        Raises:
+            InputError: There is no photo.
+        """
+        with self.lock:
+            opened, asked, now = self.opened, self._asked, len(self.layers)
+
+        def go_on(_stage: str, _fraction: float) -> None:
+            if self._asked != asked:
+                raise _OtherWorkError
+
+        with suppress(_OtherWorkError):
+            for wanted in (now + step for step in _AHEAD):
+                if _plain_key(wanted) in self._kept or not 1 <= wanted <= MOST_LAYERS:
+                    continue
+                layers = opened.scene.layers(wanted, go_on)
+                with self.lock:
+                    go_on("", 1)
+                    self._keep(_plain_key(wanted), layers)
 
     def merge(self) -> None:
         """Make one layer of those that are selected.
@@ -219,6 +253,7 @@ class Session:
         Raises:
             InputError: Nothing is selected.
         """
+        self._asked += 1
         with self.lock:
             if not self.state.selected:
                 raise InputError("select a layer first: click it in the photo, or tick its name")
@@ -262,6 +297,7 @@ class Session:
 
     def close(self) -> None:
         """Let go of everything and remove the session's files."""
+        self._asked += 1
         with self.lock:
             self._opened = None
             self.history = History()
@@ -273,14 +309,17 @@ class Session:
         key = (state.count, repr(state.arrange))
         layers = self._kept.pop(key, None)
         if layers is None:
-            plain = (state.count, repr(()))
-            layers = self._kept.get(plain) or self.opened.scene.layers(state.count)
+            plain = self._kept.get(_plain_key(state.count))
+            layers = self.opened.scene.layers(state.count) if plain is None else plain
             if state.arrange:
                 layers = Recipe((), arrange=state.arrange).arranged(layers)
-        self._kept[key] = layers  # the last one used is the last one dropped
+        self._keep(key, layers)  # the last one used is the last one dropped
+        return layers
+
+    def _keep(self, key: tuple[Any, ...], layers: Layers) -> None:
+        self._kept[key] = layers
         for old in list(self._kept)[:-_KEPT_LAYERS]:
             del self._kept[old]
-        return layers
 
     def _only_one(self, what: str) -> int:
         if len(self.state.selected) != 1:
@@ -302,6 +341,11 @@ class Session:
         if photo.is_relative_to(self.folder):
             with suppress(OSError):
                 photo.unlink()
+
+
+def _plain_key(count: int | str) -> tuple[Any, ...]:
+    """Of layers as the scene gives them."""
+    return count, repr(())
 
 
 def _same_place(old: Layers, new: Layers, numbers: Numbers) -> Numbers:

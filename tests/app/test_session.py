@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import sss
 from sss.app import controls
 from sss.app.history import Edited, History, State
 from sss.app.session import Session
@@ -26,6 +27,15 @@ def test_any_number_of_layers_and_auto(session: Session) -> None:
     assert 2 <= len(session.layers) <= 8
     with pytest.raises(InputError, match="expected 1 to 40"):
         session.choose_count(0)
+
+
+def test_the_next_numbers_are_made_ahead(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    session.choose_count(4)
+    session.look_ahead()
+    monkeypatch.setattr(sss.Scene, "layers", None)
+    for count in (3, 5, 6, 2, 4):
+        session.choose_count(count)
+        assert len(session.layers) == count
 
 
 def test_without_a_photo_all_that_happens_is_a_line(tmp_path: Path) -> None:
