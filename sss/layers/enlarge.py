@@ -26,9 +26,11 @@ def enlarged(layers: Layers, photo: ReadPhoto) -> Layers:
     Examples:
         >>> import sss
         >>> from sss.image.reading import read_photo
-        >>> layers = sss.split(sss.read_image("docs/examples/coffee.png", max_side=240), layers=3)
-        >>> enlarged(layers, read_photo("docs/examples/coffee.png")).alpha.shape
-        (320, 480, 3)
+        >>> photo = read_photo("docs/examples/coffee.png")
+        >>> small = sss.read_image("docs/examples/coffee.png", max_side=80)
+        >>> layers = enlarged(sss.split(small, layers=3), photo)
+        >>> layers.alpha.shape[:2] == photo.srgb.shape[:2], len(layers)
+        (True, 3)
     """
     alpha = layers.alpha
     if alpha.shape[:2] != photo.srgb.shape[:2]:
