@@ -32,7 +32,7 @@ def set_up_console() -> None:
 
 def tell(line: str) -> None:
     """Show one line on stderr, whatever names of files it quotes."""
-    print(printable(line), file=sys.stderr)
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def hide_library_warnings() -> None:

@@ -1,6 +1,7 @@
 """What the tests of several folders share."""
 
 import os
+import shutil
 import signal
 
 # A job that a shell runs in the background ignores Ctrl-C, and so would all that tests start.
@@ -13,6 +14,7 @@ for _library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +32,25 @@ def reference() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set SSS_REFERENCE")
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser_options() -> dict[str, Any]:
+    """How Playwright starts the Chromium that is in PATH, or named by SSS_CHROMIUM."""
+    names = (os.environ.get("SSS_CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+    binary = next((found for name in names if name and (found := shutil.which(name))), None)
+    if binary is None:
+        pytest.skip("no Chromium in PATH; install one or name it by SSS_CHROMIUM")
+    flags = (
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    )
+    return {"executable_path": binary, "args": list(flags)}
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import cv2
@@ -24,6 +24,28 @@ Filter = Callable[[np.ndarray], np.ndarray]
 """Changes a premultiplied plane (H, W, 4)."""
 
 
+class Behind:
+    """Layers continued behind others, kept as long as the same ones are asked for."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[tuple[np.ndarray, ...], np.ndarray] | None = None
+
+    def of(self, planes: tuple[np.ndarray, ...], alpha: np.ndarray) -> np.ndarray:
+        """(K, H, W, 4) planes continued, see :func:`sss.editing.fill.continued_behind`.
+
+        Args:
+            planes: K of (H, W, 4), which nobody changes in place.
+            alpha: (H, W) sum of theirs.
+        """
+        kept = self._kept  # read once: several threads may edit
+        same = kept is not None and len(kept[0]) == len(planes)
+        if kept and same and all(a is b for a, b in zip(kept[0], planes, strict=True)):
+            return kept[1]
+        continued = continued_behind(np.stack(planes), alpha.clip(0, 1))
+        self._kept = planes, continued
+        return continued
+
+
 @dataclass(frozen=True)
 class Draft:
     """Layers between edits; each edit gives a new draft and shares what it leaves alone.
@@ -33,17 +55,27 @@ class Draft:
         names: K names.
         profile: See :class:`sss.layers.stack.Stack`.
         backdrop: (H, W, 3) encoded colours behind all layers, or None: nothing is there.
+        behind: Where what was last continued behind layers is kept for the next edit of the same
+            ones; None keeps nothing.
     """
 
     planes: tuple[np.ndarray, ...]
     names: tuple[str, ...]
     profile: bytes | None = None
     backdrop: np.ndarray | None = None
+    behind: Behind | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def of(cls, stack: Stack) -> Draft:
-        """Begin with a photo's layers."""
-        return cls(tuple(stack.planes), stack.names, stack.profile)
+    def of(cls, stack: Stack, *, live: bool = False) -> Draft:
+        """Begin with a photo's layers.
+
+        Args:
+            stack: The layers.
+            live: Edits follow one another at a slider's pace, and are quicker for the memory of
+                about a second copy of the layers.
+        """
+        behind = Behind() if live else None
+        return cls(tuple(stack.planes), stack.names, stack.profile, behind=behind)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -199,10 +231,10 @@ class Draft:
         changed = {number: change(self.planes[number]) for number in chosen}
         after = np.sum([plane[..., 3] for plane in changed.values()], axis=0)
         if others:
-            behind = np.stack([self.planes[number] for number in others])
+            planes = tuple(self.planes[number] for number in others)
             # What is lacking behind is lacking everywhere: transparent photos stay so.
-            there = behind[..., 3].sum(axis=0)
-            continued = continued_behind(behind, there.clip(0, 1))
+            there = self.alpha(others)
+            continued = (self.behind or Behind()).of(planes, there)
             lacking = (1 - before - there).clip(0, 1)
             room = ((1 - after) * (1 - lacking)).clip(0, 1)[..., None]
             changed |= {

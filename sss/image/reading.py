@@ -153,18 +153,26 @@ def read_image(path: Path, max_side: int | None = None) -> np.ndarray:
     return read_photo(path, max_side).srgb
 
 
-def read_photo(path: Path, max_side: int | None = None) -> ReadPhoto:
+def read_photo(
+    path: Path, max_side: int | None = None, most_pixels: int | None = None
+) -> ReadPhoto:
     """Read a photo in sRGB and as it is stored; see :func:`read_image`.
 
+    Args:
+        path: As for :func:`read_image`.
+        max_side: Likewise.
+        most_pixels: Photos of more are refused before they are decoded.
+
     Raises:
-        InputError: As :func:`read_image`.
+        InputError: As :func:`read_image`, or the photo has too many pixels.
     """
     path = Path(path)
     if max_side is not None and max_side < MIN_SIDE:
         raise InputError(
             f"a longer side of {max_side} pixels is too small; give {MIN_SIDE} or more"
         )
-    return _to_photo(_decode(path, _bytes_of(path), partial(_check_size, max_side)), max_side)
+    check_size = partial(_check_size, max_side, most_pixels)
+    return _to_photo(_decode(path, _bytes_of(path), check_size), max_side)
 
 
 class RGB8(NamedTuple):
@@ -323,7 +331,12 @@ def _bytes_of(path: Path) -> bytes:
     return data
 
 
-def _check_size(max_side: int | None, width: int, height: int) -> None:
+def _check_size(max_side: int | None, most_pixels: int | None, width: int, height: int) -> None:
+    if most_pixels is not None and width * height > most_pixels:
+        raise UnusableError(
+            f"has {width} × {height} pixels, {width * height / 1e6:.1f} megapixels; expected at "
+            f"most {most_pixels / 1e6:g}: scale it down first"
+        )
     if min(width, height) < MIN_SIDE:
         raise UnusableError(
             f"has {width} × {height} pixels; expected {MIN_SIDE} or more on each side"

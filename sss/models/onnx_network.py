@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,9 @@ class OnnxNetwork:
     runtime = "onnxruntime"
 
     def __init__(self, path: Path) -> None:
+        # From 1.32 on its wheels report their use to Microsoft; this is how its Privacy.md says
+        # no. It counts at the first import only, and whoever set it otherwise is heeded.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

@@ -1,9 +1,8 @@
 """The report in a real browser: needs Chromium in PATH, or named by SSS_CHROMIUM."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, sync_playwright
@@ -18,31 +17,14 @@ pytestmark = pytest.mark.slow
 
 SIZES = {"wide": (1400, 900), "narrow": (420, 800)}
 
-_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-
-def chromium() -> str | None:
-    names = (os.environ.get("SSS_CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
-    return next((found for name in names if name and (found := shutil.which(name))), None)
-
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
-    binary = chromium()
-    if binary is None:
-        pytest.skip("no Chromium in PATH; install one or name it by SSS_CHROMIUM")
+def browser(
+    tmp_path_factory: pytest.TempPathFactory, browser_options: dict[str, Any]
+) -> Iterator[BrowserContext]:
     with sync_playwright() as driver:
-        context = driver.chromium.launch_persistent_context(
-            tmp_path_factory.mktemp("profile"), executable_path=binary, args=list(_FLAGS)
-        )
+        profile = tmp_path_factory.mktemp("profile")
+        context = driver.chromium.launch_persistent_context(profile, **browser_options)
         yield context
         context.close()
 
