@@ -101,6 +101,9 @@ class Answers:
     def act(self, session: Session, _: Progress, name: str) -> Updates:
         """A button was pressed."""
         everyone = set(range(len(session.layers)))
+        if name == "subject":
+            session.select_subject()
+            return self._selection(session)
         if name == "invert":
             session.select(everyone - set(session.state.selected))
             return self._selection(session)

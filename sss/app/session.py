@@ -24,6 +24,7 @@ from sss.image.reading import ReadPhoto, read_photo
 from sss.image.resize import shrink_to_fit
 from sss.layers import select
 from sss.layers.arrange import divide, pieces
+from sss.layers.salience import salient
 from sss.layers.soft_layers import Layers
 from sss.scene import MOST_LAYERS, Scene, layer_count
 from sss.splitter import Splitter
@@ -242,6 +243,15 @@ class Session:
         with self.lock:
             layers = self.layers
             self.history.select(select.numbered(layers, numbers) if numbers else ())
+
+    def select_subject(self) -> None:
+        """Select what the photo is about, see :func:`sss.layers.salience.salient`.
+
+        Raises:
+            InputError: There is no photo.
+        """
+        with self.lock:
+            self.history.select(salient(self.layers))
 
     def edit(self, edits: Mapping[str, Any], depth: str = "auto") -> None:
         """Set the edits of what is selected.

@@ -30,7 +30,8 @@ class Widgets:
         count: Slider of the number of layers.
         auto: Whether the number is found.
         layers: Ticks by which layers are selected.
-        buttons: ``merge``, ``divide``, ``pieces``, ``invert``, ``none``, ``undo``, ``redo``.
+        buttons: ``merge``, ``divide``, ``pieces``, ``subject``, ``invert``, ``none``, ``undo``,
+            ``redo``.
         controls: Of the edits, by key, see :data:`sss.app.controls.NEUTRAL`.
         backdrop: Where a photo for the background is dropped.
         kind: What to export.
@@ -138,7 +139,8 @@ def _layers_panel() -> tuple[gr.Slider, gr.Checkbox, gr.CheckboxGroup, dict[str,
 
 _BUTTONS = (
     {"merge": "Merge", "divide": "Split in two", "pieces": "Into pieces"},
-    {"invert": "Invert", "none": "None", "undo": "Undo", "redo": "Redo"},
+    {"subject": "Subject", "invert": "Invert", "none": "None"},
+    {"undo": "Undo", "redo": "Redo"},
 )
 
 

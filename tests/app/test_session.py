@@ -10,6 +10,7 @@ from sss.app.history import Edited, History, State
 from sss.app.session import Session
 from sss.editing.recipe import Recipe
 from sss.errors import InputError
+from sss.layers.salience import salient
 
 GREY = controls.edits_of({**controls.NEUTRAL, "saturation": -100})
 LIGHT = controls.edits_of({**controls.NEUTRAL, "exposure": 1})
@@ -180,3 +181,12 @@ def test_a_gesture_is_undone_at_once() -> None:
     history.undo()
     assert history.present == State()
     assert not history.can_undo
+
+
+def test_what_the_photo_is_about_is_selected_at_once(session: Session) -> None:
+    session.select_subject()
+    chosen = session.state.selected
+    assert chosen == salient(session.layers)
+    salience = session.layers.salience
+    assert salience is not None
+    assert int(np.argmax(salience)) in chosen
