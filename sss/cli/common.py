@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from sss.errors import InputError
 from sss.image.resize import MIN_SIDE
-from sss.suggest import check_name
+from sss.suggest import nearest
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,12 +32,12 @@ class Parser(argparse.ArgumentParser):
             InputError: A word cannot be used.
         """
         given, left = self.parse_known_args(words)
-        for word in left:
-            if word.startswith("--"):
-                known = re.findall(r"--[a-z][a-z-]*", self.format_help())
-                check_name("option", word.partition("=")[0], dict.fromkeys(known))
         if left:
-            self.error(f"unrecognized arguments: {' '.join(left)}")
+            known = dict.fromkeys(re.findall(r"--([a-z][a-z-]*)", self.format_help()))
+            option = next((word for word in left if word.startswith("--")), "")
+            near = nearest(option.strip("-").partition("=")[0], known)
+            meant = f"; did you mean --{near[0]}?" if near else ""
+            self.error(f"unrecognized arguments: {' '.join(left)}{meant}")
         return given
 
 

@@ -86,7 +86,7 @@ def test_a_folder_of_layers(split: Path, capsys: pytest.CaptureFixture[str]) -> 
     [
         (["--layers", "9", "--blur", "3"], "there is no layer 9; expected 0 to 1"),
         (["--at", "60,3", "--blur", "3"], "the point 60,3 lies outside the photo"),
-        (["--blurr", "3"], "unknown option '--blurr'; did you mean --blur"),
+        (["--blurr", "3"], "unrecognized arguments: --blurr 3; did you mean --blur?"),
         (["--blur", "x"], "--blur is 'x', expected pixels"),
         (["--layers", "x", "--blur", "1"], "there is no layer x"),
         (["--move", "3"], "--move is '3', expected 2 numbers"),
