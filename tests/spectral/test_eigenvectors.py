@@ -213,7 +213,7 @@ def test_what_single_precision_cannot_tell_is_found_in_double(
     thread = sp.coo_array((np.full(30, 0.001), (upper, upper + 30)), shape=(1440, 1440))
     laplacian = matting_laplacian(photo) + graph_laplacian(sp.csr_array(thread + thread.T))
     expected, _ = dense_eigenpairs(laplacian)
-    with caplog.at_level("DEBUG"):
+    with caplog.at_level("DEBUG", "sss"):
         values, _ = sparse_eigenvectors(laplacian, (48, 30), COUNT, rough=True)
     assert "eigenvalues span a factor of" in caplog.text  # found at once, not by trying for long
     np.testing.assert_allclose(values, expected, rtol=0, atol=1e-4)
