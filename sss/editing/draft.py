@@ -31,7 +31,7 @@ class Behind:
         self._kept: tuple[tuple[np.ndarray, ...], np.ndarray] | None = None
 
     def of(self, planes: tuple[np.ndarray, ...], alpha: np.ndarray) -> np.ndarray:
-        """(K, H, W, 4) planes continued, see :func:`sss.editing.fill.continued_behind`.
+        """(K, H, W, 4) planes continued, see :func:`sss.layers.fill.continued_behind`.
 
         Args:
             planes: K of (H, W, 4), which nobody changes in place.
