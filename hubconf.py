@@ -18,6 +18,7 @@ dependencies = [
     "sklearn",
     "threadpoolctl",
     "tifffile",
+    "yaml",
 ]
 
 
