@@ -6,6 +6,9 @@ import unicodedata
 _BYTES = re.compile("[\udc80-\udcff]")
 """How Python holds bytes of a file's name that are no text (PEP 383)."""
 
+LONGEST_LINE = 300
+"""Characters of another library's message."""
+
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 """Categories of Unicode: control, surrogate (which stand for bytes that are no text), line ends."""
 
@@ -52,8 +55,12 @@ def printable(text: object) -> str:
 
 
 def one_line(message: object) -> str:
-    """A message or another library's error as one line; the name of its type if it says nothing."""
-    return " ".join(str(message).split()) or type(message).__name__
+    """A message or another library's error as one line; the name of its type if it says nothing.
+
+    Libraries quote what they found, such as a damaged file's bytes: long lines are cut short.
+    """
+    line = " ".join(str(message).split()) or type(message).__name__
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…"
 
 
 def describe_failure(what: object, error: Exception) -> str:

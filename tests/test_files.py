@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sss.errors import InputError
+from sss.errors import InputError, one_line
 from sss.files import file_sha256, whole_file
 
 
@@ -115,3 +115,11 @@ def test_sha256(tmp_path: Path) -> None:
     assert file_sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
     with pytest.raises(InputError, match=r"cannot read .*nothing"):
         file_sha256(tmp_path / "nothing")
+
+
+def test_what_libraries_quote_is_cut_short() -> None:
+    assert one_line(ValueError("short\nand plain")) == "short and plain"
+    assert one_line(ValueError()) == "ValueError"
+    quoted = one_line("File name in directory " + "0" * 9000 + " differs")
+    assert len(quoted) < 310
+    assert quoted.startswith("File name in directory")
