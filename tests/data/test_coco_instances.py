@@ -362,6 +362,7 @@ def test_names_with_their_folders(tmp_path: Path, file: str, name: str) -> None:
     check_all(tmp_path, photos=1)
 
 
+@pytest.mark.slow
 def test_names_do_not_lead_out_of_the_folder(tmp_path: Path) -> None:
     content, path = export(tmp_path / "set", {"images/a.jpg": "a.jpg"})
     export(tmp_path, {"secret.jpg": ""})

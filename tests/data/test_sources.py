@@ -165,6 +165,7 @@ def test_real_sets_open_by_name(
 
 @pytest.mark.reference
 @pytest.mark.parametrize(("name", "split", "labels", "kind"), REAL)
+@pytest.mark.slow
 def test_crops_of_real_sets_have_only_labels_of_their_photo(
     reference: Path, name: str, split: str, labels: str | None, kind: type
 ) -> None:

@@ -31,6 +31,7 @@ def every_pair(shape: tuple[int, int], band: tuple[float, float]) -> set[tuple[i
 
 @pytest.mark.parametrize("band", BANDS)
 @pytest.mark.parametrize("shape", [(7, 10), (1, 12), (9, 2)])
+@pytest.mark.slow
 def test_pairs_of_a_band_are_uniform_among_all_of_it(
     shape: tuple[int, int], band: tuple[float, float]
 ) -> None:

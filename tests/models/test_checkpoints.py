@@ -151,6 +151,7 @@ def stored_with(
         ({"decoder_channels": [10**9] * 5}, "another version of train.py"),
     ],
 )
+@pytest.mark.slow
 def test_header_of_another_network(
     network: EmbeddingNetwork,
     tiny_model: ModelConfig,

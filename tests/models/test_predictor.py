@@ -65,6 +65,7 @@ def photo() -> np.ndarray:
     return (values % 256).astype(np.uint8).reshape(35, 47, 3)
 
 
+@pytest.mark.slow
 def test_it_gives_what_the_network_gives(predictor: Predictor, photo: np.ndarray) -> None:
     network, _, _ = load_checkpoint(predictor.path)
     for turned in (photo, photo.transpose(1, 0, 2), photo[:16, :17]):

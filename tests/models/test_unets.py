@@ -35,6 +35,7 @@ def train_once(config: ModelConfig, size: tuple[int, int] = (33, 47)) -> nn.Modu
 
 
 @pytest.mark.parametrize("depth", [3, 4, 5])
+@pytest.mark.slow
 def test_fewer_stages_load_the_same_file(
     tiny_model: ModelConfig, tmp_path: Path, depth: int
 ) -> None:
@@ -123,6 +124,7 @@ def test_unknown_encoders_get_the_nearest_name(tiny_model: ModelConfig, refused:
         ("unet", "tu-test_resnet", 8),
     ],
 )
+@pytest.mark.slow
 def test_any_architecture_embeds_and_learns(architecture: str, encoder: str, stride: int) -> None:
     config = replace(UNET, architecture=architecture, encoder=encoder, decoder_norm="group")
     network = train_once(config, size=(17, 33))

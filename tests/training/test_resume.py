@@ -204,6 +204,7 @@ def test_state_that_cannot_be_resumed(tiny_config: TrainConfig, tmp_path: Path) 
         ("optim", "ema", 0.5, "the state of network, optimizer, expected that of average, network"),
     ],
 )
+@pytest.mark.slow
 def test_another_network_or_optimiser_cannot_be_resumed(
     tiny_config: TrainConfig, tmp_path: Path, section: str, key: str, value: Any, message: str
 ) -> None:

@@ -133,6 +133,7 @@ def test_the_good_ones_of_a_folder_are_done(split, tmp_path: Path, scene: Callab
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
+@pytest.mark.slow
 def test_failures_of_libraries_stop_one_photo_only(
     split, tmp_path: Path, scene: Callable, quick, error: Exception, said: str
 ) -> None:

@@ -70,6 +70,7 @@ def test_each_remover_gets_the_network(weights: Path) -> None:
         np.testing.assert_allclose(result.alpha.sum(axis=2), 1, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_mask_chooses_our_layers(weights: Path) -> None:
     photo = bright_square()
     (method,) = with_weights(REMOVERS[2:], [weights])

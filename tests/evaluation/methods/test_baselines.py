@@ -24,6 +24,7 @@ def case(photo: np.ndarray) -> Case:
 
 
 @every_method
+@pytest.mark.slow
 def test_labels_are_contiguous_take_time_and_come_again(method: Method) -> None:
     photo = astronaut()[::9, ::9] / 255
     results, again = list(method.segment(case(photo))), method.segment(case(photo))

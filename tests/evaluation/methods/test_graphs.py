@@ -66,6 +66,7 @@ def dense_eigenvectors(
 
 
 @pytest.mark.parametrize("threshold", [0.02, 0.04])
+@pytest.mark.slow
 def test_cuts_are_those_of_scikit_image(threshold: float, monkeypatch: pytest.MonkeyPatch) -> None:
     # On some processors ARPACK misses the second eigenvector, and scikit-image makes no cut at all.
     monkeypatch.setattr(scipy.sparse.linalg, "eigsh", dense_eigenvectors)

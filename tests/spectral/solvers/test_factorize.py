@@ -58,6 +58,7 @@ def relative_residual(laplacian: sp.csr_array, factors: Factors, rhs: np.ndarray
 @pytest.mark.parametrize("method", WORKING)
 @pytest.mark.parametrize("fraction", FRACTIONS)
 @pytest.mark.parametrize("size", SIZES)
+@pytest.mark.slow
 def test_solution_is_that_of_a_dense_solver(
     size: tuple[int, int], fraction: float, method: str
 ) -> None:
