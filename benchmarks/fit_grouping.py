@@ -13,19 +13,18 @@ other: covering of the components' groups on the coarse grid, before the relaxed
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from logistic import fit_parts, write_model
+
 from sss.data.sources import data_root, open_source
-from sss.files import whole_file
 from sss.metrics.region_metrics import region_scores
 from sss.spectral.grouping import (
     automatic_layers,
@@ -124,18 +123,8 @@ def look_at(photo: np.ndarray, people: np.ndarray, splitter: Splitter) -> Exampl
 def fit(examples: list[Example]) -> JoinModel:
     rows = [example.rows() for example in examples]
     descriptors, target, weight = (np.concatenate(column) for column in zip(*rows, strict=True))
-    scale = descriptors.std(axis=0)
-    model = JoinModel(
-        descriptors.mean(axis=0), np.where(scale > 0, scale, 1.0), np.zeros(len(NAMES)), 0.0
-    )
-    inputs = model.standardised(descriptors)
-    # A share s is s of an example that is joined and 1 − s of one that is not.
-    regression = LogisticRegression(C=PENALTY, max_iter=2000).fit(
-        np.concatenate([inputs, inputs]),
-        np.repeat([1, 0], len(target)),
-        np.concatenate([target * weight, (1 - target) * weight]),
-    )
-    return JoinModel(model.mean, model.scale, regression.coef_[0], float(regression.intercept_[0]))
+    model = fit_parts(descriptors, target, weight, PENALTY)
+    return JoinModel(model.mean, model.scale, model.weights, model.bias)
 
 
 def coverings(
@@ -189,20 +178,14 @@ def main() -> None:
         ]
         share = report(f"learned, nothing below {scrap:.1%}", scores)
     model = fit(examples)
-    content = {
+    entries = {
         "what": "logit of the share of people who join two parts: bias + sum of weight · "
         "clip((descriptor − mean) / scale, ±4)",
         "fitted_by": "benchmarks/fit_grouping.py",
         "photos": f"{len(examples)} of BSDS500 train, not seen by the embedding",
         "best_auto_share": share,
-        "bias": round(model.bias, 6),
-        "descriptors": {
-            name: [float(f"{value:.6g}") for value in row]
-            for name, *row in zip(NAMES, model.mean, model.scale, model.weights, strict=True)
-        },
     }
-    with whole_file(options.out) as partial:
-        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_model(options.out, model, NAMES, entries)
 
 
 if __name__ == "__main__":

@@ -14,17 +14,17 @@ the thresholds are those that do best there. CACHE keeps the components, six meg
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from logistic import fit_parts, write_model
 
 from sss.data.masks import MaskDataset
 from sss.data.sources import data_root
@@ -105,18 +105,8 @@ def fit(examples: list[Example]) -> SaliencyModel:
     target = np.concatenate([one.target for one in examples])
     weight = np.concatenate([one.weight for one in examples])
     weight /= weight.mean()
-    scale = descriptors.std(axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
-    model = SaliencyModel(descriptors.mean(axis=0), scale, np.zeros(len(NAMES)), 0.0, 0.5, 0.5)
-    inputs = model.standardised(descriptors)
-    # Of which a part p is salient: p of an example that is, and 1 − p of one that is not.
-    regression = LogisticRegression(C=PENALTY, max_iter=2000).fit(
-        np.concatenate([inputs, inputs]),
-        np.repeat([1, 0], len(target)),
-        np.concatenate([target * weight, (1 - target) * weight]),
-    )
-    bias = float(regression.intercept_[0])
-    return SaliencyModel(model.mean, model.scale, regression.coef_[0], bias, 0.5, 0.5)
+    model = fit_parts(descriptors, target, weight, PENALTY)
+    return SaliencyModel(model.mean, model.scale, model.weights, model.bias, 0.5, 0.5)
 
 
 def f_measure(alpha: np.ndarray, mask: np.ndarray) -> float:
@@ -182,21 +172,15 @@ def main() -> None:
     examples = [look_at(**split(*places[place], splitter, options.cache)) for place in tqdm(order)]
     threshold, layer_threshold = validate(examples)
     model = fit(examples)
-    content = {
+    entries = {
         "what": "logit of the salient part of a component: bias + sum of weight · "
         "clip((descriptor − mean) / scale, ±4)",
         "fitted_by": "benchmarks/fit_saliency.py",
         "photos": f"{len(examples)} of ECSSD and of COCO's persons, not seen by the embedding",
-        "bias": round(model.bias, 6),
         "threshold": threshold,
         "layer_threshold": layer_threshold,
-        "descriptors": {
-            name: [float(f"{value:.6g}") for value in row]
-            for name, *row in zip(NAMES, model.mean, model.scale, model.weights, strict=True)
-        },
     }
-    with whole_file(options.out) as partial:
-        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_model(options.out, model, NAMES, entries)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import sss.spectral.joining as joining
 from sss.errors import InputError
+from sss.spectral import joining, logistic
 from sss.spectral.joining import JoinModel, load_join_model
 from sss.spectral.parts import NAMES, Parts, measure_parts
 
@@ -100,7 +100,7 @@ def test_a_model_of_another_version_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / joining.FILE).write_text('{"bias": 0, "descriptors": {"area": [0, 1, 2]}}')
-    monkeypatch.setattr(joining, "shipped_folder", lambda _: tmp_path)
+    monkeypatch.setattr(logistic, "shipped_folder", lambda _: tmp_path)
     load_join_model.cache_clear()
     try:
         with pytest.raises(InputError, match="is not the grouping model of this version"):

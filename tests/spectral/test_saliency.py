@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from sss.errors import InputError
-from sss.spectral import saliency
+from sss.resources import shipped_folder
+from sss.spectral import logistic, saliency
 from sss.spectral.saliency import SaliencyModel, load_saliency_model
 from sss.spectral.saliency_descriptors import NAMES, describe_components
 
@@ -82,10 +83,10 @@ def test_the_logit_by_hand() -> None:
 def test_a_damaged_model_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str | None
 ) -> None:
-    content = json.loads((saliency.shipped_folder("checkpoints") / saliency.FILE).read_text())
+    content = json.loads((shipped_folder("checkpoints") / saliency.FILE).read_text())
     content["descriptors"].pop("log area")
     (tmp_path / saliency.FILE).write_text(json.dumps(content) if damage is None else damage)
-    monkeypatch.setattr(saliency, "shipped_folder", lambda _: tmp_path)
+    monkeypatch.setattr(logistic, "shipped_folder", lambda _: tmp_path)
     with pytest.raises(InputError, match="is not the saliency model of this version") as refused:
         load_saliency_model.__wrapped__()
     assert "\n" not in str(refused.value)
