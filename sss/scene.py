@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -183,8 +184,12 @@ class Scene:
 
         components = self.components.coarse or self.components
         grid = components.alpha.shape[:2]
-        merges = self._segmenter.merges(components)
-        return MergeTree.of_layers(components.alpha, merges, resize_linearly(alpha, grid))
+        return MergeTree.of_layers(components.alpha, self._merges, resize_linearly(alpha, grid))
+
+    @cached_property
+    def _merges(self) -> list[tuple[int, int]]:
+        """The order in which components merge, whatever the number of layers."""
+        return self._segmenter.merges(self.components.coarse or self.components)
 
     def with_settings(self, **changes: Any) -> Scene:
         """The same components under other settings of grouping and refinement.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 from sss.cli.common import check_writable
 from sss.cli.edit_options import FORMATS, EditOptions, parse_options
 from sss.cli.edit_worker import EditWorker
+from sss.cli.progress import tell_failures
 from sss.cli.result_folders import result_folders
 from sss.console import hide_library_warnings, run_main, tell
 from sss.errors import InputError
@@ -52,11 +51,7 @@ def run(options: EditOptions) -> int:
     with warnings.catch_warnings(), terminations_as_interrupts():
         hide_library_warnings()
         failures = [failure for failure in _do(tasks, options) if failure]
-    for failure in failures:
-        tell(f"error: {failure}")
-    if failures and len(tasks) > 1:
-        tell(f"{len(failures)} of {len(tasks)} photos could not be done")
-    return 2 if failures else 0
+    return tell_failures(failures, len(tasks))
 
 
 def plan(options: EditOptions) -> list[Task]:
@@ -123,19 +118,18 @@ def _do(tasks: list[Task], options: EditOptions) -> list[str | None]:
     )
 
 
-_opened_task: Callable[[Task], str | None]
-"""With -j: edits a photo in this process."""
+_worker: EditWorker
+"""With -j: of this process."""
 
 
 def _start_process(options: EditOptions, threads: int) -> None:
-    global _opened_task
+    global _worker
     set_thread_count(threads)
-    opened = functools.cache(lambda: EditWorker(options))
-    _opened_task = lambda task: opened().try_source(*task)  # noqa: E731
+    _worker = EditWorker(options)
 
 
 def _do_task(task: Task) -> str | None:
-    return _opened_task(task)
+    return _worker.try_source(*task)
 
 
 if __name__ == "__main__":

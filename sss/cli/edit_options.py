@@ -27,6 +27,7 @@ from sss.layers.formats import BITS, LAYERED_SUFFIXES
 from sss.layers.picture_file import PICTURE_SUFFIXES
 from sss.resources import find_recipe
 from sss.scene import MOST_LAYERS, layer_count
+from sss.spectral.settings import LAYERS
 from sss.suggest import check_name
 
 FORMATS = tuple(suffix[1:] for suffix in (*PICTURE_SUFFIXES, *LAYERED_SUFFIXES))
@@ -88,7 +89,7 @@ def parse_options(arguments: list[str] | None = None) -> EditOptions:
         recipe.write(given["save_recipe"])
     wanted = given["split_into"] if given["split_into"] is not None else recipe.layers
     try:
-        count = layer_count("5" if wanted is None else str(wanted))
+        count = layer_count(LAYERS if wanted is None else wanted)
     except InputError as error:
         raise InputError(f"--split-into: {error}") from error
     check_name("--format", given["format"], FORMATS)
@@ -264,7 +265,7 @@ def _parser() -> Parser:
     split.add_argument(
         "--split-into",
         metavar="K|auto",
-        help=f"layers of a photo, 1 to {MOST_LAYERS} (default: 5, or what the recipe says)",
+        help=f"layers of a photo, 1 to {MOST_LAYERS} (default: {LAYERS}, or what the recipe says)",
     )
     split.add_argument(
         "--layers-dir",

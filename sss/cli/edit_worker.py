@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from sss.cli.edit_options import EditOptions
-from sss.cli.progress import StageLine
-from sss.cli.result_folders import is_done, other_photo, photo_entry, result_folders
+from sss.cli.progress import try_photo
+from sss.cli.result_folders import other_photo, photo_entry, result_folders
 from sss.cli.split_options import AUTO
 from sss.clock import Progress
-from sss.console import tell
-from sss.errors import InputError, as_text, describe_failure
+from sss.errors import InputError, as_text
 from sss.image.reading import read_photo
 from sss.layers.files import REPORT, write_report
 from sss.layers.formats import LAYERED_SUFFIXES, write_layered
@@ -24,7 +23,6 @@ from sss.layers.reading import is_layers_folder, read_layers
 from sss.layers.soft_layers import Layers
 from sss.ownership import owned
 from sss.splitter import Splitter
-from sss.threads import one_thread
 
 log = logging.getLogger(__name__)
 
@@ -41,21 +39,15 @@ class EditWorker:
 
     def try_source(self, source: Path, target: Path) -> str | None:
         """Edit one photo; what stopped it comes back as one line."""
-        line = StageLine(source)
-        started = time.perf_counter()
-        try:
-            with one_thread():
-                self._edit(source, target, line.show)
-        except Exception as error:  # of whatever kind: the other photos shall be done
-            log.debug("%s: where it happened", source, exc_info=True)
-            return describe_failure(source, error)
-        finally:
-            line.clear()
-        tell(f"{source}: {time.perf_counter() - started:.1f} s → {target}")
-        return None
+        return try_photo(source, lambda progress: self._edit(source, target, progress))
 
-    def _edit(self, source: Path, target: Path, progress: Progress) -> None:
-        """Raises InputError: The photo, the recipe or the target cannot be used."""
+    def _edit(self, source: Path, target: Path, progress: Progress) -> str:
+        """Edit and write; a summary.
+
+        Raises:
+            InputError: The photo, the recipe or the target cannot be used.
+        """
+        started = time.perf_counter()
         layers = read_layers(source) if source.is_dir() else self._layers(source, progress)
         stack = self.options.recipe.apply(layers, progress)
         progress("write", 0.0)
@@ -63,6 +55,7 @@ class EditWorker:
             write_layered(target, stack, self.options.bits)
         else:
             write_picture(target, stack)
+        return f"{time.perf_counter() - started:.1f} s → {target}"
 
     def _layers(self, photo: Path, progress: Progress) -> Layers:
         """A photo's layers: those that are kept, or new ones."""
@@ -87,7 +80,7 @@ class EditWorker:
 
     def _is_current(self, folder: Path, photo: Path) -> bool:
         """Whether a folder holds this photo's layers, as many as wanted, and the photo is older."""
-        if not (is_done(folder) and is_layers_folder(folder)):
+        if not is_layers_folder(folder):
             return False
         if other_photo(folder, photo) is not None:
             raise InputError(

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from sss.cli import STARTED
-from sss.cli.progress import StageLine
+from sss.cli.progress import try_photo
 from sss.cli.result_folders import photo_entry
 from sss.cli.split_options import AUTO, SplitOptions
 from sss.clock import Progress, StageClock
-from sss.console import tell
-from sss.errors import InputError, as_text, describe_failure
+from sss.errors import InputError, as_text
 from sss.image.reading import read_photo
 from sss.layers.files import REPORT, remove_report, write_report
 from sss.models.feature_files import read_embedding
@@ -22,7 +21,7 @@ from sss.processes import peak_memory_mb
 from sss.scene import Scene
 from sss.spectral.settings import Settings
 from sss.splitter import Splitter
-from sss.threads import one_thread, thread_count
+from sss.threads import thread_count
 
 log = logging.getLogger(__name__)
 
@@ -48,17 +47,7 @@ class PhotoWorker:
 
     def try_photo(self, photo: Path, folder: Path) -> str | None:
         """Do one photo; what stopped it comes back as one line."""
-        line = StageLine(photo)
-        try:
-            with one_thread():
-                summary = self.do_photo(photo, folder, line.show)
-        except Exception as error:  # of whatever kind: the other photos shall be done
-            log.debug("%s: where it happened", photo, exc_info=True)
-            return describe_failure(photo, error)
-        finally:
-            line.clear()
-        tell(f"{photo}: {summary}")
-        return None
+        return try_photo(photo, lambda progress: self.do_photo(photo, folder, progress))
 
     def do_photo(self, path: Path, folder: Path, progress: Progress) -> str:
         """Read, split and write one photo; returns a summary.

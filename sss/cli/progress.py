@@ -2,11 +2,46 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sss.console import CLEAR_LINE
-from sss.errors import printable
+from sss.clock import Progress
+from sss.console import CLEAR_LINE, tell
+from sss.errors import describe_failure, printable
+from sss.threads import one_thread
+
+log = logging.getLogger(__name__)
+
+
+def try_photo(photo: Path, do: Callable[[Progress], str]) -> str | None:
+    """Do one of several photos; what stopped it comes back as one line.
+
+    Args:
+        photo: Names it.
+        do: Does it, tells its stages, and gives a summary.
+    """
+    line = StageLine(photo)
+    try:
+        with one_thread():
+            summary = do(line.show)
+    except Exception as error:  # of whatever kind: the other photos shall be done
+        log.debug("%s: where it happened", photo, exc_info=True)
+        return describe_failure(photo, error)
+    finally:
+        line.clear()
+    tell(f"{photo}: {summary}")
+    return None
+
+
+def tell_failures(failures: Sequence[str], photos: int) -> int:
+    """Tell what stopped some of so many photos; the exit code."""
+    for failure in failures:
+        tell(f"error: {failure}")
+    if failures and photos > 1:
+        tell(f"{len(failures)} of {photos} photos could not be done")
+    return 2 if failures else 0
 
 
 class StageLine:

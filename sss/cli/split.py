@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sss.cli.common import check_writable
+from sss.cli.progress import tell_failures
 from sss.cli.result_folders import is_done, other_photo, photo_place, result_folders
 from sss.cli.split_options import SplitOptions, parse_options
 from sss.console import hide_library_warnings, run_main, tell
@@ -92,11 +93,7 @@ def run(
     if not rank.is_first:
         return 0  # else torchrun would end those that are still at work
     failures = [failure for part in gathered for failure in part]
-    for failure in failures:
-        tell(f"error: {failure}")
-    if failures and len(photos) > 1:
-        tell(f"{len(failures)} of {len(photos)} photos could not be done")
-    return 2 if failures else 0
+    return tell_failures(failures, len(photos))
 
 
 def still_to_do(

@@ -94,10 +94,6 @@ class Stack:
             image.info["icc_profile"] = self.profile
         return image
 
-    def straight(self, layer: int) -> np.ndarray:
-        """(H, W, 4) float32 in [0, 1]: a layer's colours not multiplied by alpha, and its alpha."""
-        return straight(self.planes[layer])
-
     @property
     def is_opaque(self) -> bool:
         """Whether nothing shines through anywhere."""

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sss import Layers
-from sss.layers.stack import Stack
+from sss.layers.stack import Stack, straight
 
 
 def test_layers_add_up_to_the_photo(layers: Layers) -> None:
@@ -12,7 +12,7 @@ def test_layers_add_up_to_the_photo(layers: Layers) -> None:
     np.testing.assert_allclose(stack.picture()[..., :3], layers.photo, atol=1e-5)
     inside = layers.alpha[..., 1] > 0
     np.testing.assert_allclose(
-        stack.straight(1)[inside][:, :3], layers.colors[..., 1, :][inside], atol=1e-4
+        straight(stack.planes[1])[inside][:, :3], layers.colors[..., 1, :][inside], atol=1e-4
     )
 
 
