@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,31 @@ GEOMETRY_KEY = "sss_geometry"
 MODEL_KEY = "sss_model"
 """Entries of the file's metadata: SHA-256 of the checkpoint that it was made from, the fields of
 :class:`sss.models.tiling.Geometry`, and those of the network's config."""
+
+
+def open_session(path: Path, threads: int) -> Any:
+    """A network of ONNX Runtime on the processor.
+
+    Args:
+        path: Of the ONNX file.
+        threads: That a layer is shared out among.
+
+    Raises:
+        Exception: Of many kinds: the file cannot be read.
+    """
+    # From 1.32 on its wheels report their use to Microsoft; this is how its Privacy.md says no. It
+    # counts at the first import only, and whoever set it otherwise is heeded.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    options.enable_mem_pattern = False  # which is for inputs of one size
+    # Waiting threads would take the processor from the steps that follow.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 class OnnxNetwork:
@@ -48,22 +74,8 @@ class OnnxNetwork:
     runtime = "onnxruntime"
 
     def __init__(self, path: Path) -> None:
-        # From 1.32 on its wheels report their use to Microsoft; this is how its Privacy.md says
-        # no. It counts at the first import only, and whoever set it otherwise is heeded.
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = THREADS
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors
-        options.enable_mem_pattern = False  # which is for inputs of one size
-        # Waiting threads would take the processor from the steps that follow.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = onnxruntime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"]
-            )
+            self._session = open_session(path, THREADS)
             stored = self._session.get_modelmeta().custom_metadata_map
             self.checkpoint_sha256: str = stored[CHECKPOINT_KEY]
             geometry = json.loads(stored[GEOMETRY_KEY])
@@ -74,6 +86,8 @@ class OnnxNetwork:
                 f"{path} is not a network of sss.export ({reason}); export it again or remove it"
             ) from error
         self._inputs = [given.name for given in self._session.get_inputs()]
+        import onnxruntime
+
         self._run_options = onnxruntime.RunOptions()  # give the memory back after each photo
         self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 

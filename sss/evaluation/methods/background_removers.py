@@ -25,6 +25,7 @@ from sss.evaluation.methods.base import Case, Method, Segmentation, foreground_r
 from sss.evaluation.methods.pipeline import prepared_scene
 from sss.evaluation.methods.trimap import CLOSED_FORM
 from sss.files import file_sha256
+from sss.models.onnx_network import open_session
 
 NORMALISATIONS = {
     320: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -51,15 +52,8 @@ class SalientNetwork:
     """
 
     def __init__(self, path: Path) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3  # errors
         try:
-            self._session = onnxruntime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"]
-            )
+            self._session = open_session(path, 1)
         except Exception as error:  # its errors have no common class but this one
             raise InputError(
                 f"--weights {path} is no network for ONNX Runtime ({one_line(error)[:200]}); give "
