@@ -51,6 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
             f"model.name is {command.config.model.name}, expected hypercolumn: of other networks "
             "more than a layer per pixel is trained; use train.py"
         )
+    if command.config.model.scene_dim:
+        raise InputError("model.scene_dim is not of a single layer per pixel; use train.py")
     train_head(command.config, command.run_dir, options.cache, options.visits)
     return 0
 

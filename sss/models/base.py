@@ -77,6 +77,11 @@ class ModelConfig:
             the layout of the encoder's library. ``unet_plain`` knows ``none`` only.
         second_encoder: Of ``hypercolumn`` only: one more encoder beside the first, or none.
         second_weights: Start of that one: ``none``, ``imagenet`` or a path, as ``weights``.
+        scene_dim: Of ``hypercolumn`` with ``second_encoder`` deeplabv3plus_mobilenet_v2 only: how
+            many of the embedding's dimensions are what its decoder says by itself, see
+            :mod:`sss.models.scene_branch`; 0 puts its outputs into the hypercolumns.
+        start: A checkpoint of ours, or a run's folder, whose weights a training run begins with
+            wherever names and shapes agree.
         output_stride: Of a DeepLab on MobileNetV2: 16, or 8 for more detail at twice the time.
         position: Of ``hypercolumn`` only: whether a pixel's position is one of its inputs. With
             it, the same thing on two sides of a photo may get two embeddings.
@@ -97,6 +102,8 @@ class ModelConfig:
     weights: str = "imagenet"
     second_encoder: str = ""
     second_weights: str = "none"
+    scene_dim: int = 0
+    start: str = ""
     output_stride: int = 16
     position: bool = True
 
@@ -279,4 +286,5 @@ def resize(values: Tensor, size: Sequence[int]) -> Tensor:
 
 def config_as_dict(config: ModelConfig) -> dict[str, Any]:
     """The part of ``config`` that a checkpoint needs: all but the start of the weights."""
-    return {**asdict(config.resolved()), "weights": "none", "second_weights": "none"}
+    begun = {"weights": "none", "second_weights": "none", "start": ""}
+    return {**asdict(config.resolved()), **begun}

@@ -118,6 +118,31 @@ def load_checkpoint(path: Path) -> tuple[EmbeddingNetwork, ModelConfig, dict[str
     return network.float().eval(), config, training
 
 
+def start_from_checkpoint(network: EmbeddingNetwork, path: Path) -> int:
+    """Give a network the weights of a checkpoint wherever names and shapes agree.
+
+    Args:
+        network: The others of its weights stay.
+        path: As for :func:`load_checkpoint`.
+
+    Returns:
+        How many tensors agree.
+
+    Raises:
+        InputError: As :func:`load_checkpoint`, or none agrees.
+    """
+    own = network.state_dict()
+    state = {
+        key: value
+        for key, value in load_checkpoint(path)[0].state_dict().items()
+        if key in own and own[key].shape == value.shape
+    }
+    if not state:
+        raise InputError(f"no weights of {path} have the names and shapes of this network's")
+    network.load_state_dict(state, strict=False)
+    return len(state)
+
+
 def checkpoint_file(path: Path) -> Path:
     """``path`` itself, or the best checkpoint of the run folder ``path``.
 

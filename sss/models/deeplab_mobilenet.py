@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import mobilenet_v2
-from torchvision.ops import Conv2dNormActivation
 
 from sss.errors import InputError
 from sss.models.base import ModelConfig
@@ -57,15 +56,6 @@ class DeepLabMobileNet(nn.Module):
         if output_stride == 8:
             _dilate(self.features[7:], 2)
         _dilate(self.features[14:], 2)
-        halving = [
-            layer
-            for layer in self.features.modules()
-            if isinstance(layer, Conv2dNormActivation) and layer[0].stride == (2, 2)
-        ]
-        # Padded in front, an output lies half a pixel left of the pair that it stands for, padded
-        # behind, right of it; all on one side, that adds up to half a cell. In turns it does not.
-        for number, layer in enumerate(halving):
-            layer[0] = _HalvingConv2d(layer[0], (number + 1) % 2)
         self.aspp0 = nn.Conv2d(320, WIDTH, 1)
         self.image_pooling = nn.Conv2d(320, WIDTH, 1)
         self.concat_projection = nn.Conv2d(2 * WIDTH, WIDTH, 1)
@@ -81,41 +71,56 @@ class DeepLabMobileNet(nn.Module):
 
     def forward(self, photos: Tensor) -> list[Tensor]:
         """Photos (B, 3, h, w) in [−1, 1], sides multiples of 16, and an output for each stride."""
-        blocks = [photos]
+        blocks = self._blocks(photos)
+        pyramid = self._pyramid(blocks[-1])
+        parts = {2: [blocks[2]], 4: [blocks[4]], 8: [blocks[7]], 16: []}
+        parts[self.strides[-1]] += [blocks[14], blocks[-1], pyramid]
+        if hasattr(self, "decoder"):
+            parts[4].append(self._decoded(blocks, pyramid))
+        outputs = (torch.cat(parts[stride], dim=1) for stride in self.strides)
+        return [photos, *(_at_middles(output) for output in outputs)]
+
+    def decode(self, photos: Tensor) -> Tensor:
+        """What the decoder alone gives: (B, 256, h / 4, w / 4)."""
+        blocks = self._blocks(photos)
+        return _at_middles(self._decoded(blocks, self._pyramid(blocks[-1])))
+
+    def _blocks(self, photos: Tensor) -> list[Tensor]:
+        """What comes out of each block, the photos first, on the corners of cells."""
+        blocks = [_with_last_corner(photos)]
         for block in self.features:
             blocks.append(block(blocks[-1]))
-        deepest = blocks[-1]
-        mean = self.image_pooling(deepest.mean((2, 3), keepdim=True)).expand(
-            -1, -1, *deepest.shape[2:]
-        )
-        pyramid = F.relu(torch.cat([mean, self.aspp0(deepest)], dim=1))
-        pyramid = F.relu(self.concat_projection(pyramid))
-        parts = {2: [blocks[2]], 4: [blocks[4]], 8: [blocks[7]], 16: []}
-        parts[self.strides[-1]] += [blocks[14], deepest, pyramid]
-        if hasattr(self, "decoder"):
-            expanded, depthwise, *_ = self.features[3].conv
-            low_level = F.relu(self.low_level_projection(depthwise(expanded(blocks[3]))))
-            enlarged = F.interpolate(
-                pyramid, scale_factor=self.strides[-1] // 4, mode="bilinear", align_corners=False
-            )
-            parts[4].append(self.decoder(torch.cat([enlarged, low_level], dim=1)))
-        return [photos, *(torch.cat(parts[stride], dim=1) for stride in self.strides)]
+        return blocks
+
+    def _pyramid(self, deepest: Tensor) -> Tensor:
+        mean = self.image_pooling(deepest.mean((2, 3), keepdim=True))
+        spread = mean.expand(-1, -1, *deepest.shape[2:])
+        together = F.relu(torch.cat([spread, self.aspp0(deepest)], dim=1))
+        return F.relu(self.concat_projection(together))
+
+    def _decoded(self, blocks: list[Tensor], pyramid: Tensor) -> Tensor:
+        expanded, depthwise, *_ = self.features[3].conv
+        low_level = F.relu(self.low_level_projection(depthwise(expanded(blocks[3]))))
+        size = low_level.shape[-2:]
+        enlarged = F.interpolate(pyramid, size, mode="bilinear", align_corners=True)
+        decoded: Tensor = self.decoder(torch.cat([enlarged, low_level], dim=1))
+        return decoded
 
 
-class _HalvingConv2d(nn.Conv2d):
-    """A convolution of stride two of even sides, whose middle tap is on one of each two pixels.
+def _with_last_corner(photos: Tensor) -> Tensor:
+    """(B, C, h, w) to (B, C, h + 1, w + 1): the last row and column once more.
 
-    Args:
-        of: Its channels are taken.
-        middle: The pixel of a pair that the middle tap is on: 0 or, as TensorFlow does, 1.
+    A convolution of stride two that is padded on both sides has its output i on pixel 2i. After
+    several, output i of stride s is on pixel s·i: a corner of the cell of s×s pixels that it is
+    taken for. With one more row and column every corner has an output, and sides of s·n + 1 are
+    what these networks were trained on.
     """
+    return F.pad(photos, (0, 1, 0, 1), mode="replicate")
 
-    def __init__(self, of: nn.Conv2d, middle: int) -> None:
-        super().__init__(of.in_channels, of.out_channels, 3, 2, 0, groups=of.groups, bias=False)
-        self.margin = (1 - middle, middle)
 
-    def forward(self, values: Tensor) -> Tensor:
-        return super().forward(F.pad(values, self.margin * 2))
+def _at_middles(corners: Tensor) -> Tensor:
+    """Outputs on the corners of n×m cells, (B, C, n + 1, m + 1), to their middles, (B, C, n, m)."""
+    return F.avg_pool2d(corners, 2, 1)
 
 
 def _dilate(blocks: nn.Sequential, rate: int) -> None:

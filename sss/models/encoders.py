@@ -33,6 +33,31 @@ class Staged:
     std: Sequence[float]
 
 
+class Renormalise(nn.Module):
+    """Brings photos from one encoder's normalisation to another's.
+
+    Args:
+        first: Whose photos come in.
+        second: Whose go out.
+    """
+
+    factor: Tensor
+    offset: Tensor
+
+    def __init__(self, first: Staged, second: Staged) -> None:
+        super().__init__()
+        mean1, std1, mean2, std2 = (
+            torch.tensor(values, dtype=torch.float64).view(1, 3, 1, 1)
+            for values in (first.mean, first.std, second.mean, second.std)
+        )
+        self.register_buffer("factor", (std1 / std2).float())
+        self.register_buffer("offset", ((mean1 - mean2) / std2).float())
+
+    def forward(self, photos: Tensor) -> Tensor:
+        """(B, 3, h, w) to the same shape."""
+        return photos * self.factor + self.offset
+
+
 class EncoderPair(nn.Module):
     """Two encoders side by side: their outputs of equal stride are put one behind the other.
 
@@ -45,9 +70,6 @@ class EncoderPair(nn.Module):
         out_channels: Widths of the photo and of the outputs together.
     """
 
-    factor: Tensor
-    offset: Tensor
-
     def __init__(self, first: Staged, second: Staged) -> None:
         super().__init__()
         self.first, self.second = first.encoder, second.encoder
@@ -58,17 +80,12 @@ class EncoderPair(nn.Module):
                 widths[stride] += width
         self.strides = sorted(widths)
         self.out_channels = [3, *(widths[stride] for stride in self.strides)]
-        mean1, std1, mean2, std2 = (
-            torch.tensor(values, dtype=torch.float64).view(1, 3, 1, 1)
-            for values in (first.mean, first.std, second.mean, second.std)
-        )
-        self.register_buffer("factor", (std1 / std2).float())
-        self.register_buffer("offset", ((mean1 - mean2) / std2).float())
+        self.renormalise = Renormalise(first, second)
 
     def forward(self, photos: Tensor) -> list[Tensor]:
         """The photos and an output per stride."""
         outputs: dict[int, list[Tensor]] = defaultdict(list)
-        inputs = (photos, photos * self.factor + self.offset)
+        inputs = (photos, self.renormalise(photos))
         for encoder, strides, given in zip(
             (self.first, self.second), self._strides, inputs, strict=True
         ):
@@ -77,21 +94,27 @@ class EncoderPair(nn.Module):
         return [photos, *(torch.cat(outputs[stride], dim=1) for stride in self.strides)]
 
 
-def build_encoder(config: ModelConfig) -> Staged:
-    """The encoder, or pair of encoders, that a config asks for, with its start.
+def with_second_encoder(first: Staged, config: ModelConfig) -> Staged:
+    """The pair of an encoder and the second one of a config, or the encoder, if there is none.
 
     Raises:
         InputError: An unknown name, an output stride that is not there, weights that cannot be had.
     """
-    first = _single(config)
     if not config.second_encoder:
         return first
-    second = _single(replace(config, encoder=config.second_encoder, weights=config.second_weights))
-    pair = EncoderPair(first, second)
+    pair = EncoderPair(first, second_encoder(config))
     return Staged(pair, pair.strides, first.mean, first.std)
 
 
-def _single(config: ModelConfig) -> Staged:
+def second_encoder(config: ModelConfig) -> Staged:
+    """The second encoder alone; errors as of :func:`with_second_encoder`."""
+    return single_encoder(
+        replace(config, encoder=config.second_encoder, weights=config.second_weights)
+    )
+
+
+def single_encoder(config: ModelConfig) -> Staged:
+    """The first encoder alone; errors as of :func:`with_second_encoder`."""
     if config.encoder in DEEPLABS:
         deeplab = build_deeplab_encoder(config)
         return Staged(deeplab, deeplab.strides, INPUT_MEAN, INPUT_STD)

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 from sss.errors import InputError
 from sss.models.base import EmbeddingNetwork, ModelConfig
-from sss.models.encoders import Staged, build_encoder
+from sss.models.encoders import Staged, single_encoder, with_second_encoder
+from sss.models.scene_branch import SceneBranch, build_scene_branch
 
 COLOUR_STRIDES = (2, 8, 32)
 """Cells in pixels over which a pixel's surrounding colour is averaged."""
@@ -69,6 +70,7 @@ class Hypercolumn(nn.Module):
         dropout: Fraction of hidden units that a training step blanks.
         radius: Length that every embedding is scaled to; 0 leaves them as they are.
         position: Whether a pixel's position is one of the inputs.
+        scene: Gives further dimensions, behind those of the hypercolumn.
     """
 
     cell = 2
@@ -82,6 +84,7 @@ class Hypercolumn(nn.Module):
         dropout: float,
         radius: float = 0.0,
         position: bool = True,
+        scene: SceneBranch | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder = staged.encoder
@@ -100,6 +103,7 @@ class Hypercolumn(nn.Module):
         self.project = nn.ModuleList(parts)
         self.dropout = nn.Dropout2d(dropout)
         self.head = nn.Conv2d(hidden, dim, 1)
+        self.scene = scene
 
     def forward(self, photos: Tensor) -> Tensor:
         """Embed normalised photos (B, 3, h, w), h and w multiples of the stride."""
@@ -113,6 +117,13 @@ class Hypercolumn(nn.Module):
             place: Where they lie, as for :meth:`EmbeddingNetwork.embed_cells`; None: they are
                 whole.
         """
+        own = self._own_cells(photos, place)
+        if self.scene is None:
+            return own
+        return torch.cat([own, _doubled(self.scene(photos))], dim=1)
+
+    def _own_cells(self, photos: Tensor, place: Tensor | None) -> Tensor:
+        """Those of the hypercolumn alone."""
         finest, *coarser = zip(self._columns(photos, place), self.scales, self.project, strict=True)
         hidden: Tensor | None = None
         for values, scale, project in reversed(coarser):
@@ -181,6 +192,8 @@ class Hypercolumn(nn.Module):
         for values, scale in zip(self._columns(photos), self.scales, strict=True):
             assert isinstance(scale, Standardise)
             scale.measure(values.float())
+        if self.scene is not None:
+            self.scene.calibrate(photos)
 
     def _columns(self, photos: Tensor, place: Tensor | None = None) -> list[Tensor]:
         """What is known at each scale: features, some the colour, the finest position."""
@@ -228,13 +241,22 @@ def build_hypercolumn(config: ModelConfig) -> EmbeddingNetwork:
     if not 0 <= config.radius < math.inf:
         raise InputError(f"model.radius is {config.radius}, expected 0 (free) or a length above it")
 
-    staged = build_encoder(config)
+    first = single_encoder(config)
+    scene = build_scene_branch(config, first)
+    staged = first if scene else with_second_encoder(first, config)
     backbone = Hypercolumn(
-        staged, config.hidden, config.dim, config.dropout, config.radius, config.position
+        staged,
+        config.hidden,
+        config.dim - (config.scene_dim if scene else 0),
+        config.dropout,
+        config.radius,
+        config.position,
+        scene,
     )
+    encoders = [backbone.encoder] + ([scene.encoder] if scene else [])
     return EmbeddingNetwork(
         backbone,
-        backbone.encoder,
+        nn.ModuleList(encoders) if scene else backbone.encoder,
         config.dim,
         stride=max(backbone.strides[-1], 4 * BANDS),
         mean=staged.mean,

@@ -36,7 +36,10 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
             also_validated=[_source(source, chosen) for source in data.also_validated],
         ),
         model=replace(
-            model, weights=_file(model.weights), second_weights=_file(model.second_weights)
+            model,
+            weights=_file(model.weights),
+            second_weights=_file(model.second_weights),
+            start=model.start and _absolute(model.start),
         ),
     )
 

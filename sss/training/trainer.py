@@ -21,7 +21,7 @@ from sss.errors import InputError
 from sss.files import remove_partial_files, whole_file
 from sss.git import record_git_state
 from sss.models.base import EmbeddingNetwork
-from sss.models.checkpoints import save_checkpoint
+from sss.models.checkpoints import save_checkpoint, start_from_checkpoint
 from sss.models.registry import build_network
 from sss.models.torch_network import embed_photo
 from sss.timer import StepTimer, hours_minutes
@@ -118,7 +118,7 @@ class Trainer:
         # A run that goes on has its encoder in the state: the file it began with may be gone.
         model = self.config.model
         if resume:
-            model = replace(model, weights="none", second_weights="none")
+            model = replace(model, weights="none", second_weights="none", start="")
         network = build_network(model)
         network.freeze_statistics = self.config.model.weights != "none"
         device, processes = self.accelerator.device, self.accelerator.num_processes
@@ -128,6 +128,11 @@ class Trainer:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         if not resume and network.calibrates:
             calibrate(network, self.samples, len(self.samples))
+        if model.start:
+            count = start_from_checkpoint(network, Path(model.start))
+            log.info(
+                "%d of %d tensors are those of %s", count, len(network.state_dict()), model.start
+            )
         return network.to(device).to(memory_format=torch.channels_last)
 
     def _parts(self) -> dict[str, Any]:

@@ -393,6 +393,8 @@ def test_checkpoint_config_is_complete_but_for_the_start(tiny_model: ModelConfig
         "weights": "none",
         "second_encoder": "",
         "second_weights": "none",
+        "scene_dim": 0,
+        "start": "",
         "output_stride": 16,
         "position": True,
     }
