@@ -9,6 +9,7 @@ from PIL import Image
 from sss.cli.train import parse_command
 from sss.models.checkpoints import load_checkpoint
 from sss.resources import shipped_configs
+from sss.training.embedding_task import EmbeddingTask
 from sss.training.trainer import Trainer
 
 CONFIGS = [path.name for path in shipped_configs()]
@@ -57,7 +58,7 @@ def train_one_step(name: str, root: Path, run_dir: Path) -> None:
     for key, value in SMALL.items():
         arguments += [f"--{key}", str(value)]
     command = parse_command(arguments)
-    Trainer(command.config, command.run_dir).run()
+    Trainer(EmbeddingTask(command.config), command.run_dir).run()
     _, config, training = load_checkpoint(run_dir / "last.safetensors")
     assert config.name == command.config.model.name
     assert training["step"] == 1
