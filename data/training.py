@@ -167,6 +167,10 @@ class VisitDataset(Dataset[TrainingSample]):
         sample = self.sampler(photo, labels, rng)
         return torch.from_numpy(np.ascontiguousarray(photo.transpose(2, 0, 1))), sample
 
+    def collate(self, samples: Sequence[TrainingSample]) -> TrainingBatch:
+        """See :func:`collate`."""
+        return collate(samples)
+
     def _draw_crop(
         self, source: RegionDataset, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -78,8 +78,9 @@ def train_head(config: TrainConfig, run_dir: Path, cache: Path, visits: int) -> 
     from sss.training.absolute_paths import with_absolute_paths
     from sss.training.batches import open_training, open_validation, single_columns
     from sss.training.columns import ColumnFile
+    from sss.training.embedding_task import calibrate
     from sss.training.metrics_file import MetricsFile
-    from sss.training.trainer import calibrate
+    from sss.training.validation import CURVES
     from sss.yaml_files import as_yaml
 
     config = with_absolute_paths(config)
@@ -101,7 +102,7 @@ def train_head(config: TrainConfig, run_dir: Path, cache: Path, visits: int) -> 
         columns = ColumnFile(cache, config, network.eval(), samples, visits, progress)
         with whole_file(run_dir / "config.yaml") as partial:
             partial.write_text(as_yaml(asdict(config)))
-        metrics = MetricsFile(run_dir / "metrics.csv", more=single_columns(config.data))
+        metrics = MetricsFile(run_dir / "metrics.csv", more=[*CURVES, *single_columns(config.data)])
         average = _train(config, network, columns, metrics)
         seconds = round(time.monotonic() - started, 1)
         row = _validate(config, average, validations)
@@ -148,7 +149,8 @@ def _train(
             metrics.add({"step": step + 1, "loss": round(mean, 6), "seconds": round(seconds, 1)})
             log.info("step %d/%d  loss %.4f  %.0f s", step + 1, optim.steps, mean, seconds)
             losses = []
-    return (average.network if average else network).eval()
+    best: EmbeddingNetwork = average.network if average else network
+    return best.eval()
 
 
 def _validate(

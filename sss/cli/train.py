@@ -57,13 +57,14 @@ def _train(command: TrainCommand) -> int:
     from sss.training.absolute_paths import with_absolute_paths
     from sss.training.accelerator import open_accelerator
     from sss.training.dry_run import dry_run
+    from sss.training.embedding_task import EmbeddingTask
     from sss.training.run_folder import own_run_dir
     from sss.training.trainer import Trainer
 
     config, resume = with_absolute_paths(command.config), command.resume
     accelerator = open_accelerator(config)
     if command.dry_run:
-        if shown := dry_run(Trainer(config, command.run_dir, resume, accelerator)):
+        if shown := dry_run(Trainer(EmbeddingTask(config), command.run_dir, resume, accelerator)):
             print(shown)  # there is nothing on processes other than the main one
         return 0
     with (
@@ -72,7 +73,7 @@ def _train(command: TrainCommand) -> int:
             accelerator, command.run_dir, resume=resume, another=not command.named
         ) as run_dir,
     ):
-        Trainer(config, run_dir, resume, accelerator).run()
+        Trainer(EmbeddingTask(config), run_dir, resume, accelerator).run()
     return 0
 
 

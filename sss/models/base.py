@@ -8,7 +8,7 @@ weights used here want RGB in [0, 1] minus ImageNet's mean and divided by its st
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -16,12 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sss.models.encoder_network import IMAGENET_MEAN, IMAGENET_STD, EncoderNetwork
 from sss.models.tiling import Geometry, check_size, padding, reflects, scaled_size
-
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 DEFAULT_ENCODERS = {
     "hypercolumn": "tu-tf_efficientnet_lite2",
@@ -118,14 +114,11 @@ class ModelConfig:
         )
 
 
-class EmbeddingNetwork(nn.Module):
+class EmbeddingNetwork(EncoderNetwork):
     """Wraps a backbone into the contract of this module.
 
     Attributes:
         scales: In evaluation mode, the mean embedding of the photo at these scales is given.
-        freeze_statistics: Keep the encoder's batch-norm statistics as they are while training: a
-            batch holds too few photos to better those of ImageNet. Of no use on random weights.
-        frozen: Whether :meth:`freeze_encoder` was called.
 
     Args:
         backbone: Maps normalised (B, 3, h, w), h and w multiples of ``stride``, to
@@ -138,9 +131,6 @@ class EmbeddingNetwork(nn.Module):
         least_side: Least side that the backbone takes, a multiple of ``stride``.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(
         self,
         backbone: nn.Module,
@@ -151,22 +141,12 @@ class EmbeddingNetwork(nn.Module):
         std: Sequence[float] = IMAGENET_STD,
         least_side: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(encoder, mean, std)
         self.backbone = backbone
-        self._encoder = [encoder]  # in a list: registered once, as part of the backbone
         self.dim = dim
         self.stride = stride
         self.least_side = least_side
         self.scales = [1.0]
-        self.freeze_statistics = False
-        self.frozen = False
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1))
-
-    @property
-    def encoder(self) -> nn.Module:
-        """The pretrained part; without weights where a network has none."""
-        return self._encoder[0]
 
     def forward(self, photos: Tensor) -> Tensor:
         """Embed every pixel.
@@ -226,10 +206,6 @@ class EmbeddingNetwork(nn.Module):
         mode = "reflect" if reflects(size, pads) else "replicate"
         return F.pad(self.normalize(photos), (left, right, top, bottom), mode=mode), top, left
 
-    def normalize(self, photos: Tensor) -> Tensor:
-        """(B, 3, h, w) RGB in [0, 1] to what the backbone takes."""
-        return (photos - self.mean) / self.std
-
     @property
     def geometry(self) -> Geometry:
         """The sizes of the network, for :mod:`sss.models.tiling`."""
@@ -254,27 +230,6 @@ class EmbeddingNetwork(nn.Module):
         else:
             cells = backbone(normalized)
         return cells[0].permute(1, 2, 0)
-
-    def freeze_encoder(self) -> None:
-        """Leave all of the encoder as it is: no gradients, always in evaluation mode."""
-        self.frozen = True
-        self.encoder.requires_grad_(False)  # then autograd records nothing of it either
-
-    def train(self, mode: bool = True) -> EmbeddingNetwork:
-        """Switch to training; what is frozen goes on as in evaluation."""
-        super().train(mode)
-        if self.frozen:
-            self.encoder.eval()
-        elif self.freeze_statistics:
-            for module in self.encoder.modules():
-                if isinstance(module, BATCH_NORMS):
-                    module.eval()
-        return self
-
-    def head_parameters(self) -> Iterator[nn.Parameter]:
-        """All trainable weights outside the pretrained encoder."""
-        pretrained = {id(p) for p in self.encoder.parameters()}
-        return (p for p in self.parameters() if p.requires_grad and id(p) not in pretrained)
 
 
 def resize(values: Tensor, size: Sequence[int]) -> Tensor:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from sss.errors import InputError
-from sss.models.base import IMAGENET_MEAN, IMAGENET_STD, ModelConfig
+from sss.models.base import ModelConfig
+from sss.models.encoder_network import IMAGENET_MEAN, IMAGENET_STD
 from sss.models.weights import (
     State,
     fetching,

@@ -13,12 +13,13 @@ from sss.distributed import current_rank, not_found
 from sss.errors import InputError, one_line
 from sss.models.device import pick_device
 from sss.threads import threads_each
-from sss.training.config import TrainConfig
+from sss.training.batches import check_split
 from sss.training.environment import settle_environment
 from sss.training.memory import is_out_of_memory
+from sss.training.task import RunConfig
 
 
-def open_accelerator(config: TrainConfig) -> Accelerator:
+def open_accelerator(config: RunConfig) -> Accelerator:
     """Devices and processes; launched by ``torchrun`` there are several.
 
     Args:
@@ -26,7 +27,8 @@ def open_accelerator(config: TrainConfig) -> Accelerator:
             computed shows in its last bits.
 
     Raises:
-        InputError: The device or the precision is not to be had here.
+        InputError: The device or the precision is not to be had here, or a batch does not split
+            evenly into the processes.
     """
     settle_environment()
     device = pick_device(config.device)
@@ -50,6 +52,7 @@ def open_accelerator(config: TrainConfig) -> Accelerator:
     config.threads = config.threads or threads_each(place.local_size)
     torch.set_num_threads(config.threads)
     torch.set_float32_matmul_precision("highest")
+    check_split(config, accelerator.num_processes)
     return accelerator
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 
-from sss.models.base import EmbeddingNetwork
+from sss.models.encoder_network import EncoderNetwork
+
+Network = TypeVar("Network", bound=EncoderNetwork)
 
 
-class WeightAverage:
+class WeightAverage(Generic[Network]):
     """Exponential moving average of a network's weights and buffers.
 
     Polyak & Juditsky, *Acceleration of Stochastic Approximation by Averaging*, 1992; the decay
@@ -20,12 +23,12 @@ class WeightAverage:
         decay: Final weight of the old average per step.
     """
 
-    def __init__(self, network: EmbeddingNetwork, decay: float) -> None:
+    def __init__(self, network: Network, decay: float) -> None:
         self.decay = decay
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, network: EmbeddingNetwork, step: int) -> None:
+    def update(self, network: Network, step: int) -> None:
         """Take in the weights after ``step`` steps."""
         decay = min(self.decay, (1 + step) / (10 + step))
         new = network.state_dict()

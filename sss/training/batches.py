@@ -13,6 +13,7 @@ from sss.data.transforms import TrainingTransform
 from sss.errors import InputError
 from sss.training.config import DataConfig, SourceConfig, TrainConfig
 from sss.training.sampling import build_sampler
+from sss.training.task import RunConfig
 
 
 def open_validation(data: DataConfig) -> dict[str, RegionDataset]:
@@ -71,7 +72,7 @@ def _open(source: SourceConfig, data: DataConfig) -> RegionDataset:
 
 
 def visits_of_steps(
-    config: TrainConfig, first: int, rank: int, processes: int
+    config: RunConfig, first: int, rank: int, processes: int
 ) -> Iterator[list[int]]:
     """Visits of each part that a process computes, ``accumulate`` parts to a step.
 
@@ -92,7 +93,7 @@ def visits_of_steps(
             yield list(range(start + index * part, start + (index + 1) * part))
 
 
-def check_split(config: TrainConfig, processes: int) -> None:
+def check_split(config: RunConfig, processes: int) -> None:
     """Refuse a batch that cannot be split evenly.
 
     Raises:

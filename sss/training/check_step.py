@@ -7,11 +7,11 @@ import copy
 import torch
 
 from sss.errors import InputError, one_line
-from sss.models.base import EmbeddingNetwork
-from sss.training.config import TrainConfig
+from sss.models.encoder_network import EncoderNetwork
+from sss.training.task import RunConfig
 
 
-def check_step(network: EmbeddingNetwork, config: TrainConfig, processes: int) -> None:
+def check_step(network: EncoderNetwork, config: RunConfig, processes: int, name: str) -> None:
     """Refuse what would fail in the first step: norms over a single value.
 
     Only shapes are computed, no numbers; the network stays as it is.
@@ -20,6 +20,7 @@ def check_step(network: EmbeddingNetwork, config: TrainConfig, processes: int) -
         network: In whatever mode.
         config: Crop, batch and accumulation.
         processes: That share a batch and have norms of their own.
+        name: Of the network.
 
     Raises:
         InputError: Says how many photos at once it takes.
@@ -35,7 +36,7 @@ def check_step(network: EmbeddingNetwork, config: TrainConfig, processes: int) -
         raise
     except ValueError as error:  # of torch's norms, in training only
         raise InputError(
-            f"{config.model.name} cannot be trained with {photos} photo(s) of {crop}×{crop} at "
+            f"{name} cannot be trained with {photos} photo(s) of {crop}×{crop} at "
             f"once: a norm would see a single value ({one_line(error)}); with {parts} part(s) per "
             f"step, set optim.batch to {2 * parts} or more, or lower optim.accumulate or the "
             "number of processes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,17 +16,11 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Mapping[str, float]]
 
-_BLUE, _ORANGE, _GREEN, _PURPLE = "#0072b2", "#e69f00", "#009e73", "#cc79a7"
+_BLUE, _ORANGE, *_ = _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")
 
 _RATES = {
     "lr": ("encoder", _BLUE),
     "lr_head": ("new layers", _ORANGE),
-}
-_VALIDATION = {
-    "val_pair_auc": ("pair AUC", _BLUE),
-    "val_precision_at_1": ("precision@1", _ORANGE),
-    "val_r_precision": ("R-precision", _GREEN),
-    "val_ami": ("AMI of k-means", _PURPLE),
 }
 _SPEED = {"images_per_second": ("", _BLUE)}
 
@@ -33,12 +28,13 @@ SMOOTHED = 0.1
 """The smoothed loss is the mean over this fraction of the rows."""
 
 
-def draw_curves(rows: Rows, path: Path) -> None:
+def draw_curves(rows: Rows, path: Path, validation: Mapping[str, str]) -> None:
     """Draw loss, validation, learning rates and speed over the steps, two by two.
 
     Args:
         rows: As of ``metrics.csv``; each has its ``step`` and some of the columns.
         path: The PNG, written whole.
+        validation: Columns of the validation and their labels.
 
     Raises:
         InputError: The file cannot be written.
@@ -46,9 +42,11 @@ def draw_curves(rows: Rows, path: Path) -> None:
     from matplotlib.figure import Figure  # without pyplot: no window, no global state
 
     figure = Figure(figsize=(11, 6.4), layout="constrained")
-    (loss, validation), (rates, speed) = figure.subplots(2, 2)
+    (loss, validated), (rates, speed) = figure.subplots(2, 2)
     _draw_loss(loss, rows)
-    _draw_lines(validation, rows, _VALIDATION, "validation (higher is better)")
+    coloured = zip(validation.items(), itertools.cycle(_COLOURS), strict=False)
+    columns = {column: (label, colour) for (column, label), colour in coloured}
+    _draw_lines(validated, rows, columns, "validation")
     _draw_lines(rates, rows, _RATES, "learning rate")
     rates.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     rates.set_ylim(bottom=0)

@@ -12,42 +12,51 @@ from sss.data.base import RegionDataset
 from sss.data.pairs import PHOTOS, require_pairs
 from sss.data.scenes import SceneDataset
 from sss.data.training import VisitDataset
-from sss.models.base import EmbeddingNetwork
+from sss.models.encoder_network import EncoderNetwork
 from sss.training.config import DataConfig, TrainConfig
+from sss.training.task import RunConfig
 
 
 def describe(
-    config: TrainConfig,
-    network: EmbeddingNetwork,
-    samples: VisitDataset,
-    validations: Mapping[str, RegionDataset],
-    accelerator: Accelerator,
+    config: RunConfig, name: str, network: EncoderNetwork, accelerator: Accelerator
 ) -> list[str]:
-    """The network, its device and the data, a line each."""
+    """The network and its device, a line each.
+
+    Args:
+        config: Of the run.
+        name: Of the network.
+        network: The network.
+        accelerator: Devices and processes.
+    """
     counts = parameter_counts(network)
-    mix = " + ".join(
-        f"{source.name} ({len(dataset)} photos, weight {source.weight:g})"
-        for source, dataset in zip(config.data.sources, samples.sources, strict=True)
-    )
     precision = "float32" if config.precision == "no" else config.precision
     reason = "the best found" if config.device == "auto" else "as asked for"
     threads = f"{config.threads} thread(s)"
     if os.environ.get("OMP_NUM_THREADS", str(config.threads)) != str(config.threads):
         threads += " (--threads sets them, not OMP_NUM_THREADS)"
+    return [
+        f"{name}: {counts['all'] / 1e6:.1f} M parameters, "
+        f"{counts['trained'] / 1e6:.1f} M of them trained, "
+        f"{counts['new'] / 1e6:.1f} M of these new",
+        f"on {accelerator.device} ({reason}) in {precision}, "
+        f"{accelerator.num_processes} process(es) of {threads}",
+    ]
+
+
+def describe_data(
+    config: TrainConfig, samples: VisitDataset, validations: Mapping[str, RegionDataset]
+) -> list[str]:
+    """The training mix and the sets of the validation, a line each."""
+    mix = " + ".join(
+        f"{source.name} ({len(dataset)} photos, weight {source.weight:g})"
+        for source, dataset in zip(config.data.sources, samples.sources, strict=True)
+    )
     most = config.data.validation_photos
     checked = ", ".join(
         f"{min(most, len(dataset))} of {len(dataset)} photos of {name} {source.split}"
         for source, (name, dataset) in zip(config.data.validated, validations.items(), strict=True)
     )
-    return [
-        f"{config.model.name}: {counts['all'] / 1e6:.1f} M parameters, "
-        f"{counts['trained'] / 1e6:.1f} M of them trained, "
-        f"{counts['new'] / 1e6:.1f} M of these new",
-        f"on {accelerator.device} ({reason}) in {precision}, "
-        f"{accelerator.num_processes} process(es) of {threads}",
-        f"training on {mix}",
-        f"validating on {checked}",
-    ]
+    return [f"training on {mix}", f"validating on {checked}"]
 
 
 def describe_pairs(
@@ -77,7 +86,7 @@ def describe_pairs(
     return lines
 
 
-def parameter_counts(network: EmbeddingNetwork) -> dict[str, int]:
+def parameter_counts(network: EncoderNetwork) -> dict[str, int]:
     """How many weights there are, are trained, and are trained from scratch."""
 
     def count(parameters: Iterable[nn.Parameter]) -> int:

@@ -7,12 +7,10 @@ from dataclasses import asdict
 
 import torch
 
-from sss.models.torch_network import embed_photo
 from sss.timer import hours_minutes
 from sss.training.describe import describe
 from sss.training.memory import explain_out_of_memory
 from sss.training.trainer import Trainer
-from sss.training.validation import validate_photos
 from sss.yaml_files import as_yaml
 
 TIMED_STEPS = 3
@@ -41,8 +39,8 @@ def dry_run(trainer: Trainer) -> str:
         return ""
     lines = [
         as_yaml(asdict(config)),
-        *describe(config, trainer.network, trainer.samples, trainer.validations, accelerator),
-        *trainer.pairs,
+        *describe(config, trainer.task.network_name, trainer.network, accelerator),
+        *trainer.task.describe(),
         *times,
     ]
     if accelerator.device.type == "cuda":
@@ -57,18 +55,12 @@ def _times(trainer: Trainer) -> list[str]:
     every = config.log.validate_every
     validations = -(-config.optim.steps // every) - done // every + (done == 0)
     waiting, computing = _time_steps(trainer, min(1 + TIMED_STEPS, steps))
+    sizes = trainer.task.validation_sizes()
     started = time.perf_counter()
-    for dataset in trainer.validations.values():
-        validate_photos(
-            lambda photo: embed_photo(trainer.evaluated.eval(), photo, trainer.accelerator.device),
-            dataset,
-            1,
-        )
-    each = (time.perf_counter() - started) / len(trainer.validations)
-    photos = sum(
-        min(config.data.validation_photos, len(dataset)) for dataset in trainer.validations.values()
-    )
-    validation = each * photos / trainer.accelerator.num_processes
+    with torch.no_grad():
+        trainer.task.examine(trainer.evaluated.eval(), trainer.accelerator.device, most=1)
+    each = (time.perf_counter() - started) / len(sizes)
+    validation = each * sum(sizes) / trainer.accelerator.num_processes
     total = steps * (waiting + computing) + validations * validation
     return [
         f"step: {waiting + computing:.2f} s, {waiting:.2f} s of it waiting for photos; "

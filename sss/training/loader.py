@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import multiprocessing
 import re
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
 
-from sss.data.training import (
-    PixelSample,
-    TrainingBatch,
-    TrainingSample,
-    VisitDataset,
-    collate,
-)
 from sss.errors import InputError, one_line
 from sss.training.batches import visits_of_steps
-from sss.training.config import TrainConfig
+from sss.training.task import RunConfig, Samples
 
 _WITHOUT = "give --data.workers 0"
 
@@ -52,8 +47,8 @@ class TrainingLoader:
 
     def __init__(
         self,
-        config: TrainConfig,
-        samples: VisitDataset,
+        config: RunConfig,
+        samples: Samples,
         first: int = 0,
         rank: int = 0,
         processes: int = 1,
@@ -62,22 +57,23 @@ class TrainingLoader:
         workers = config.data.workers
         self.accumulate = config.optim.accumulate
         self.timeout = config.data.timeout if workers else 0
-        self.loader = DataLoader(
-            samples,
+        dataset: Any = samples  # of this protocol, which torch does not name
+        self.loader: DataLoader[Any] = DataLoader(
+            dataset,
             batch_sampler=visits_of_steps(config, first, rank, processes),
             num_workers=workers,
-            collate_fn=_collate,
+            collate_fn=_Collate(samples),
             pin_memory=pin_memory,
             timeout=self.timeout,
             worker_init_fn=_start_worker,
         )
-        self._packed: Iterator[_PackedBatch] = iter(())
+        self._packed: Iterator[_Packed] = iter(())
         self.workers: list[multiprocessing.process.BaseProcess] = []
 
     def __enter__(self) -> Self:
         return self
 
-    def __iter__(self) -> Iterator[list[TrainingBatch]]:
+    def __iter__(self) -> Iterator[list[Any]]:
         others = set(multiprocessing.active_children())
         try:
             self._packed = iter(self.loader)
@@ -88,17 +84,17 @@ class TrainingLoader:
             ) from error
         finally:
             self.workers = list(set(multiprocessing.active_children()) - others)
-        step: list[TrainingBatch] = []
+        step: list[Any] = []
         while (batch := self._next()) is not None:
             step.append(batch)
             if len(step) == self.accumulate:
                 yield step
                 step = []
 
-    def _next(self) -> TrainingBatch | None:
+    def _next(self) -> Any:
         started = time.monotonic()
         try:
-            batch: _PackedBatch | None = next(self._packed, None)
+            batch: _Packed | None = next(self._packed, None)
         except InputError as error:
             # A loader process hands on its error as a traceback, whose last line is the message.
             message = re.split(r"(?m)^[\w.]+Error: ", str(error))[-1]
@@ -163,56 +159,88 @@ def _told(exit_code: int) -> str:
     return f"a loader process crashed ({name}); {_WITHOUT} to go on without"
 
 
-@dataclass(frozen=True)
-class _PackedBatch:
-    """A batch as four tensors: in shared memory each takes an open file of its own.
+class _Packed:
+    """A batch whose tensors lie in one of each type: in shared memory each takes an open file.
 
-    Attributes:
-        photos: (B, 3, crop, crop) uint8.
-        parts: The pixels, groups and labels of all samples, one sample after the other.
-        lengths: For each of the parts, how much of it belongs to each sample.
+    Args:
+        batch: Tensors in dataclasses, dictionaries, lists and tuples.
     """
 
-    photos: Tensor
-    parts: tuple[Tensor, Tensor, Tensor]
-    lengths: list[tuple[int, int, int]]
+    def __init__(self, batch: Any) -> None:
+        found: dict[torch.dtype, list[Tensor]] = {}
 
-    @classmethod
-    def of(cls, batch: TrainingBatch) -> _PackedBatch:
-        rows = [(sample.pixels, sample.groups, sample.labels) for sample in batch.samples]
-        pixels, groups, labels = (torch.cat(column) for column in zip(*rows, strict=True))
-        lengths = [(len(row[0]), len(row[1]), len(row[2])) for row in rows]
-        return cls(batch.photos, (pixels, groups, labels), lengths)
+        def take(tensor: Tensor) -> _Part:
+            parts = found.setdefault(tensor.dtype, [])
+            start = sum(part.numel() for part in parts)
+            parts.append(tensor)
+            return _Part(tensor.dtype, start, tuple(tensor.shape))
 
-    def unpack(self) -> TrainingBatch:
-        columns = [
-            part.split([row[place] for row in self.lengths])
-            for place, part in enumerate(self.parts)
-        ]
-        return TrainingBatch(self.photos, [PixelSample(*row) for row in zip(*columns, strict=True)])
+        self.outline = _each(batch, Tensor, take)
+        self.tensors = {
+            dtype: torch.cat([part.flatten() for part in parts]) for dtype, parts in found.items()
+        }
+
+    def unpack(self) -> Any:
+        """The batch."""
+
+        def give(part: _Part) -> Tensor:
+            end = part.start + math.prod(part.shape)
+            return self.tensors[part.dtype][part.start : end].reshape(part.shape)
+
+        return _each(self.outline, _Part, give)
 
     def share_memory(self) -> None:
-        for tensor in (self.photos, *self.parts):
+        for tensor in self.tensors.values():
             tensor.share_memory_()
 
-    def pin_memory(self) -> _PackedBatch:
+    def pin_memory(self) -> _Packed:
         """The loader calls this when its ``pin_memory`` is set."""
-        pixels, groups, labels = (part.pin_memory() for part in self.parts)
-        return _PackedBatch(self.photos.pin_memory(), (pixels, groups, labels), self.lengths)
+        pinned = copy.copy(self)
+        pinned.tensors = {dtype: t.pin_memory() for dtype, t in self.tensors.items()}
+        return pinned
 
 
-def _collate(samples: Sequence[TrainingSample]) -> _PackedBatch:
-    batch = _PackedBatch.of(collate(samples))
-    if get_worker_info() is not None:
-        try:
-            # Done here: a thread of the queue's would lose a batch that does not fit.
-            batch.share_memory()
-        except RuntimeError as error:
-            raise InputError(
-                f"a loader process has no shared memory for a batch ({one_line(error)[:120]}); "
-                f"give the container more (docker run --shm-size 2g), or {_WITHOUT}"
-            ) from error
-    return batch
+@dataclass(frozen=True)
+class _Part:
+    """Where a tensor lies in that of its type."""
+
+    dtype: torch.dtype
+    start: int
+    shape: tuple[int, ...]
+
+
+def _each(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
+    """A copy of a structure in which every part of this kind is changed."""
+    if isinstance(value, kind):
+        return change(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        names = (field.name for field in fields(value))
+        return replace(value, **{n: _each(getattr(value, n), kind, change) for n in names})
+    if isinstance(value, dict):
+        return {key: _each(part, kind, change) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_each(part, kind, change) for part in value)
+    return value
+
+
+@dataclass(frozen=True)
+class _Collate:
+    """Packs a batch, in whatever process."""
+
+    samples: Samples
+
+    def __call__(self, samples: Sequence[Any]) -> _Packed:
+        batch = _Packed(self.samples.collate(samples))
+        if get_worker_info() is not None:
+            try:
+                # Done here: a thread of the queue's would lose a batch that does not fit.
+                batch.share_memory()
+            except RuntimeError as error:
+                raise InputError(
+                    f"a loader process has no shared memory for a batch ({one_line(error)[:120]});"
+                    f" give the container more (docker run --shm-size 2g), or {_WITHOUT}"
+                ) from error
+        return batch
 
 
 def _start_worker(_worker: int) -> None:

@@ -9,7 +9,7 @@ import cv2
 import torch
 
 from sss.errors import InputError
-from sss.training.config import TrainConfig
+from sss.training.task import RunConfig
 
 _MESSAGES = (
     "can't allocate memory",  # a CPU tensor
@@ -22,7 +22,7 @@ _MESSAGES = (
 
 
 @contextmanager
-def explain_out_of_memory(config: TrainConfig, processes: int) -> Iterator[None]:
+def explain_out_of_memory(config: RunConfig, processes: int) -> Iterator[None]:
     """Turn any library's out-of-memory error into advice.
 
     Raises:
@@ -42,7 +42,7 @@ def is_out_of_memory(error: Exception) -> bool:
     return known or any(message in str(error) for message in _MESSAGES)
 
 
-def _advice(config: TrainConfig, processes: int) -> str:
+def _advice(config: RunConfig, processes: int) -> str:
     optim = config.optim
     photos = optim.batch // processes
     at_once = photos // optim.accumulate

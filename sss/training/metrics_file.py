@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from sss.errors import InputError
 from sss.files import whole_file
@@ -22,11 +23,8 @@ COLUMNS = [
     "images_per_second",
     "wait_share",  # of the time, waiting for the loader, 0 to 1
     "seconds",  # of training so far
-    "val_pair_auc",
-    "val_precision_at_1",
-    "val_r_precision",
-    "val_ami",
 ]
+"""Those of every run; its task adds its own."""
 
 
 class MetricsFile:
@@ -40,6 +38,7 @@ class MetricsFile:
         resume_step: Rows after this step are dropped: they will be computed again. 0 begins anew.
         pending: The validation of this step, too.
         more: Further columns of this run.
+        curves: Those of its validations that are drawn, with their labels.
 
     Raises:
         InputError: The file cannot be read or written.
@@ -51,8 +50,10 @@ class MetricsFile:
         resume_step: int = 0,
         pending: bool = False,
         more: Sequence[str] = (),
+        curves: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.path = path
+        self.curves = curves
         self.columns = [*COLUMNS, *more]
         self.rows: list[dict[str, float]] = []
         if resume_step and path.is_file():
@@ -60,7 +61,7 @@ class MetricsFile:
                 row
                 for row in _read_rows(path, self.columns)
                 if row["step"] <= resume_step
-                and not (pending and row["step"] == resume_step and "val_pair_auc" in row)
+                and not (pending and row["step"] == resume_step and _is_validation(row))
             ]
         with whole_file(path) as partial, partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
@@ -82,7 +83,11 @@ class MetricsFile:
 
     def draw(self, path: Path) -> None:
         """Draw all rows as curves; see :func:`sss.training.curves.draw_curves`."""
-        draw_curves(self.rows, path)
+        draw_curves(self.rows, path, self.curves)
+
+
+def _is_validation(columns: Iterable[str]) -> bool:
+    return any(column.startswith("val_") for column in columns)
 
 
 def _read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, float]]:

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from sss.models.base import EmbeddingNetwork
+from sss.models.encoder_network import EncoderNetwork
 from sss.training.config import OptimConfig
 
 
-def build_optimizer(network: EmbeddingNetwork, config: OptimConfig) -> torch.optim.Optimizer:
+def build_optimizer(network: EncoderNetwork, config: OptimConfig) -> torch.optim.Optimizer:
     """SGD or AdamW over groups of weights that differ in learning rate and decay.
 
     As in DeepLab's training, which Aksoy et al. 2018 follow: new layers learn ``head_factor`` times

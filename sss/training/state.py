@@ -19,10 +19,11 @@ class RunProgress:
 
     Attributes:
         step: Optimiser steps done.
-        best: Best validation pair AUC so far.
+        best: Best figure of a validation so far, of the one that chooses checkpoints.
         since_best: Validations since then.
         seconds: Of training so far.
         losses: Of the steps since the last row of metrics.csv.
+        parts: Each of the task's losses in these steps, where it has several.
         pending: The validation of this step is still to be made.
     """
 
@@ -31,6 +32,7 @@ class RunProgress:
     since_best: int = 0
     seconds: float = 0.0
     losses: list[float] = field(default_factory=list)
+    parts: dict[str, list[float]] = field(default_factory=dict)
     pending: bool = False
 
 

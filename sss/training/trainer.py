@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shlex
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,47 +14,27 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
 
-from sss.data.base import RegionDataset
-from sss.data.training import TrainingBatch, VisitDataset
 from sss.errors import InputError
 from sss.files import remove_partial_files, whole_file
 from sss.git import record_git_state
-from sss.models.base import EmbeddingNetwork
-from sss.models.checkpoints import save_checkpoint, start_from_checkpoint
-from sss.models.registry import build_network
-from sss.models.torch_network import embed_photo
+from sss.models.encoder_network import EncoderNetwork
 from sss.timer import StepTimer, hours_minutes
 from sss.tracking import NoTracker, open_tracker
 from sss.training.accelerator import open_accelerator, together
 from sss.training.average import WeightAverage
-from sss.training.batches import check_split, open_training, open_validation, single_columns
-from sss.training.check_step import check_step
-from sss.training.config import TrainConfig
-from sss.training.describe import describe, describe_pairs
+from sss.training.describe import describe
 from sss.training.loader import TrainingLoader
-from sss.training.losses import build_loss
 from sss.training.memory import explain_out_of_memory
 from sss.training.metrics_file import MetricsFile
 from sss.training.optim import OptimizerState, build_optimizer
-from sss.training.pair_count import PairCount
-from sss.training.run_pictures import RunPictures
 from sss.training.state import RunProgress, load_state, save_state
 from sss.training.step import StepResult, TrainingStep
 from sss.training.stopping import Stopping
-from sss.training.validation import (
-    METRICS,
-    Embed,
-    mean_over_sets,
-    summarise,
-    validate_photos,
-    validation_row,
-)
+from sss.training.task import Task
+from sss.training.validation import validation_row
 from sss.yaml_files import as_yaml
 
 log = logging.getLogger(__name__)
-
-CALIBRATION_PHOTOS = 32
-"""Training crops on which a network may measure its statistics before the first step."""
 
 
 class Trainer:
@@ -65,7 +44,7 @@ class Trainer:
     seed and the step, so a run that goes on from there repeats what an unbroken one would do.
 
     Args:
-        config: Checked configuration.
+        task: What is learnt; its ``config`` is the run's.
         run_dir: Folder for checkpoints, metrics and curves; made by :meth:`run`. Only the main
             process writes to it, but on several machines all must see it to resume. See
             :func:`sss.training.run_folder.own_run_dir`.
@@ -74,65 +53,46 @@ class Trainer:
         accelerator: Default: what :func:`sss.training.accelerator.open_accelerator` gives.
 
     Raises:
-        InputError: Data, weights or the state to resume cannot be used.
+        InputError: Weights or the state to resume cannot be used.
     """
 
     def __init__(
         self,
-        config: TrainConfig,
+        task: Task,
         run_dir: Path,
         resume: bool = False,
         accelerator: Accelerator | None = None,
     ) -> None:
-        self.config = config
+        self.task = task
+        self.config = config = task.config
         self.accelerator = accelerator or open_accelerator(config)
-        check_split(config, self.accelerator.num_processes)
         self.run_dir = run_dir
         resume = resume and _has_state(run_dir)
         torch.manual_seed(config.seed)
-        self.validations = open_validation(config.data)
-        self.samples = open_training(config)
-        self.pairs = describe_pairs(config.data, self.samples, self.validations)
         with explain_out_of_memory(config, self.accelerator.num_processes):
             self.network = self._build_network(resume)
         self.average = WeightAverage(self.network, config.optim.ema) if config.optim.ema else None
         self.optimizer = build_optimizer(self.network, config.optim)
-        self.progress = RunProgress(pending=True)
+        self.progress = RunProgress(best=task.monitor.worst, pending=True)
         if resume:
-            self.progress = load_state(self.run_dir / "last.pt", self._parts())
-            if self.progress.step == 0:  # its validation is made again, and counts once
-                self.progress = RunProgress(pending=True)
+            state = load_state(self.run_dir / "last.pt", self._parts())
+            if state.step > 0:  # the validation before it is made again, and counts once
+                self.progress = state
         prepared: tuple[nn.Module, Any] = self.accelerator.prepare(self.network, self.optimizer)
         # Preparing lets the network itself compute in the run's precision. Training asks for that
         # at each step; validation scores what inference will compute.
         self.accelerator.unwrap_model(prepared[0], keep_fp32_wrapper=False)
-        self.train_step = TrainingStep(
-            config, self.accelerator, *prepared, build_loss(config.loss), self.run_dir
-        )
+        self.train_step = TrainingStep(config, self.accelerator, *prepared, task, self.run_dir)
         self.tracker: NoTracker = NoTracker()
         self.stopping = Stopping()
-        self.pair_count = PairCount(config.optim)
         self.kept_step = self.progress.step if resume else None  # on disk
 
-    def _build_network(self, resume: bool) -> EmbeddingNetwork:
-        # A run that goes on has its encoder in the state: the file it began with may be gone.
-        model = self.config.model
-        if resume:
-            model = replace(model, weights="none", second_weights="none", start="")
-        network = build_network(model)
-        network.freeze_statistics = self.config.model.weights != "none"
+    def _build_network(self, resume: bool) -> EncoderNetwork:
         device, processes = self.accelerator.device, self.accelerator.num_processes
-        check_step(network, self.config, 1 if device.type == "cuda" else processes)
+        network = self.task.build_network(resume, 1 if device.type == "cuda" else processes)
         if processes > 1 and device.type == "cuda":
             # Batch norms over the photos of all processes; there is no such thing on CPUs.
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        if not resume and network.calibrates:
-            calibrate(network, self.samples, len(self.samples))
-        if model.start:
-            count = start_from_checkpoint(network, Path(model.start))
-            log.info(
-                "%d of %d tensors are those of %s", count, len(network.state_dict()), model.start
-            )
         return network.to(device).to(memory_format=torch.channels_last)
 
     def _parts(self) -> dict[str, Any]:
@@ -146,7 +106,7 @@ class Trainer:
         return parts
 
     @property
-    def evaluated(self) -> EmbeddingNetwork:
+    def evaluated(self) -> EncoderNetwork:
         """The network that is validated and kept: the averaged one, if there is one."""
         return self.average.network if self.average else self.network
 
@@ -179,7 +139,8 @@ class Trainer:
         self.tracker.finish()
         self.accelerator.end_training()
         if main:
-            log.info("done: best validation pair AUC %.4f; %s", self.progress.best, self.run_dir)
+            title = self.task.monitor.title
+            log.info("done: best validation %s %.4f; %s", title, self.progress.best, self.run_dir)
 
     def _run(self) -> None:
         main = self.accelerator.is_main_process
@@ -197,8 +158,8 @@ class Trainer:
                 self._keep_state()
             if main and self.kept_step is not None:
                 log.info(
-                    "step %d is kept; go on from there with: train.py --resume %s",
-                    *(self.kept_step, shlex.quote(str(self.run_dir.absolute()))),
+                    "step %d is kept; go on from there with: %s",
+                    *(self.kept_step, self.task.resume_command(self.run_dir)),
                 )
             raise
 
@@ -213,14 +174,14 @@ class Trainer:
             folder / "metrics.csv",
             self.progress.step,
             self.progress.pending,
-            single_columns(config.data),
+            self.task.columns,
+            self.task.curves,
         )
-        first = next(iter(self.validations.values()))
-        self.pictures = RunPictures(folder, first, config.log, config.optim.steps)
         self.tracker = open_tracker(config.log.wandb, config.log.project, folder, asdict(config))
-        log.info("run folder %s (--resume goes on with it)", folder)
-        what = describe(config, self.network, self.samples, self.validations, self.accelerator)
-        for line in [*what, *self.pairs]:
+        log.info("run folder %s; to go on with it: %s", folder, self.task.resume_command(folder))
+        name = self.task.network_name
+        what = describe(config, name, self.network, self.accelerator)
+        for line in [*what, *self.task.describe()]:
             log.info("%s", line)
 
     def _loop(self) -> None:
@@ -243,7 +204,7 @@ class Trainer:
                     self.network.train()
                 timer.start()
 
-    def _step(self, batches: list[TrainingBatch], timer: StepTimer) -> None:
+    def _step(self, batches: list[Any], timer: StepTimer) -> None:
         progress, log_options = self.progress, self.config.log
         self.stopping.in_step = True
         with together(self.accelerator):
@@ -251,8 +212,10 @@ class Trainer:
         progress.step += 1
         if self.average and not self.accelerator.optimizer_step_was_skipped:
             self.average.update(self.network, progress.step)
-        self.pair_count.add(result.photos)
+        self.task.stepped(result.photos)
         progress.losses.append(result.loss)
+        for name, value in result.parts.items():
+            progress.parts.setdefault(name, []).append(value)
         progress.seconds += timer.stepped()
         progress.pending = self._is_time_for(log_options.validate_every)
         if self._is_time_for(log_options.every):
@@ -269,7 +232,7 @@ class Trainer:
         accelerator = self.accelerator
         return TrainingLoader(
             self.config,
-            self.samples,
+            self.task.samples,
             self.progress.step,
             accelerator.process_index,
             accelerator.num_processes,
@@ -283,33 +246,27 @@ class Trainer:
             Whether the run is finished.
         """
         started, progress, accelerator = time.perf_counter(), self.progress, self.accelerator
-        network = self.evaluated.eval()
-
-        def embed(photo: Any) -> Any:
-            return embed_photo(network, photo, accelerator.device)
-
-        scores = mean_over_sets(
-            {name: self._scores(embed, dataset) for name, dataset in self.validations.items()}
-        )
-        improved = scores["pair_auc"] > progress.best
+        task, monitor, network = self.task, self.task.monitor, self.evaluated.eval()
+        rank, processes = accelerator.process_index, accelerator.num_processes
+        with torch.no_grad():
+            own = task.examine(network, accelerator.device, rank, processes)
+        with together(accelerator):
+            parts = gather_object([own])
+        scores = task.scores(parts)
+        score = scores[monitor.name]
+        improved = monitor.better(score, progress.best)
         validated = replace(
             progress,
-            best=max(progress.best, scores["pair_auc"]),
+            best=score if improved else progress.best,
             since_best=0 if improved else progress.since_best + 1,
             pending=False,
         )
         if accelerator.is_main_process:
-            log.info(
-                "step %d: validation pair AUC %.4f, precision@1 %.3f, R-precision %.3f, AMI %.3f "
-                "(%.0f s)",
-                *(progress.step, *(scores[name] for name in METRICS)),
-                time.perf_counter() - started,
-            )
-            apart = {k.removesuffix("_pair_auc"): v for k, v in scores.items() if k not in METRICS}
-            if apart:
-                each = ", ".join(f"{name} {value:.4f}" for name, value in apart.items())
-                log.info("these are means over the data sets; pair AUC of %s", each)
-            pictures = self.pictures.draw(embed, progress.step)
+            first, *more = task.tell(scores)
+            log.info("step %d: %s (%.0f s)", progress.step, first, time.perf_counter() - started)
+            for line in more:
+                log.info("%s", line)
+            pictures = task.draw(network, accelerator.device, progress.step, self.run_dir)
             self.tracker.pictures(progress.step, pictures)
             self._keep(scores, improved)
         self.progress = validated
@@ -321,20 +278,6 @@ class Trainer:
         with together(accelerator):
             accelerator.wait_for_everyone()
         return self.finished
-
-    def _scores(self, embed: Embed, dataset: RegionDataset) -> dict[str, float]:
-        """Scores on one data set, by all processes together."""
-        accelerator = self.accelerator
-        own = validate_photos(
-            embed,
-            dataset,
-            self.config.data.validation_photos,
-            accelerator.process_index,
-            accelerator.num_processes,
-        )
-        with together(accelerator):
-            parts = gather_object([own])
-        return summarise({k: v for part in parts for k, v in part.items()})
 
     def _keep(self, scores: dict[str, float], improved: bool) -> None:
         """Main process: row, curves, checkpoints."""
@@ -351,7 +294,7 @@ class Trainer:
         }
         for name in ("best", "last") if improved else ("last",):
             path = self.run_dir / f"{name}.safetensors"
-            save_checkpoint(path, self.evaluated, self.config.model, training)
+            self.task.save(path, self.evaluated, training)
 
     def _keep_state(self) -> None:
         """Main process: what the run goes on from."""
@@ -361,14 +304,16 @@ class Trainer:
     def _hand_over_best(self) -> None:
         best = self.run_dir / "best.safetensors"
         if best.is_file():
-            metadata = {"val_pair_auc": self.progress.best, "model": self.config.model.name}
+            chosen_by = f"val_{self.task.monitor.name}"
+            metadata = {chosen_by: self.progress.best, "model": self.task.network_name}
             self.tracker.best(self.progress.step, best, metadata)
 
     def _log_row(self, result: StepResult, timer: StepTimer) -> None:
         progress, optim = self.progress, self.config.optim
-        share = self.pair_count.share()
+        remarks = self.task.remarks()
         loss = sum(progress.losses) / len(progress.losses)
-        progress.losses = []
+        parts = {f"loss_{k}": sum(v) / len(v) for k, v in progress.parts.items()}
+        progress.losses, progress.parts = [], {}
         if not self.accelerator.is_main_process:
             return
         groups = self.optimizer.param_groups
@@ -376,6 +321,7 @@ class Trainer:
         row = {
             "step": progress.step,
             "loss": round(loss, 6),
+            **{name: round(value, 6) for name, value in parts.items()},
             "lr": groups[0]["lr"] / groups[0]["factor"],
             "lr_head": max(group["lr"] for group in groups),
             "grad_norm": round(result.grad_norm, 4),
@@ -388,19 +334,10 @@ class Trainer:
             *(progress.step, optim.steps, loss, row["lr"], speed, 100 * row["wait_share"]),
             hours_minutes((optim.steps - progress.step) * optim.batch / speed),
         )
-        if share < 0.5:
-            log.info(
-                "only %d %% of these photos had two labels in their crop; the others teach nothing",
-                round(100 * share),
-            )
+        for line in remarks:
+            log.info("%s", line)
         self.metrics.add(row)
         self.tracker.log(progress.step, {k: v for k, v in row.items() if k != "step"})
-
-
-def calibrate(network: EmbeddingNetwork, samples: VisitDataset, visits: int) -> None:
-    """Let a network measure its statistics on the first of so many training crops."""
-    photos = [samples[visit][0] for visit in range(min(CALIBRATION_PHOTOS, visits))]
-    network.calibrate(torch.stack(photos) / 255)
 
 
 def _has_state(run_dir: Path) -> bool:

@@ -14,7 +14,15 @@ from sss.metrics.pair_auc import pair_auc
 from sss.metrics.pixels import draw_labelled_pixels
 from sss.metrics.ranking import neighbour_order, ranking_scores
 
-METRICS = ("pair_auc", "precision_at_1", "r_precision", "ami")
+CURVES = {
+    "val_pair_auc": "pair AUC",
+    "val_precision_at_1": "precision@1",
+    "val_r_precision": "R-precision",
+    "val_ami": "AMI of k-means",
+}
+"""Columns of metrics.csv, and what they are called where they are drawn."""
+
+METRICS = tuple(column.removeprefix("val_") for column in CURVES)
 
 Embed = Callable[[np.ndarray], np.ndarray]
 """Maps an (H, W, 3) uint8 photo to its (H, W, D) embedding."""

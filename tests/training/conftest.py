@@ -16,7 +16,7 @@ import torch
 from accelerate.state import AcceleratorState
 from PIL import Image
 
-import sss.training.trainer as trainer_module
+import sss.training.embedding_task as task_module
 from sss.cli.train import parse_command
 from sss.data.scenes import SceneDataset
 from sss.errors import InputError
@@ -286,5 +286,5 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         score = scores.pop(0) if len(scores) > 1 else scores[0]
         return {0: {"pair_auc": score, "precision_at_1": 1.0, "r_precision": 1.0, "ami": 1.0}}
 
-    monkeypatch.setattr(trainer_module, "validate_photos", validate)
+    monkeypatch.setattr(task_module, "validate_photos", validate)
     return scores

@@ -32,17 +32,17 @@ def test_one_photo_at_once(
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         network.train()(torch.zeros(1, 3, 64, 64))
     with pytest.raises(InputError, match=rf"1 photo\(s\) .* set optim\.batch to {least} or more"):
-        check_step(network, config(batch, accumulate), processes)
+        check_step(network, config(batch, accumulate), processes, "photo_unet")
 
 
 def test_two_are_enough_and_nothing_changes(network) -> None:
     network.eval()
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    check_step(network, config(8, 2), 2)
+    check_step(network, config(8, 2), 2, "photo_unet")
     assert not network.training
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
 def test_networks_of_any_batch(tiny_model: ModelConfig) -> None:
     one = TrainConfig(model=tiny_model, data=DataConfig(crop=64), optim=OptimConfig(batch=1))
-    check_step(build_network(tiny_model), one, 1)
+    check_step(build_network(tiny_model), one, 1, "photo_unet")

@@ -9,6 +9,7 @@ from PIL import Image
 from sss.cli.train import parse_command
 from sss.models.checkpoints import load_checkpoint
 from sss.resources import shipped_configs
+from sss.training.embedding_task import EmbeddingTask
 from sss.training.trainer import Trainer
 
 CONFIGS = [path.name for path in shipped_configs()]
@@ -52,14 +53,15 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train_one_step(name: str, root: Path, run_dir: Path) -> None:
     arguments = ["--config", name, "--data.root", str(root), "--run_dir", str(run_dir)]
-    if name.startswith(("small_cpu", "encoder_pair", "scene_hypercolumn")):  # their data sets are others
+    other_data = ("small_cpu", "encoder_pair", "scene_hypercolumn")
+    if name.startswith(other_data):
         arguments += ["--data.sources", "[{name: cocostuff}]"]
     for key, value in SMALL.items():
         arguments += [f"--{key}", str(value)]
     if name.startswith("scene_hypercolumn"):
         arguments += ["--model.dim", "40", "--model.start", ""]
     command = parse_command(arguments)
-    Trainer(command.config, command.run_dir).run()
+    Trainer(EmbeddingTask(command.config), command.run_dir).run()
     _, config, training = load_checkpoint(run_dir / "last.safetensors")
     assert config.name == command.config.model.name
     assert training["step"] == 1

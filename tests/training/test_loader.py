@@ -153,7 +153,7 @@ def test_packing_changes_nothing() -> None:
         photo = torch.randint(255, (3, 5, 5), dtype=torch.uint8, generator=generator)
         samples.append((photo, PixelSample(pixels, groups, labels)))
     expected: TrainingBatch = collate(samples)
-    found: Any = loader_module._collate(samples).unpack()
+    found: Any = loader_module._Packed(collate(samples)).unpack()
     assert torch.equal(found.photos, expected.photos)
     for ours, theirs in zip(found.samples, expected.samples, strict=True):
         for name in ("pixels", "groups", "labels"):

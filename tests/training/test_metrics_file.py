@@ -8,7 +8,11 @@ from PIL import Image
 
 from sss.errors import InputError
 from sss.training.curves import draw_curves, running_mean
-from sss.training.metrics_file import COLUMNS, MetricsFile
+from sss.training.metrics_file import COLUMNS as LOOP_COLUMNS
+from sss.training.metrics_file import MetricsFile
+from sss.training.validation import CURVES
+
+COLUMNS = [*LOOP_COLUMNS, *CURVES]
 
 
 def table(path: Path) -> list[list[str]]:
@@ -16,8 +20,12 @@ def table(path: Path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
+def open_metrics(path: Path, resume_step: int = 0) -> MetricsFile:
+    return MetricsFile(path, resume_step, more=list(CURVES), curves=CURVES)
+
+
 def test_rows_are_written_at_once(tmp_path: Path) -> None:
-    metrics = MetricsFile(tmp_path / "run" / "metrics.csv")
+    metrics = open_metrics(tmp_path / "run" / "metrics.csv")
     metrics.add({"step": 0, "val_pair_auc": 0.5, "val_ami": 0.125})
     metrics.add({"step": 10, "loss": 0.25, "lr": 1e-4, "lr_head": 1e-3, "wait_share": 0.5})
     found = table(metrics.path)
@@ -28,11 +36,11 @@ def test_rows_are_written_at_once(tmp_path: Path) -> None:
 
 def test_resuming_cuts_what_will_be_done_again(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
-    metrics = MetricsFile(path)
+    metrics = open_metrics(path)
     for step in (10, 20, 30, 40):
         metrics.add({"step": step, "loss": step / 8})
     before = table(path)
-    resumed = MetricsFile(path, resume_step=20)
+    resumed = open_metrics(path, resume_step=20)
     assert table(path) == before[:3]  # to the letter
     resumed.add({"step": 30, "loss": 1.0})
     assert [row["step"] for row in resumed.rows] == [10, 20, 30]
@@ -40,31 +48,31 @@ def test_resuming_cuts_what_will_be_done_again(tmp_path: Path) -> None:
 
 def test_a_new_run_begins_an_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
-    MetricsFile(path).add({"step": 10, "loss": 1.0})
-    assert MetricsFile(path).rows == []
+    open_metrics(path).add({"step": 10, "loss": 1.0})
+    assert open_metrics(path).rows == []
     assert table(path) == [COLUMNS]
 
 
 @pytest.mark.parametrize("tail", ["30,0.2e-", "3x", ",,,,,", "\n", "30"])
 def test_a_row_broken_off_is_dropped(tmp_path: Path, tail: str) -> None:
     path = tmp_path / "metrics.csv"
-    MetricsFile(path).add({"step": 10, "loss": 1.0})
+    open_metrics(path).add({"step": 10, "loss": 1.0})
     with path.open("a") as file:
         file.write(tail)
-    assert [row["step"] for row in MetricsFile(path, resume_step=20).rows] == [10]
+    assert [row["step"] for row in open_metrics(path, resume_step=20).rows] == [10]
 
 
 def test_columns_of_an_earlier_version(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text("step,loss,photos_per_second,val_pair_auc\n10,0.5,3.25,\n20,,,0.75\n")
     with caplog.at_level(logging.WARNING):
-        metrics = MetricsFile(path, resume_step=20)
+        metrics = open_metrics(path, resume_step=20)
     assert metrics.rows == [{"step": 10, "loss": 0.5}, {"step": 20, "val_pair_auc": 0.75}]
     (message,) = caplog.messages
     assert "columns photos_per_second of an earlier version are left out" in message
     assert table(path)[0] == COLUMNS
     caplog.clear()
-    MetricsFile(path, resume_step=20)
+    open_metrics(path, resume_step=20)
     assert caplog.messages == []
 
 
@@ -72,11 +80,11 @@ def test_what_is_no_table_is_told(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     path.write_bytes(b"step,loss\n\xff\xfe\n")
     with pytest.raises(InputError, match=r"cannot read .*metrics\.csv .*move it away"):
-        MetricsFile(path, resume_step=20)
+        open_metrics(path, resume_step=20)
 
 
 def test_a_folder_that_went_away_is_told(tmp_path: Path) -> None:
-    metrics = MetricsFile(tmp_path / "run" / "metrics.csv")
+    metrics = open_metrics(tmp_path / "run" / "metrics.csv")
     metrics.path.unlink()
     metrics.path.parent.rmdir()
     with pytest.raises(InputError, match=r"cannot write .*metrics\.csv: No such file"):
@@ -104,7 +112,7 @@ def test_each_column_has_its_place(tmp_path: Path, count: int) -> None:
     rows = [{"step": 10 * i, **dict.fromkeys(COLUMNS[1:], 1 + i % 7)} for i in range(count)]
     for row in rows:  # side by side, so that none hides another
         row.update({name: row[name] + k / 4 for k, name in enumerate(COLUMNS[1:])})
-    draw_curves(rows, path)
+    draw_curves(rows, path, CURVES)
     assert drawn(path, BLUE) == [[True, True], [True, True]]  # the first curve of each quarter
     assert drawn(path, ORANGE) == [[False, True], [True, False]]  # precision@1, rate of new layers
     assert drawn(path, GREEN) == drawn(path, PURPLE) == [[False, True], [False, False]]
@@ -112,13 +120,13 @@ def test_each_column_has_its_place(tmp_path: Path, count: int) -> None:
 
 def test_a_column_alone(tmp_path: Path) -> None:
     path = tmp_path / "curves.png"
-    draw_curves([{"step": i, "val_pair_auc": i} for i in range(5)], path)
+    draw_curves([{"step": i, "val_pair_auc": i} for i in range(5)], path, CURVES)
     assert drawn(path, BLUE) == [[False, True], [False, False]]
 
 
 @pytest.mark.parametrize("rows", [[], [{"step": 1, "loss": float("nan"), "lr": float("inf")}]])
 def test_nothing_to_draw(tmp_path: Path, rows: list[dict[str, float]]) -> None:
-    metrics = MetricsFile(tmp_path / "metrics.csv")
+    metrics = open_metrics(tmp_path / "metrics.csv")
     for row in rows:
         metrics.add(row)
     metrics.draw(tmp_path / "curves.png")

@@ -6,6 +6,7 @@ import pytest
 from sss.data.sources import SOURCES
 from sss.errors import InputError
 from sss.training.config import OptimConfig, SourceConfig, TrainConfig
+from sss.training.embedding_task import EmbeddingTask
 from sss.training.pair_count import FIRST_PHOTOS, PairCount
 from sss.training.trainer import Trainer
 
@@ -65,5 +66,5 @@ def test_a_run_without_pairs_stops(
     tiny_config.data.sources = [SourceConfig("masks")]
     tiny_config.data.validation = SourceConfig("masks", split="val")
     with pytest.raises(InputError, match="none of the 8 photos"):
-        Trainer(tiny_config, tmp_path).run()
+        Trainer(EmbeddingTask(tiny_config), tmp_path).run()
     assert (tmp_path / "last.pt").is_file()

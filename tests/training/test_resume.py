@@ -14,6 +14,7 @@ from sss.errors import InputError
 from sss.models.base import ModelConfig
 from sss.models.registry import build_network
 from sss.training.config import TrainConfig
+from sss.training.embedding_task import EmbeddingTask
 from sss.training.step import StepResult, TrainingStep
 from sss.training.trainer import Trainer
 
@@ -50,15 +51,15 @@ def test_a_resumed_run_equals_an_unbroken_one(
     tiny_config.model.dropout = 0.2  # a network that draws numbers itself
     tiny_config.optim.accumulate = 2
     tiny_config.log.validate_every = 3  # out of step with the rows: half a window is in the state
-    Trainer(tiny_config, tmp_path / "unbroken").run()
+    Trainer(EmbeddingTask(tiny_config), tmp_path / "unbroken").run()
 
     with monkeypatch.context() as patch:
         break_at(patch, 5)
         with pytest.raises(RuntimeError, match="power cut"):
-            Trainer(tiny_config, tmp_path / "broken").run()
+            Trainer(EmbeddingTask(tiny_config), tmp_path / "broken").run()
     assert rows_of(tmp_path / "broken")[-1]["step"] == "4"
     torch.manual_seed(99)  # a new process is in another state
-    resumed = Trainer(tiny_config, tmp_path / "broken", resume=True)
+    resumed = Trainer(EmbeddingTask(tiny_config), tmp_path / "broken", resume=True)
     assert resumed.progress.step == 3
     resumed.run()
 
@@ -80,8 +81,8 @@ def test_a_run_killed_before_its_first_step_counts_no_validation_twice(
     with monkeypatch.context() as patch:
         break_at(patch, 0)
         with pytest.raises(RuntimeError, match="power cut"):
-            Trainer(tiny_config, tmp_path).run()
-    Trainer(tiny_config, tmp_path, resume=True).run()
+            Trainer(EmbeddingTask(tiny_config), tmp_path).run()
+    Trainer(EmbeddingTask(tiny_config), tmp_path, resume=True).run()
     assert [row["step"] for row in rows_of(tmp_path)] == ["0", "2", "2"]
 
 
@@ -93,7 +94,7 @@ def test_a_run_killed_before_its_first_state_begins_anew(
     timeless_rows_of: Rows,
 ) -> None:
     tiny_config.optim.steps = 2
-    Trainer(tiny_config, tmp_path / "unbroken").run()
+    Trainer(EmbeddingTask(tiny_config), tmp_path / "unbroken").run()
 
     def power_cut(*_: object) -> None:
         raise RuntimeError("power cut")
@@ -101,9 +102,9 @@ def test_a_run_killed_before_its_first_state_begins_anew(
     with monkeypatch.context() as patch:
         patch.setattr(trainer_module, "save_state", power_cut)
         with pytest.raises(RuntimeError, match="power cut"):
-            Trainer(tiny_config, tmp_path / "run").run()
+            Trainer(EmbeddingTask(tiny_config), tmp_path / "run").run()
     (tmp_path / "run" / ".partial-abc.pt").write_bytes(b"half a state")
-    Trainer(tiny_config, tmp_path / "run", resume=True).run()
+    Trainer(EmbeddingTask(tiny_config), tmp_path / "run", resume=True).run()
     assert timeless_rows_of(tmp_path / "run") == timeless_rows_of(tmp_path / "unbroken")
     assert not list((tmp_path / "run").glob(".partial-*"))
 
@@ -117,10 +118,10 @@ def test_resuming_does_not_need_the_encoders_file(
     torch.save(build_network(tiny_config.model).encoder.state_dict(), encoder)
     tiny_config.model.weights = str(encoder)
     run_dir = tmp_path / "run"
-    Trainer(tiny_config, run_dir).run()
+    Trainer(EmbeddingTask(tiny_config), run_dir).run()
     encoder.unlink()
     tiny_config.optim.steps = 6
-    trainer = Trainer(tiny_config, run_dir, resume=True)
+    trainer = Trainer(EmbeddingTask(tiny_config), run_dir, resume=True)
     assert trainer.network.freeze_statistics  # as when it began
     trainer.run()
     assert rows_of(run_dir)[-1]["step"] == "6"
@@ -131,11 +132,11 @@ def test_resuming_a_finished_run_changes_nothing(
     tiny_config: TrainConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tiny_config.optim.steps = 2
-    Trainer(tiny_config, tmp_path).run()
+    Trainer(EmbeddingTask(tiny_config), tmp_path).run()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     caplog.set_level("INFO")
     caplog.clear()
-    Trainer(tiny_config, tmp_path, resume=True).run()
+    Trainer(EmbeddingTask(tiny_config), tmp_path, resume=True).run()
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
     assert [record.message for record in caplog.records] == [
         f"nothing left to do: the run in {tmp_path} is finished (step 2 of 2); raise "
@@ -152,7 +153,7 @@ def test_early_stop_and_going_on_with_more_patience(
 
     def stopped_at(patience: int, resume: bool = False) -> int:
         tiny_config.log.patience = patience
-        Trainer(tiny_config, tmp_path / "run", resume).run()
+        Trainer(EmbeddingTask(tiny_config), tmp_path / "run", resume).run()
         return int(rows_of(tmp_path / "run")[-1]["step"])
 
     scripted[:] = found
@@ -171,11 +172,11 @@ def test_early_stop_and_going_on_with_more_patience(
 def test_a_resumed_run_takes_new_rates_and_decays(
     tiny_config: TrainConfig, tmp_path: Path, rows_of: Rows
 ) -> None:
-    Trainer(tiny_config, tmp_path).run()
+    Trainer(EmbeddingTask(tiny_config), tmp_path).run()
     tiny_config.optim.steps, tiny_config.optim.power = 6, 0.0
     tiny_config.optim.lr, tiny_config.optim.head_factor = 0.25, 4.0
     tiny_config.optim.weight_decay = 0.125
-    trainer = Trainer(tiny_config, tmp_path, resume=True)
+    trainer = Trainer(EmbeddingTask(tiny_config), tmp_path, resume=True)
     assert {group["weight_decay"] for group in trainer.optimizer.param_groups} == {0.0, 0.125}
     assert {group["factor"] for group in trainer.optimizer.param_groups} == {4.0, 8.0}
     trainer.run()
@@ -185,14 +186,14 @@ def test_a_resumed_run_takes_new_rates_and_decays(
 
 def test_state_that_cannot_be_resumed(tiny_config: TrainConfig, tmp_path: Path) -> None:
     tiny_config.optim.steps = 1
-    Trainer(tiny_config, tmp_path).run()
+    Trainer(EmbeddingTask(tiny_config), tmp_path).run()
     (tmp_path / "last.pt").write_bytes(b"broken off")
     with pytest.raises(InputError, match=r"last\.pt is not a training state .* anew$") as error:
-        Trainer(tiny_config, tmp_path, resume=True)
+        Trainer(EmbeddingTask(tiny_config), tmp_path, resume=True)
     assert "\n" not in str(error.value)
     (tmp_path / "last.pt").unlink()  # to begin anew would overwrite what the run found
     with pytest.raises(InputError, match=r"no training state at .*last\.pt"):
-        Trainer(tiny_config, tmp_path, resume=True)
+        Trainer(EmbeddingTask(tiny_config), tmp_path, resume=True)
 
 
 @pytest.mark.parametrize(
@@ -209,10 +210,10 @@ def test_another_network_or_optimiser_cannot_be_resumed(
     tiny_config: TrainConfig, tmp_path: Path, section: str, key: str, value: Any, message: str
 ) -> None:
     tiny_config.optim.steps, tiny_config.optim.bias_factor = 1, 1.0
-    Trainer(tiny_config, tmp_path).run()
+    Trainer(EmbeddingTask(tiny_config), tmp_path).run()
     setattr(getattr(tiny_config, section), key, value)
     with pytest.raises(InputError, match=message) as error:
-        Trainer(tiny_config, tmp_path, resume=True)
+        Trainer(EmbeddingTask(tiny_config), tmp_path, resume=True)
     assert "\n" not in str(error.value)
 
 
@@ -220,9 +221,9 @@ def test_a_run_with_an_average_is_resumed_with_one(
     tiny_config: TrainConfig, tmp_path: Path
 ) -> None:
     tiny_config.optim.steps, tiny_config.optim.ema = 1, 0.9
-    Trainer(tiny_config, tmp_path).run()
+    Trainer(EmbeddingTask(tiny_config), tmp_path).run()
     tiny_config.optim.ema = 0.0
     with pytest.raises(InputError, match=r"state of average, .* optim\.ema \(on or off\)"):
-        Trainer(tiny_config, tmp_path, resume=True)
+        Trainer(EmbeddingTask(tiny_config), tmp_path, resume=True)
     tiny_config.optim.ema = 0.99  # another decay is fine
-    Trainer(tiny_config, tmp_path, resume=True)
+    Trainer(EmbeddingTask(tiny_config), tmp_path, resume=True)

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from sss.data.training import PixelSample, TrainingBatch
 from sss.models.registry import build_network
-from sss.training.config import LossConfig, TrainConfig
-from sss.training.losses import build_loss
+from sss.training.config import TrainConfig
+from sss.training.embedding_task import EmbeddingTask
 from sss.training.optim import build_optimizer
-from sss.training.step import DivergedError, TrainingStep, step_seed
+from sss.training.step import DivergedError, TrainingStep
+from sss.training.task import step_seed
 
 SIDE = 32
 SEED = 5
@@ -58,11 +59,14 @@ def make_step(
         network = build_network(tiny_config.model).train()
         accelerator = Accelerator(cpu=True, mixed_precision=tiny_config.precision)
         optimizer = build_optimizer(network, tiny_config.optim)
+        config = copy.deepcopy(tiny_config)
+        task = EmbeddingTask(config)
+        task.loss = loss or task.loss
         return TrainingStep(
-            copy.deepcopy(tiny_config),
+            config,
             accelerator,
             *accelerator.prepare(network, optimizer),
-            loss or build_loss(LossConfig()),
+            task,
             tmp_path,
         )
 

@@ -10,6 +10,7 @@ import pytest
 
 import sss.training.trainer as trainer_module
 from sss.training.config import TrainConfig
+from sss.training.embedding_task import EmbeddingTask
 from sss.training.step import StepResult
 from sss.training.stopping import Stopping
 from sss.training.trainer import Trainer
@@ -61,8 +62,8 @@ def test_nothing_is_lost_of_a_run_that_is_stopped(
     moment: str,
 ) -> None:
     unbroken, folder = tmp_path / "unbroken", tmp_path / "run"
-    Trainer(tiny_config, unbroken).run()
-    trainer = Trainer(tiny_config, folder)
+    Trainer(EmbeddingTask(tiny_config), unbroken).run()
+    trainer = Trainer(EmbeddingTask(tiny_config), folder)
     train_step = trainer.train_step
 
     def stop() -> None:
@@ -94,7 +95,7 @@ def test_nothing_is_lost_of_a_run_that_is_stopped(
     assert caplog.messages[-1] == (
         f"step {kept} is kept; go on from there with: train.py --resume {folder}"
     )
-    Trainer(tiny_config, folder, resume=True).run()
+    Trainer(EmbeddingTask(tiny_config), folder, resume=True).run()
     assert timeless_rows_of(folder) == timeless_rows_of(unbroken)
     ours, theirs = (state_of(path)["network"] for path in (folder, unbroken))
     assert all((ours[key] == theirs[key]).all() for key in theirs)

@@ -11,8 +11,8 @@ import yaml
 from sss.cli.train import parse_command
 from sss.resources import shipped_folder
 from sss.training.config import TrainConfig
-from sss.training.metrics_file import COLUMNS
 from sss.training.read_config import known_keys
+from sss.training.validation import CURVES
 
 SWEEP = yaml.safe_load((shipped_folder("configs") / "sweep.yaml").read_text())
 
@@ -77,7 +77,7 @@ def test_the_agents_command_is_understood(agent, tmp_path: Path, first: bool) ->
 
 def test_parameters_are_keys_and_the_metric_is_logged() -> None:
     assert set(SWEEP["parameters"]) <= set(known_keys(TrainConfig))
-    assert SWEEP["metric"]["name"] in COLUMNS
+    assert SWEEP["metric"]["name"] in CURVES
     assert SWEEP["metric"]["goal"] == "maximize"
     assert (shipped_folder("configs").parent / SWEEP["program"]).is_file()
 

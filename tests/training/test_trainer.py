@@ -18,9 +18,10 @@ from sss.errors import InputError
 from sss.models.checkpoints import load_checkpoint
 from sss.models.torch_network import embed_photo
 from sss.training.config import SourceConfig, TrainConfig
+from sss.training.embedding_task import EmbeddingTask
 from sss.training.metrics_file import COLUMNS
 from sss.training.trainer import Trainer
-from sss.training.validation import summarise, validate_photos
+from sss.training.validation import CURVES, summarise, validate_photos
 
 Rows = Callable[[Path], list[dict[str, str]]]
 State = Callable[[Path], dict[str, Any]]
@@ -43,14 +44,14 @@ class NearlyOneLabel:
 
 def test_a_run_leaves_its_folder(tiny_config: TrainConfig, tmp_path: Path, rows_of: Rows) -> None:
     run_dir = tmp_path / "runs" / "tiny"
-    Trainer(tiny_config, run_dir).run()
+    Trainer(EmbeddingTask(tiny_config), run_dir).run()
     assert {path.name for path in run_dir.iterdir()} - {"git.json"} == {
         *("config.yaml", "metrics.csv", "curves.png", "last.pt", "pictures"),
         *("best.safetensors", "best.json", "last.safetensors", "last.json"),
     }
     assert yaml.safe_load((run_dir / "config.yaml").read_text()) == asdict(tiny_config)
     rows = rows_of(run_dir)
-    assert list(rows[0]) == COLUMNS
+    assert list(rows[0]) == [*COLUMNS, *CURVES]
     assert [int(row["step"]) for row in rows] == [0, 2, 2, 4, 4]
     losses = [float(row["loss"]) for row in rows if row["loss"]]
     scores = [float(row["val_pair_auc"]) for row in rows if row["val_pair_auc"]]
@@ -74,7 +75,7 @@ def test_it_learns(
     tiny_config.data.colour = tiny_config.model.dropout = 0.0
     tiny_config.optim.steps, tiny_config.optim.lr = 40, 5e-3
     tiny_config.log.every, tiny_config.log.validate_every = 8, 40
-    Trainer(tiny_config, tmp_path).run()
+    Trainer(EmbeddingTask(tiny_config), tmp_path).run()
     rows = rows_of(tmp_path)
     losses = [float(row["loss"]) for row in rows if row["loss"]]
     scores = [float(row["val_pair_auc"]) for row in rows if row["val_pair_auc"]]
@@ -90,7 +91,7 @@ def test_rows_hold_the_mean_loss_since_the_row_before(
     losses = []
     for name, every in (("each", 1), ("pairs", 2)):
         tiny_config.log.every = every
-        Trainer(tiny_config, tmp_path / name).run()
+        Trainer(EmbeddingTask(tiny_config), tmp_path / name).run()
         losses.append([float(row["loss"]) for row in rows_of(tmp_path / name) if row["loss"]])
     a, b, c, d = losses[0]
     assert losses[1] == pytest.approx([(a + b) / 2, (c + d) / 2], abs=2e-6)
@@ -104,7 +105,7 @@ def test_equal_seeds_give_equal_runs(
     rows = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         tiny_config.seed = seed
-        Trainer(tiny_config, tmp_path / name).run()
+        Trainer(EmbeddingTask(tiny_config), tmp_path / name).run()
         rows.append(timeless_rows_of(tmp_path / name))
     assert rows[0] == rows[1]
     assert rows[0] != rows[2]
@@ -114,7 +115,7 @@ def test_best_and_last_are_kept_apart(
     tiny_config: TrainConfig, tmp_path: Path, scripted: list[float], state_of: State
 ) -> None:
     scripted += [0.5, 0.7, 0.6]
-    Trainer(tiny_config, tmp_path).run()
+    Trainer(EmbeddingTask(tiny_config), tmp_path).run()
     best = json.loads((tmp_path / "best.json").read_text())["training"]
     assert (best["step"], best["val_pair_auc"]) == (2, 0.7)
     last = json.loads((tmp_path / "last.json").read_text())["training"]
@@ -131,12 +132,12 @@ def test_the_average_is_validated_and_kept(
     tiny_config: TrainConfig, tmp_path: Path, state_of: State
 ) -> None:
     tiny_config.optim.ema = 0.9
-    Trainer(tiny_config, tmp_path).run()
+    Trainer(EmbeddingTask(tiny_config), tmp_path).run()
     state = state_of(tmp_path)
     kept = load_file(tmp_path / "last.safetensors")
     assert all(torch.equal(state["average"][key], value) for key, value in kept.items())
     assert any(not torch.equal(state["network"][key], value) for key, value in kept.items())
-    resumed = Trainer(tiny_config, tmp_path, resume=True)
+    resumed = Trainer(EmbeddingTask(tiny_config), tmp_path, resume=True)
     assert resumed.evaluated is resumed.average.network
     for key, value in resumed.evaluated.state_dict().items():
         assert torch.equal(value, kept[key]), key
@@ -149,11 +150,11 @@ def test_validation_scores_what_inference_computes(
 ) -> None:
     """Not what training computes, which may be in bf16."""
     tiny_config.precision, tiny_config.optim.ema = "bf16", ema
-    trainer = Trainer(tiny_config, tmp_path)
+    trainer = Trainer(EmbeddingTask(tiny_config), tmp_path)
     trainer.run()
     assert not hasattr(trainer.network, "_original_forward")
     network, _, training = load_checkpoint(tmp_path / "last.safetensors")
-    (validation,) = trainer.validations.values()
+    (validation,) = trainer.task.validations.values()
     photo = validation[0][0]
     cpu = torch.device("cpu")
     ours = embed_photo(trainer.evaluated.eval(), photo, cpu)
@@ -174,7 +175,7 @@ def test_training_in_bf16_is_near_float32(
     for precision in ("no", "bf16"):
         fresh_accelerator()
         tiny_config.precision = precision
-        Trainer(tiny_config, tmp_path / precision).run()
+        Trainer(EmbeddingTask(tiny_config), tmp_path / precision).run()
         losses.append([float(r["loss"]) for r in rows_of(tmp_path / precision) if r["loss"]])
         assert all(
             v.dtype != torch.bfloat16 for v in state_of(tmp_path / precision)["network"].values()
@@ -186,14 +187,14 @@ def test_training_in_bf16_is_near_float32(
 def test_half_precision_needs_a_gpu(tiny_config: TrainConfig, tmp_path: Path) -> None:
     tiny_config.precision = "fp16"
     with pytest.raises(InputError, match="precision fp16 needs a GPU; set precision to no or"):
-        Trainer(tiny_config, tmp_path)
+        Trainer(EmbeddingTask(tiny_config), tmp_path)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there(tiny_config: TrainConfig, tmp_path: Path) -> None:
     tiny_config.device = "cuda"
     with pytest.raises(InputError, match="no CUDA GPU here"):
-        Trainer(tiny_config, tmp_path)
+        Trainer(EmbeddingTask(tiny_config), tmp_path)
 
 
 @pytest.mark.slow
@@ -207,8 +208,8 @@ def test_batches_without_pairs_make_steps(
 ) -> None:
     monkeypatch.setitem(SOURCES, "blank", lambda *_: NearlyOneLabel())
     tiny_config.data.sources = [SourceConfig("blank")]
-    trainer = Trainer(tiny_config, tmp_path)
-    trainer.pair_count.with_pairs = 1  # otherwise the run would be stopped
+    trainer = Trainer(EmbeddingTask(tiny_config), tmp_path)
+    trainer.task.pair_count.with_pairs = 1  # otherwise the run would be stopped
     with caplog.at_level("INFO", "sss"):
         trainer.run()
     assert sum("of these photos had two labels" in message for message in caplog.messages) == 2
@@ -225,7 +226,7 @@ def test_data_without_pairs_is_refused(
     monkeypatch.setitem(SOURCES, "masks", lambda *_: masks)
     tiny_config.data.sources = [SourceConfig("masks")]
     with pytest.raises(InputError, match=r"data\.sources: masks: none of 2 photos has two labels"):
-        Trainer(tiny_config, tmp_path)
+        Trainer(EmbeddingTask(tiny_config), tmp_path)
 
 
 @pytest.mark.slow
@@ -234,13 +235,13 @@ def test_several_data_sets_are_validated(
 ) -> None:
     tiny_config.data.also_validated = [SourceConfig("scenes", split="train", only_every=2)]
     with caplog.at_level("INFO", "sss"):
-        trainer = Trainer(tiny_config, tmp_path)
+        trainer = Trainer(EmbeddingTask(tiny_config), tmp_path)
         trainer.run()
-    assert list(trainer.validations) == ["scenes", "scenes_"]
+    assert list(trainer.task.validations) == ["scenes", "scenes_"]
     validated = [row for row in rows_of(tmp_path) if row["val_pair_auc"]]
     assert len(validated) == 3  # at 0, 2 and 4 steps
     for row in validated:
-        apart = [float(row[f"val_{name}_pair_auc"]) for name in trainer.validations]
+        apart = [float(row[f"val_{name}_pair_auc"]) for name in trainer.task.validations]
         assert float(row["val_pair_auc"]) == pytest.approx(np.mean(apart), abs=1e-4)
     best = max(float(row["val_pair_auc"]) for row in validated)
     assert trainer.progress.best == pytest.approx(best, abs=1e-4)
