@@ -196,7 +196,8 @@ class Scene:
 
         Args:
             **changes: Of :class:`Settings`: ``grouping``, ``refine``, ``match_coarse_grouping``
-                (only to False), ``least_area``, ``auto_share``, ``auto_threshold``.
+                (only to False), ``least_area``, ``auto_share``, ``auto_threshold``,
+                ``refined_pixels``.
 
         Raises:
             InputError: A setting that the components depend on; prepare the photo anew for that.

@@ -38,8 +38,8 @@ KINDS = {
 def export(session: Session, kind: str, progress: Progress | None = None) -> Path:
     """Write a file into the session's folder.
 
-    The layers are those of the preview, enlarged along the photo at its full size; the edits are
-    made anew there.
+    The layers are those of the preview, or finer ones where there are many, enlarged along the
+    photo at its full size; the edits are made anew there.
 
     Args:
         session: With a photo.
@@ -82,8 +82,8 @@ def _full_draft(
     session: Session, cut_out: bool, tell: Callable[[str, float], None]
 ) -> tuple[Draft, tuple[int, ...]]:
     """The edited layers at full size, and which of them are selected."""
-    with session.lock:  # only to look: others may go on while the file is made
-        opened, layers, state = session.opened, session.layers, session.state
+    tell("layers", 0.0)
+    opened, layers, state = session.fine_layers()
     if cut_out and not state.selected:
         raise InputError("nothing is selected to cut out; click a layer in the photo first")
     tell("read", 0.0)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from sss.app.drafts import Drafts
 from sss.app.history import Edited, History, Numbers, State
@@ -23,7 +24,7 @@ from sss.errors import InputError, printable
 from sss.image.reading import ReadPhoto, read_photo
 from sss.image.resize import shrink_to_fit
 from sss.layers import select
-from sss.layers.arrange import divide, pieces
+from sss.layers.arrange import divide, pieces, reorder
 from sss.layers.salience import salient
 from sss.layers.soft_layers import Layers
 from sss.scene import MOST_LAYERS, Scene, layer_count
@@ -31,6 +32,13 @@ from sss.splitter import Splitter
 
 _KEPT_LAYERS = 8
 """Numbers of layers that are at hand at once: going back to one takes no time."""
+
+MANY_LAYERS = 7
+"""From so many layers on, which take longer, the preview is refined at fewer pixels: the slider is
+to answer within half a second. An export is not."""
+
+_MANY_REFINED_PIXELS = 150_000
+"""A photo of 640×480 has twice as many. Alphas differ from those at its own size by 0.01."""
 
 _AHEAD = (1, -1, 2, -2)
 """Next numbers of layers, which are made before anybody asks."""
@@ -49,12 +57,18 @@ class Opened:
         name: Without folder, for people and for names of files.
         size: Height and width of the file's picture.
         scene: Of the photo shrunk to at most a megapixel.
+        quick: The same, refined at fewer pixels.
     """
 
     path: Path
     name: str
     size: tuple[int, int]
     scene: Scene
+    quick: Scene
+
+    def preview(self, count: int | Literal["auto"], progress: Progress | None = None) -> Layers:
+        """Layers as they are shown."""
+        return (self.quick if _are_many(count) else self.scene).layers(count, progress)
 
 
 class Session:
@@ -113,7 +127,8 @@ class Session:
         with self.lock:
             if self._opened is not None and self._opened.path != photo:
                 self._forget(self._opened.path)
-            self._opened = Opened(photo, photo.name, size, scene)
+            quick = scene.with_settings(refined_pixels=_MANY_REFINED_PIXELS)
+            self._opened = Opened(photo, photo.name, size, scene, quick)
             self.history = History()
             self._kept.clear()
             self._drafts.clear()
@@ -178,7 +193,7 @@ class Session:
             for wanted in (now + step for step in _AHEAD):
                 if _plain_key(wanted) in self._kept or not 1 <= wanted <= MOST_LAYERS:
                     continue
-                layers = opened.scene.layers(wanted, go_on)
+                layers = opened.preview(wanted, go_on)
                 with self.lock:
                     go_on("", 1)
                     self._keep(_plain_key(wanted), layers)
@@ -305,6 +320,22 @@ class Session:
         steps = tuple(step.step() for step in state.steps)
         return Recipe(steps, layers=state.count, arrange=state.arrange)
 
+    def fine_layers(self) -> tuple[Opened, Layers, State]:
+        """What an export is made of: the photo, its layers all refined alike, the present state.
+
+        Raises:
+            InputError: There is no photo.
+        """
+        with self.lock:  # only to look: others may go on while layers are made
+            opened, state, shown = self.opened, self.state, self.layers
+            plain = self._kept.get(_plain_key(state.count))
+        if not _are_many(state.count):
+            return opened, shown, state
+        if plain is None:
+            plain = opened.preview(state.count)
+        fine = _in_order_of(plain, opened.scene.layers(state.count))
+        return opened, _arranged(fine, state), state
+
     def close(self) -> None:
         """Let go of everything and remove the session's files."""
         self._asked += 1
@@ -320,9 +351,8 @@ class Session:
         layers = self._kept.pop(key, None)
         if layers is None:
             plain = self._kept.get(_plain_key(state.count))
-            layers = self.opened.scene.layers(state.count) if plain is None else plain
-            if state.arrange:
-                layers = Recipe((), arrange=state.arrange).arranged(layers)
+            layers = self.opened.preview(state.count) if plain is None else plain
+            layers = _arranged(layers, state)
         self._keep(key, layers)  # the last one used is the last one dropped
         return layers
 
@@ -356,6 +386,26 @@ class Session:
 def _plain_key(count: int | str) -> tuple[Any, ...]:
     """Of layers as the scene gives them."""
     return count, repr(())
+
+
+def _are_many(count: int | Literal["auto"]) -> bool:
+    """Whether so many layers are previewed at fewer pixels; the automatic number is up to 8."""
+    return count != "auto" and count >= MANY_LAYERS
+
+
+def _arranged(layers: Layers, state: State) -> Layers:
+    """Layers after the changes that a state makes to them."""
+    return Recipe((), arrange=state.arrange).arranged(layers) if state.arrange else layers
+
+
+def _in_order_of(shown: Layers, fine: Layers) -> Layers:
+    """The same layers refined more finely, in the order in which they were shown.
+
+    Layers go by size, and two that are nearly equal may have changed places.
+    """
+    overlap = np.tensordot(shown.alpha, fine.alpha, ([0, 1], [0, 1]))
+    order = linear_sum_assignment(overlap, maximize=True)[1]
+    return replace(reorder(fine, order.tolist()), names=shown.names)
 
 
 def _same_place(old: Layers, new: Layers, numbers: Numbers) -> Numbers:

@@ -59,10 +59,10 @@ class SoftComponents:
         alpha: (h, w, C) float64 on the solver's grid, summing to one; may leave [0, 1].
         embedding: (h, w, D) what they are grouped by, on the same grid.
         colours: (h, w, 3) the photo on the same grid.
-        level: Of the size at which layers are refined: the photo's own if it is not too large.
+        level: Of the size at which layers are refined unless a segmenter of other settings does:
+            the photo's own if it is not too large.
         photo: (H, W, 3) the photo, an array of the segmenter's backend.
-        superpixel_laplacian: Of the semantic and colour affinities, if layers are refined on the
-            solver's grid.
+        superpixel_laplacian: Of the semantic and colour affinities, on the solver's grid.
         coarse: The coarse solver's components of the same photo, if their grouping decides.
         seconds: Wall seconds of each stage.
     """
@@ -72,7 +72,7 @@ class SoftComponents:
     colours: np.ndarray
     level: Level
     photo: Array
-    superpixel_laplacian: csr_array | None
+    superpixel_laplacian: csr_array
     coarse: SoftComponents | None
     seconds: dict[str, float]
 
@@ -218,7 +218,7 @@ class SoftSegmenter:
             colours,
             level,
             uploaded,
-            superpixel_part if grid_size == refined_size else None,
+            superpixel_part,
             coarse,
             clock.seconds,
         )
@@ -339,13 +339,17 @@ class SoftSegmenter:
     ) -> np.ndarray:
         """Layers (H, W, K) after the relaxed sparsification."""
         backend, level = self.backend, components.level
+        size = self.settings.refined_size(tuple(components.photo.shape[:2]))
+        if tuple(level.gradient.shape) != size:
+            level = self._level(components.photo, size)
+        on_the_grid = size == components.alpha.shape[:2]
         raw = backend.relaxed_layers(
             level.stencil,
             backend.resize_linearly(backend.upload(grouped), level.gradient.shape),
             level.gradient,
             lambda fraction: clock.report("relaxed", fraction),
             TOLERANCE if self.settings.exact else LOOSE_TOLERANCE,
-            components.superpixel_laplacian,
+            components.superpixel_laplacian if on_the_grid else None,
         )
         if raw.shape[:2] != components.photo.shape[:2]:
             raw = backend.enlarge_along_photo(raw, level.photo, components.photo)

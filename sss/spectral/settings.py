@@ -19,7 +19,7 @@ GROUPINGS = ("learned", "linkage", "kmeans")
 
 AFTER_COMPONENTS = (
     *("grouping", "refine", "match_coarse_grouping"),
-    *("least_area", "auto_share", "auto_threshold"),
+    *("least_area", "auto_share", "auto_threshold", "refined_pixels"),
 )
 """Fields of :class:`Settings` that the soft components do not depend on."""
 

@@ -40,6 +40,12 @@ def splitter() -> QuickSplitter:
     return QuickSplitter()
 
 
+@pytest.fixture
+def new_splitter() -> QuickSplitter:
+    """One that has seen no photo yet."""
+    return QuickSplitter()
+
+
 @pytest.fixture(scope="session")
 def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pixels, _ = SceneDataset(1, 0, size=(72, 96))[0]

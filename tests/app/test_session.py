@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import sss
 from sss.app import controls
 from sss.app.history import Edited, History, State
 from sss.app.session import Session
+from sss.data.scenes import SceneDataset
 from sss.editing.recipe import Recipe
 from sss.errors import InputError
 from sss.layers.salience import salient
@@ -37,6 +39,31 @@ def test_the_next_numbers_are_made_ahead(session: Session, monkeypatch: pytest.M
     for count in (3, 5, 6, 2, 4):
         session.choose_count(count)
         assert len(session.layers) == count
+
+
+def test_many_layers_are_previewed_at_fewer_pixels_and_exported_at_all(
+    tmp_path: Path, new_splitter: Any
+) -> None:
+    pixels, _ = SceneDataset(1, 0, size=(400, 480))[0]
+    Image.fromarray(pixels).save(tmp_path / "scene.png")
+    session = Session(tmp_path / "session")
+    session.open(tmp_path / "scene.png", new_splitter, 10**8)
+    scene = session.opened.scene
+    session.choose_count(4)
+    assert np.array_equal(session.layers.alpha, scene.layers(4).alpha)
+    session.choose_count(9)
+    few, fine = session.layers, session.fine_layers()[1]
+    difference = np.abs(few.alpha - fine.alpha).sum(2)
+    assert 0 < difference.mean() < 0.1
+    assert few.names == fine.names
+    # The same layers as the scene's, wherever they stand.
+    at_all = scene.layers(9).alpha.transpose(2, 0, 1)
+    assert all(
+        any(np.array_equal(own, one) for one in at_all) for own in fine.alpha.T.swapaxes(1, 2)
+    )
+    session.select([0, 1])
+    session.merge()
+    assert len(session.fine_layers()[1]) == len(session.layers) == 8
 
 
 def test_without_a_photo_all_that_happens_is_a_line(tmp_path: Path) -> None:
