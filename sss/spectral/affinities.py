@@ -37,13 +37,15 @@ def semantic_affinity(graph: SuperpixelGraph, features3: np.ndarray) -> sp.csr_a
     Returns:
         (N, N), non-zero at the superpixels' centroid pixels only.
     """
-    distance = _pair_distance(graph.means(features3), graph.neighbours)
-    weight = erf(SEMANTIC_STEEPNESS * (1 - distance - SEMANTIC_CENTRE))
+    weight = _likeness(graph.means(features3), graph.neighbours)
     return _between_centroids(graph, graph.neighbours, weight)
 
 
 def colour_affinity(
-    graph: SuperpixelGraph, photo: np.ndarray, radius: float = COLOUR_RADIUS
+    graph: SuperpixelGraph,
+    photo: np.ndarray,
+    features3: np.ndarray | None = None,
+    radius: float = COLOUR_RADIUS,
 ) -> sp.csr_array:
     """Non-local colour affinity between superpixels that lie near each other (Sec. 3.2).
 
@@ -54,6 +56,9 @@ def colour_affinity(
     Args:
         graph: Superpixels.
         photo: (H, W, 3) float in [0, 1].
+        features3: (H, W, 3) float, channels in [0, 1]: each weight is multiplied by the semantic
+            affinity of the two superpixels, where that is positive, and is 0 elsewhere. None ties
+            whatever has one colour, as the paper does.
         radius: Reach, as a fraction of the photo's sides.
 
     Returns:
@@ -66,8 +71,17 @@ def colour_affinity(
     pairs = pairs[_pair_distance(position, pairs) <= radius]
     distance = _pair_distance(graph.means(photo), pairs)
     weight = (erf(COLOUR_STEEPNESS * (1 - distance - COLOUR_CENTRE)) + 1) / 2
+    if features3 is not None:
+        weight *= _likeness(graph.means(features3), pairs).clip(min=0)
     alike = weight > 0
     return _between_centroids(graph, pairs[alike], weight[alike])
+
+
+def _likeness(features3: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """(P,) in [−1, 1] how alike the superpixels of ``pairs`` are in their features (S, 3)."""
+    distance = _pair_distance(features3, pairs)
+    likeness: np.ndarray = erf(SEMANTIC_STEEPNESS * (1 - distance - SEMANTIC_CENTRE))
+    return likeness
 
 
 def _pair_distance(values: np.ndarray, pairs: np.ndarray) -> np.ndarray:

@@ -30,6 +30,7 @@ def superpixel_laplacian(
     graph: SuperpixelGraph,
     semantic_weight: float = SEMANTIC_WEIGHT,
     colour_weight: float = COLOUR_WEIGHT,
+    colour_everywhere: bool = True,
 ) -> sp.csr_array:
     """Laplacian of the semantic and the non-local colour affinity.
 
@@ -39,6 +40,7 @@ def superpixel_laplacian(
         graph: Superpixels of the photo.
         semantic_weight: Weight of the semantic affinity; 0 leaves it out.
         colour_weight: Weight of the non-local colour affinity; 0 leaves it out.
+        colour_everywhere: Whether that ties superpixels that are not alike in ``features3``.
 
     Returns:
         Sparse (N, N), whose rows are empty but for the superpixels' centroid pixels.
@@ -55,7 +57,8 @@ def superpixel_laplacian(
     if semantic_weight:
         affinity = affinity + semantic_weight * semantic_affinity(graph, features3)
     if colour_weight:
-        affinity = affinity + colour_weight * colour_affinity(graph, photo)
+        only_alike = None if colour_everywhere else features3
+        affinity = affinity + colour_weight * colour_affinity(graph, photo, only_alike)
     return graph_laplacian(affinity)
 
 

@@ -305,7 +305,9 @@ class SoftSegmenter:
             photo,
             features3,
             compute_superpixels(photo, settings.n_superpixels),
-            *settings.graph_weights,
+            settings.semantic_weight,
+            settings.colour_weight or 0.0,
+            bool(settings.colour_everywhere),
         )
         moved = coarsen_laplacian(laplacian, found_size, settings.grid_size(size))
         return settings.growth(size) * moved

@@ -26,6 +26,9 @@ AFTER_COMPONENTS = (
 SEMANTIC_WEIGHT = COLOUR_WEIGHT = 0.01
 """Of the affinities in the paper's graph (Sec. 3.4)."""
 
+COLOUR_WEIGHT_WHERE_ALIKE = 0.003
+"""Of the colour affinity between superpixels that are alike in the features as well."""
+
 LAYERS = 5
 """Layers of a photo unless another number is asked for (Sec. 3.5)."""
 
@@ -44,8 +47,10 @@ class Settings:
         seed: Of k-means, of the eigensolver's start vectors and of the sampled pixels.
         semantic_weight: Of the semantic affinity in the graph (Sec. 3.4); 0 leaves it out.
         colour_weight: Of the non-local colour affinity (Sec. 3.4); 0 leaves it out. By default
-            it is the paper's with ``kmeans`` only, and 0 with the other groupings: it ties things
-            of one colour together, and what a trained embedding has told apart comes undone.
+            the paper's 0.01 where it holds everywhere, else 0.003.
+        colour_everywhere: Whether that affinity ties whatever has one colour, as in the paper, or
+            only what is also alike in the features: a trained embedding tells things of one colour
+            apart, which would come undone. By default everywhere with ``kmeans`` only.
         refine: Whether layers go through the relaxed sparsification (Sec. 3.6) at full size; else
             they are only resized.
         match_coarse_grouping: Whether the exact solver puts its components into the layers that
@@ -95,6 +100,7 @@ class Settings:
     seed: int = 0
     semantic_weight: float = SEMANTIC_WEIGHT
     colour_weight: float | None = None
+    colour_everywhere: bool | None = None
     refine: bool = True
     match_coarse_grouping: bool = True
     n_superpixels: int = 2500
@@ -122,8 +128,10 @@ class Settings:
         ):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if self.colour_everywhere is None:
+            object.__setattr__(self, "colour_everywhere", self.grouping == "kmeans")
         if self.colour_weight is None:
-            weight = COLOUR_WEIGHT if self.grouping == "kmeans" else 0.0
+            weight = COLOUR_WEIGHT if self.colour_everywhere else COLOUR_WEIGHT_WHERE_ALIKE
             object.__setattr__(self, "colour_weight", weight)
         for name in ("semantic_weight", "colour_weight", "auto_threshold"):
             value = getattr(self, name)
@@ -140,11 +148,6 @@ class Settings:
     def exact(self) -> bool:
         """Whether all pixels are worked on."""
         return self.solver == "exact"
-
-    @property
-    def graph_weights(self) -> tuple[float, float]:
-        """Of the semantic and of the non-local colour affinity."""
-        return self.semantic_weight, self.colour_weight or 0.0
 
     def grid_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """(h, w) of the eigenvectors' and components' grid for a photo of (H, W)."""

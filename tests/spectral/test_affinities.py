@@ -46,11 +46,13 @@ def test_semantic_affinity_of_known_distances(apart: float, weight: float) -> No
     assert affinity[7, 10] == affinity[10, 7] == pytest.approx(weight, abs=1e-4)
 
 
-def test_colour_affinity_equals_the_formula_pair_by_pair() -> None:
+@pytest.mark.parametrize("only_alike", [False, True])
+def test_colour_affinity_equals_the_formula_pair_by_pair(only_alike: bool) -> None:
     graph = blocks(4, 6, side=3)
     photo = 0.2 * np.random.default_rng(2).random((12, 18, 3))
+    features = np.kron(0.2 * np.random.default_rng(3).random((4, 6, 3)), np.ones((3, 3, 1)))
     radius = 0.43
-    expected = np.zeros((216, 216))
+    expected, unlinked = np.zeros((216, 216)), 0
     for a in range(24):
         for b in range(24):
             (row_a, column_a), (row_b, column_b) = divmod(a, 6), divmod(b, 6)
@@ -63,8 +65,16 @@ def test_colour_affinity_equals_the_formula_pair_by_pair() -> None:
             pixel_a = (3 * row_a + 1) * 18 + 3 * column_a + 1
             pixel_b = (3 * row_b + 1) * 18 + 3 * column_b + 1
             expected[pixel_a, pixel_b] = (math.erf(50 * (1 - apart - 0.95)) + 1) / 2
+            if only_alike:
+                unlike = np.linalg.norm(
+                    superpixel_mean(graph, features, a) - superpixel_mean(graph, features, b)
+                )
+                expected[pixel_a, pixel_b] *= max(math.erf(20 * (1 - unlike - 0.85)), 0)
+                unlinked += expected[pixel_a, pixel_b] == 0
+    assert unlinked > 0 if only_alike else unlinked == 0
+    assert (expected > 0).any()
     assert 0.05 < expected[expected > 0].min() + expected.max() / 2 < 0.95  # soft weights occur
-    affinity = colour_affinity(graph, photo, radius)
+    affinity = colour_affinity(graph, photo, features if only_alike else None, radius)
     np.testing.assert_allclose(affinity.toarray(), expected, atol=1e-12)
 
 
@@ -79,7 +89,7 @@ def test_colour_affinity_lies_between_zero_and_one() -> None:
 @pytest.mark.parametrize(("radius", "reached"), [(0.25, True), (0.2499, False)])
 def test_colour_radius_is_inclusive(radius: float, reached: bool) -> None:
     graph = build_graph(np.arange(64).reshape(8, 8))  # steps of exactly an eighth
-    affinity = colour_affinity(graph, np.full((8, 8, 3), 0.5), radius).toarray()
+    affinity = colour_affinity(graph, np.full((8, 8, 3), 0.5), radius=radius).toarray()
     assert (affinity[0, 2] > 0.9) == reached
     assert (affinity[0, 16] > 0.9) == reached
     assert affinity[0, 3] == 0
@@ -87,7 +97,7 @@ def test_colour_radius_is_inclusive(radius: float, reached: bool) -> None:
 
 def test_colour_radius_is_a_fraction_of_each_side() -> None:
     graph = build_graph(np.arange(8 * 16).reshape(8, 16))
-    affinity = colour_affinity(graph, np.full((8, 16, 3), 0.5), 0.25).toarray()
+    affinity = colour_affinity(graph, np.full((8, 16, 3), 0.5), radius=0.25).toarray()
     assert affinity[0, 4] > 0.9  # four columns of sixteen
     assert affinity[0, 5] == 0
     assert affinity[0, 2 * 16] > 0.9  # two rows of eight
@@ -97,7 +107,7 @@ def test_colour_radius_is_a_fraction_of_each_side() -> None:
 def test_unlike_colours_have_no_entry() -> None:
     photo = np.zeros((8, 8, 3))
     photo[:, 1::2] = 1
-    affinity = colour_affinity(build_graph(np.arange(64).reshape(8, 8)), photo, 0.125)
+    affinity = colour_affinity(build_graph(np.arange(64).reshape(8, 8)), photo, radius=0.125)
     linked = {tuple(pair) for pair in np.argwhere(affinity.toarray()).tolist()}
     assert (0, 8) in linked
     assert (0, 1) not in linked

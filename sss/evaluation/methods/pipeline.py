@@ -14,7 +14,7 @@ from sss.evaluation.methods.base import Case, Segmentation, foreground_result
 from sss.image.resize import resize_linearly
 from sss.layers.salience import salient
 from sss.scene import Scene
-from sss.spectral.settings import AFTER_COMPONENTS, COLOUR_WEIGHT, DEFAULT_SETTINGS, Settings
+from sss.spectral.settings import AFTER_COMPONENTS, DEFAULT_SETTINGS, Settings
 from sss.splitter import Splitter
 
 OWN_LAYER_COUNTS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20)
@@ -129,9 +129,7 @@ PIPELINES = (
     _variant("sss-linkage", "SSS grouped by the features alone", grouping="linkage"),
     _variant("sss-kmeans", "SSS with the reference's grouping", grouping="kmeans"),
     _variant("sss-no-semantic", "SSS without the semantic term", semantic_weight=0.0),
-    _variant(
-        "sss-colour", "SSS with the paper's non-local colour term", colour_weight=COLOUR_WEIGHT
-    ),
+    _variant("sss-colour", "SSS with the paper's non-local colour term", colour_everywhere=True),
     _variant("sss-no-relaxed", "SSS without the relaxed step", refine=False),
     _variant(
         "sss-exact",
