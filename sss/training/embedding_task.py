@@ -17,6 +17,7 @@ from sss.models.checkpoints import save_checkpoint
 from sss.models.encoder_network import EncoderNetwork
 from sss.models.registry import build_network
 from sss.models.torch_network import embed_photo
+from sss.training.affinity_loss import DenseAffinityLoss
 from sss.training.batches import open_training, open_validation, single_columns
 from sss.training.check_step import check_step
 from sss.training.config import TrainConfig
@@ -96,7 +97,11 @@ class EmbeddingTask(Task):
                 # For losses that draw numbers: by photo, so that splitting a batch changes none.
                 torch.manual_seed(step_seed(place.seed, place.first + index, 1))
                 vectors = pooled_embeddings(embeddings[index], sample)
-                losses.append(self.loss(vectors, sample.labels))
+                labels = sample.labels
+                if isinstance(self.loss.loss, DenseAffinityLoss):
+                    size = (photos.shape[2], photos.shape[3])
+                    vectors, labels = self.loss.loss.on_grid(vectors, labels, sample.pixels, size)
+                losses.append(self.loss(vectors, labels))
         if not losses:
             return {"loss": (embeddings.float() * 0).sum()}
         return {"loss": torch.stack(losses).sum()}
