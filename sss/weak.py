@@ -50,6 +50,7 @@ class WeakCommand:
         resume: Whether there is a run in the folder.
         dry_run: Only show what the run would be.
         evaluate: Compare with true masks, in place of making a stage.
+        truth: Where to write true masks, in place of making a stage.
     """
 
     config: WeakConfig
@@ -58,6 +59,7 @@ class WeakCommand:
     resume: bool
     dry_run: bool
     evaluate: bool
+    truth: Path | None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -74,6 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
     if command.dry_run:
         _show(run, command.stage)
         return 0
+    if command.truth is not None:
+        return _write_truth(run, command.truth)
     if command.evaluate:
         return _evaluate(run)
     with (
@@ -133,15 +137,29 @@ def _show(run: WeakRun, last: str) -> None:
 def _evaluate(run: WeakRun) -> int:
     import numpy as np
 
-    from sss.evaluation.weak_masks import evaluate_masks
+    from sss.evaluation.weak_masks import KINDS, evaluate_masks
+    from sss.training.weak.segment import load_segmentation
     from sss.training.weak.stages import load_scores
 
     def predict(source: str, index: int, size: tuple[int, int]) -> np.ndarray:
-        given = load_scores(run, source, run.photos.photos[index])
+        photo = run.photos.photos[index]
+        if source == "segment":
+            return load_segmentation(run, photo, size)
+        given = load_scores(run, source, photo)
         values: np.ndarray = given.classes[given.at(size).argmax(axis=2)] + 1
         return values
 
-    evaluate_masks(run.photos, predict, run.folder / "evaluation")
+    kinds = [*KINDS, *(["segment"] if run.is_done("segment") else [])]
+    evaluate_masks(run.photos, predict, run.folder / "evaluation", kinds)
+    return 0
+
+
+def _write_truth(run: WeakRun, folder: Path) -> int:
+    from sss.evaluation.weak_masks import write_truth
+
+    for name, photos in (("train", run.photos), ("held_out", run.held_out)):
+        count = write_truth(photos, folder / name, run.config.data.side)
+        log.info("%s: %d photos with true masks", folder / name, count)
     return 0
 
 
@@ -179,7 +197,9 @@ def parse_command(arguments: list[str]) -> WeakCommand:
     check_weak_config(config)
     config = with_absolute_paths(config)
     run_dir = known.run_dir or Path("runs") / f"{config.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    return WeakCommand(config, run_dir, known.stage, resume, known.dry_run, known.evaluate)
+    return WeakCommand(
+        config, run_dir, known.stage, resume, known.dry_run, known.evaluate, known.truth
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -204,6 +224,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dry-run", "--dry_run", action="store_true", help="only show the run")
     parser.add_argument(
         "--evaluate", action="store_true", help="compare maps and masks with true masks"
+    )
+    parser.add_argument(
+        "--truth", type=Path, metavar="DIR", help="write true masks as data sets in this folder"
     )
     return parser
 

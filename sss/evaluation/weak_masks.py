@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -28,6 +29,7 @@ from sss.files import whole_file
 from sss.image import read_rgb8
 from sss.image.resize import resize_linearly
 from sss.layers.overview import layer_palette
+from sss.metrics.class_iou import count_pixels
 from sss.timer import PhotoProgress
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,13 @@ Predict = Callable[[str, int, tuple[int, int]], np.ndarray]
 
 KINDS = ("maps", "walk", "layers", "walk_layers")
 
-PAIRS = (("maps", "walk"), ("maps", "layers"), ("walk", "walk_layers"), ("maps", "walk_layers"))
+PAIRS = (
+    ("maps", "walk"),
+    ("maps", "layers"),
+    ("walk", "walk_layers"),
+    ("maps", "walk_layers"),
+    ("walk_layers", "segment"),
+)
 """Whose gains are tested."""
 
 _PICTURES, _HEIGHT = 12, 120
@@ -91,22 +99,6 @@ def _means(sums: np.ndarray) -> np.ndarray:
     return np.where(known, values, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
 
 
-def count_pixels(found: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
-    """(1 + C, 2) pixels of intersection and union of each class of one photo.
-
-    Args:
-        found: (H, W) integers from 0, the background, to C.
-        truth: The same; pixels with a negative value count nowhere.
-        classes: C.
-    """
-    known = truth >= 0
-    confusion = np.bincount(
-        truth[known].astype(np.int64) * (classes + 1) + found[known], minlength=(classes + 1) ** 2
-    ).reshape(classes + 1, classes + 1)
-    both = np.diag(confusion)
-    return np.stack([both, confusion.sum(axis=0) + confusion.sum(axis=1) - both], axis=1)
-
-
 def evaluate_masks(
     photos: LabelledPhotos, predict: Predict, folder: Path, kinds: Sequence[str] = KINDS
 ) -> MaskScores:
@@ -147,6 +139,35 @@ def evaluate_masks(
     _write_pictures(folder / "pictures.jpg", rows)
     log.info("%s", folder)
     return scores
+
+
+def write_truth(photos: LabelledPhotos, folder: Path, side: int) -> int:
+    """Write true masks as a data set ``folder``, to train or to measure embeddings on.
+
+    Args:
+        photos: Those whose set has true masks are written.
+        folder: Gets ``images`` and ``labels``: 0 background, k + 1 of class k, 255 unknown.
+        side: Longest side of a photo in pixels.
+
+    Returns:
+        How many photos there are.
+    """
+    written = 0
+    for index, photo in enumerate(photos.photos):
+        truth = photos.truth(index)
+        if truth is None:
+            continue
+        pixels = read_rgb8(photo.path).pixels
+        scale = min(1.0, side / max(truth.shape))
+        height, width = (max(1, round(length * scale)) for length in truth.shape)
+        stored = np.where(truth < 0, 255, truth).astype(np.uint8)
+        labels = cv2.resize(stored, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        small = np.rint(resize_linearly(pixels, (height, width), np.float32)).astype(np.uint8)
+        for name, picture in (("images", small), ("labels", labels)):
+            with whole_file(folder / name / f"{photo.name}.png") as partial:
+                Image.fromarray(picture).save(partial, format="PNG")
+        written += 1
+    return written
 
 
 def _write(scores: MaskScores, folder: Path, kinds: Sequence[str]) -> None:

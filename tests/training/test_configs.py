@@ -53,7 +53,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train_one_step(name: str, root: Path, run_dir: Path) -> None:
     arguments = ["--config", name, "--data.root", str(root), "--run_dir", str(run_dir)]
-    if name.startswith(("small_cpu", "encoder_pair")):  # their data sets are others
+    if name.startswith(("small_cpu", "encoder_pair", "unet_weak")):  # their data sets are others
         arguments += ["--data.sources", "[{name: cocostuff}]"]
     for key, value in SMALL.items():
         arguments += [f"--{key}", str(value)]

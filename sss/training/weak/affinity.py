@@ -74,8 +74,9 @@ class AffinityTask(WeakTask):
     def build_network(self, resume: bool, norms_apart: int) -> AffinityNetwork:
         """See :class:`sss.training.task.Task`."""
         run = self.config
-        model = replace(run.model, weights="none") if resume else run.model
         options = run.options
+        model = replace(run.model, freeze_encoder=options["freeze_encoder"])
+        model = replace(model, weights="none") if resume else model
         network = build_affinity_network(
             model, options["widths"], options["stride"], options["grid"]
         )

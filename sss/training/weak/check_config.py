@@ -13,6 +13,7 @@ from sss.suggest import check_name
 from sss.training.check_config import check_config
 from sss.training.config import DataConfig, TrainConfig
 from sss.training.weak.config import CropConfig, WeakConfig
+from sss.training.weak.soft_layers import core_settings
 
 LABEL_SOURCES = ("maps", "walk", "layers", "walk_layers")
 
@@ -34,6 +35,7 @@ def check_weak_config(config: WeakConfig) -> None:
             raise InputError(f"least_share is {source.least_share}, expected 0 up to below 1")
     _check_ranges(config)
     layer_count(config.layers.count)
+    core_settings(config.layers.settings)
     check_name("affinity.sharpen", config.affinity.sharpen, ("none", "layers"))
     check_name("labels.source", config.labels.source, LABEL_SOURCES)
     if not config.data.sources or not config.data.validation:

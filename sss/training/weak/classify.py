@@ -138,10 +138,11 @@ class _Reader:
 
 def photo_logits(network: Classifier, photo: np.ndarray, device: torch.device) -> np.ndarray:
     """(C,) logits of a whole photo (H, W, 3) uint8, of whatever size."""
-    features = encoder_outputs(network, photo, device)[0][-1]
-    stride = STRIDE * -(-photo.shape[0] // STRIDE) // features.shape[2]
-    rows, columns = (-(-side // stride) for side in photo.shape[:2])
-    logits = network.activations(features[..., :rows, :columns]).mean((2, 3))[0]
+    with torch.inference_mode():
+        features = encoder_outputs(network, photo, device)[0][-1]
+        stride = STRIDE * -(-photo.shape[0] // STRIDE) // features.shape[2]
+        rows, columns = (-(-side // stride) for side in photo.shape[:2])
+        logits = network.activations(features[..., :rows, :columns]).mean((2, 3))[0]
     return logits.cpu().numpy()
 
 

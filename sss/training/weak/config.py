@@ -126,6 +126,7 @@ class AffinityConfig:
         widths: Channels of the encoder's last stages, finest first (paper: 128, 256, 512).
         stride: Of the encoder's last stage.
         grid: Pixels from one feature to the next (paper: 8).
+        freeze_encoder: Train the new layers alone, in a fraction of the time.
         data: Crops.
         optim: Optimiser and schedule.
         log: Rows, validations, tracking.
@@ -138,6 +139,7 @@ class AffinityConfig:
     widths: list[int] = field(default_factory=lambda: [128, 256, 512])
     stride: int = 16
     grid: int = 8
+    freeze_encoder: bool = False
     data: CropConfig = field(default_factory=CropConfig)
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(lr=1e-3, steps=5000, batch=8))
     log: LogConfig = field(default_factory=LogConfig)
@@ -166,10 +168,12 @@ class LayersConfig:
             training here, or the path of a checkpoint of ``train.py``; ``bundled`` is the one that
             ships, which was trained on masks.
         split_below: A layer of which no class has this share stays split between classes.
+        settings: Of the spectral core, see :class:`sss.Settings`: ``{coarse_pixels: 12000}``.
     """
 
     count: int = 12
     features: str = "encoder"
+    settings: dict[str, Any] = field(default_factory=dict)
     split_below: float = 0.6
 
 

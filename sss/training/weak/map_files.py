@@ -17,6 +17,9 @@ from sss.layers.overview import layer_palette
 MAP_STRIDE = 4
 """Pixels from one value of a stored map to the next."""
 
+UNSURE = 255
+"""In masks: no class is confident."""
+
 _PICTURE_SIDE = 320
 
 
@@ -91,3 +94,16 @@ def write_picture(path: Path, photo: np.ndarray, maps: np.ndarray, colours: int)
     both = np.concatenate([small, 0.35 * small + 0.65 * drawn], axis=1)
     with whole_file(path) as partial:
         Image.fromarray(np.clip(both, 0, 255).astype(np.uint8)).save(partial, quality=85)
+
+
+def write_labels(path: Path, values: np.ndarray) -> None:
+    """Write (H, W) labels as PNG of 8 bits; -1 becomes 255.
+
+    Raises:
+        InputError: There are more classes than eight bits hold.
+    """
+    if values.max() > UNSURE:
+        raise InputError(f"label {values.max()} does not fit a mask of 8 bits")
+    stored = np.where(values < 0, UNSURE, values).astype(np.uint8)
+    with whole_file(path) as partial:
+        Image.fromarray(stored).save(partial, format="PNG")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +18,10 @@ from sss.models.base import ModelConfig
 from sss.models.raw_encoder import STAGES, encoder_outputs
 from sss.models.reduction import principal_components
 from sss.models.registry import build_network
+from sss.spectral.settings import Settings
 from sss.splitter import Splitter
+from sss.suggest import check_name
+from sss.training.weak.config import LayersConfig
 from sss.training.weak.map_files import grid_of
 
 DIMENSIONS = 32
@@ -29,25 +34,24 @@ class LayerMaker:
     """Soft layers of photos.
 
     Args:
-        features: ``encoder``, ``bundled``, or the path of a checkpoint; see
-            :class:`sss.training.weak.config.LayersConfig`.
-        model: Encoder and weights for ``encoder``.
-        count: Layers of a photo.
+        options: How many layers, made of what.
+        model: Encoder and weights where they are made of the encoder's outputs.
         device: Where to compute.
 
     Raises:
         InputError: Weights or the checkpoint cannot be used.
     """
 
-    def __init__(self, features: str, model: ModelConfig, count: int, device: torch.device) -> None:
-        self.count = count
+    def __init__(self, options: LayersConfig, model: ModelConfig, device: torch.device) -> None:
+        features = options.features
+        self.count = options.count
         self.device = device
         self.network = None
         if features == "encoder":
             config = ModelConfig(name="hypercolumn", encoder=model.encoder, weights=model.weights)
             self.network = build_network(config).eval().to(device)
         checkpoint = None if features in ("encoder", "bundled") else Path(features)
-        self.splitter = Splitter(checkpoint, device="cpu")
+        self.splitter = Splitter(checkpoint, "cpu", core_settings(options.settings))
 
     def __call__(self, photo: np.ndarray) -> np.ndarray:
         """(H, W, L) float32 alphas of a photo (H, W, 3) uint8; L may be less than asked for."""
@@ -70,6 +74,20 @@ class LayerMaker:
         count = min(DIMENSIONS, points.shape[1])
         reduced = principal_components(points, count).reshape(*grid, count)
         return resize_linearly(np.asarray(reduced, np.float32), size)
+
+
+def core_settings(options: Mapping[str, Any]) -> Settings:
+    """Settings of the spectral core from a configuration.
+
+    Raises:
+        InputError: There is no such setting, or a value makes no sense.
+    """
+    for name in options:
+        check_name("layers.settings", name, Settings.__dataclass_fields__)
+    try:
+        return Settings(**options)
+    except TypeError as error:
+        raise InputError(f"layers.settings: {one_line(error)}") from error
 
 
 def write_layers(path: Path, alpha: np.ndarray) -> None:

@@ -11,24 +11,30 @@ import numpy as np
 from PIL import Image
 
 from sss.data.image_labels import Photo
-from sss.errors import InputError
 from sss.files import whole_file
 from sss.layers.class_maps import normalised, refine_by_layers
 from sss.models.affinity_net import build_affinity_network
 from sss.models.base import ModelConfig
 from sss.models.classifier import build_classifier
 from sss.spectral.random_walk import affinities, random_walk, transitions
-from sss.training.task import Task
 from sss.training.trainer import Trainer
 from sss.training.weak.activation import activation_maps, with_background
 from sss.training.weak.affinity import AffinityTask, affinity_features
 from sss.training.weak.affinity_labels import affinity_labels
-from sss.training.weak.base_task import load_weights
+from sss.training.weak.base_task import WeakTask, load_weights
 from sss.training.weak.classify import ClassifyTask
 from sss.training.weak.config import stage_run
-from sss.training.weak.map_files import ClassMaps, grid_of, read_maps, write_picture
+from sss.training.weak.map_files import (
+    UNSURE,
+    ClassMaps,
+    grid_of,
+    read_maps,
+    write_labels,
+    write_picture,
+)
 from sss.training.weak.photos import read_photo
 from sss.training.weak.run import WeakRun
+from sss.training.weak.segment import SegmentTask, segment_photo
 from sss.training.weak.soft_layers import LayerMaker, read_layers, write_layers
 
 log = logging.getLogger(__name__)
@@ -36,11 +42,8 @@ log = logging.getLogger(__name__)
 BACKGROUND = -1
 """Among the classes of a file of maps: its map is the background's."""
 
-UNSURE = 255
-"""In masks: no class is confident."""
 
-
-def open_task(run: WeakRun, stage: str) -> Task:
+def open_task(run: WeakRun, stage: str) -> WeakTask:
     """The task of a training stage.
 
     Raises:
@@ -50,6 +53,9 @@ def open_task(run: WeakRun, stage: str) -> Task:
     if stage == "classify":
         settings = stage_run(config, stage, config.classify)
         return ClassifyTask(settings, run.photos, run.held_out, side)
+    if stage == "segment":
+        settings = stage_run(config, stage, config.segment)
+        return SegmentTask(settings, run.photos, run.folder / "labels")
     settings = stage_run(config, stage, config.affinity)
     return AffinityTask(settings, run.photos, run.folder / "affinity" / "labels", side)
 
@@ -95,8 +101,7 @@ def maps(run: WeakRun) -> None:
 def soft(run: WeakRun) -> None:
     """Soft layers of the photos."""
     config, folder = run.config, run.folder / "soft"
-    layers = config.layers
-    make = LayerMaker(layers.features, config.model, layers.count, run.device)
+    make = LayerMaker(config.layers, config.model, run.device)
 
     def do(photo: Photo) -> None:
         write_layers(folder / f"{photo.name}.npz", make(read_photo(photo.path, config.data.side)))
@@ -200,6 +205,23 @@ def labels(run: WeakRun) -> None:
         log.info("masks: %s (data.sources: [{name: folder, root: …, rest: 0}])", folder)
 
 
+def segment(run: WeakRun) -> None:
+    """Train a segmentation network on the masks, and let it segment the photos."""
+    train(run, "segment")
+    settings = stage_run(run.config, "segment", run.config.segment)
+    task = SegmentTask(settings, run.photos, run.folder / "labels")
+    network = task.build_network(resume=True, norms_apart=1)
+    load_weights(run.folder / "segment/training/best.safetensors", network, run.device)
+    folder = run.folder / "segment"
+
+    def do(photo: Photo) -> None:
+        pixels = read_photo(photo.path, run.config.data.side)
+        found = segment_photo(network, pixels, len(run.photos.classes), run.device)
+        write_labels(folder / f"{photo.name}.png", found)
+
+    run.each_photo("segmentations", lambda photo: [folder / f"{photo.name}.png"], do)
+
+
 STAGES: dict[str, Callable[[WeakRun], None]] = {
     "classify": classify,
     "maps": maps,
@@ -208,8 +230,9 @@ STAGES: dict[str, Callable[[WeakRun], None]] = {
     "walk": walk,
     "layers": layers,
     "labels": labels,
+    "segment": segment,
 }
-"""In their order."""
+"""In their order; the last one is made when it is asked for."""
 
 
 def load_scores(run: WeakRun, source: str, photo: Photo) -> ClassMaps:
@@ -229,19 +252,6 @@ def load_scores(run: WeakRun, source: str, photo: Photo) -> ClassMaps:
         return found
     classes = np.concatenate([[BACKGROUND], found.classes])
     return ClassMaps(classes, with_background(found.maps, run.config.maps.alpha), found.size)
-
-
-def write_labels(path: Path, values: np.ndarray) -> None:
-    """Write (H, W) labels as PNG of 8 bits; -1 becomes 255.
-
-    Raises:
-        InputError: There are more classes than eight bits hold.
-    """
-    if values.max() > UNSURE:
-        raise InputError(f"label {values.max()} does not fit a mask of 8 bits")
-    stored = np.where(values < 0, UNSURE, values).astype(np.uint8)
-    with whole_file(path) as partial:
-        Image.fromarray(stored).save(partial, format="PNG")
 
 
 def _file_in(folder: Path) -> Callable[[Photo], list[Path]]:

@@ -56,6 +56,10 @@ def config_file(labelled_folder: Path, tmp_path: Path) -> Path:
         "maps": {"scales": [1.0], "mirror": False},
         "affinity": {**training, "widths": [8, 8, 8]},
         "layers": {"count": 3},
+        "segment": {
+            **training,
+            "model": {"name": "unet_plain", "base_channels": 4, "weights": "none"},
+        },
         "device": "cpu",
         "threads": 1,
     }

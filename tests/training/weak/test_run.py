@@ -19,6 +19,7 @@ from sss.data.folder import FolderDataset
 from sss.errors import InputError
 from sss.models.base import ModelConfig
 from sss.training.weak import stages
+from sss.training.weak.config import LayersConfig
 from sss.training.weak.map_files import read_maps
 from sss.training.weak.soft_layers import LayerMaker, read_layers, write_layers
 from sss.weak import main, parse_command
@@ -85,9 +86,14 @@ def test_all_stages_and_again(
     assert times(run) == before
     assert sum(": done already" in message for message in caplog.messages) == 7
 
+    assert code_of("--run_dir", run, "--stage", "segment") == 0
+    segmented = np.asarray(Image.open(run / "segment" / "00.png"))
+    assert segmented.shape == (72, 88)
+    assert segmented.max() <= 2
     capsys.readouterr()
     assert code_of("--run_dir", run, "--evaluate") == 0
     table = capsys.readouterr().out
+    assert "| walk + layers → segment |" in table
     assert "16 photos" in table
     assert "| maps → walk + layers |" in table
     assert (run / "evaluation" / "pictures.jpg").is_file()
@@ -95,6 +101,18 @@ def test_all_stages_and_again(
     # Other settings of a stage are refused, and told by name.
     assert code_of("--run_dir", run, "--walk.beta", 4) == 2
     assert "was made with other settings of walk; remove it" in capsys.readouterr().err
+
+
+def test_true_masks_are_written_as_data_sets(config_file: Path, tmp_path: Path) -> None:
+    line = ["--config", config_file, "--run_dir", tmp_path / "run", "--truth", tmp_path / "truth"]
+    assert code_of(*line, "--data.side", 66) == 0
+    for name, count in (("train", 16), ("held_out", 8)):
+        masks = FolderDataset(tmp_path / "truth" / name, "train")
+        assert len(masks) == count
+        photo, labels = masks[0]
+        assert photo.shape == (54, 66, 3)
+        assert np.unique(labels).tolist() == [0, 2]  # 00.png has a red disc
+    assert not (tmp_path / "run").exists()
 
 
 def test_stages_up_to_one(config_file: Path, tmp_path: Path) -> None:
@@ -175,6 +193,8 @@ def test_a_label_without_a_map_is_told(
         (["--data.sources", "[]"], "need a data set each"),
         (["--walk.betta", "3"], r"no key walk\.betta; did you mean walk\.beta"),
         (["--layers.count", "90"], "layers is '90', expected 1 to 40"),
+        (["--layers.settings", "{coarse: 1}"], r"unknown layers\.settings 'coarse'; did you mean"),
+        (["--layers.settings", "{n_components: x}"], r"layers\.settings: "),
     ],
 )
 def test_what_is_refused(config_file: Path, arguments: list[str], problem: str) -> None:
@@ -260,7 +280,7 @@ def test_layers_are_stored_in_eight_bits(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_real_layers_follow_the_discs(labelled_folder: Path) -> None:
     model = ModelConfig(encoder="mobilenet_v2", weights="none")
-    make = LayerMaker("encoder", model, 4, torch.device("cpu"))
+    make = LayerMaker(LayersConfig(count=4), model, torch.device("cpu"))
     photo = np.asarray(Image.open(labelled_folder / "00.png").convert("RGB"))
     truth = np.asarray(Image.open(labelled_folder / "truth" / "00.png")) > 0
     alpha = make(photo)
