@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     ):
         run.folder = folder
         _make(run, command.stage)
-    for line in run.failures:
+    for line in run.failures if accelerator.is_main_process else ():
         tell(f"error: {line}")
     return 2 if run.failures else 0
 

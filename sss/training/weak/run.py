@@ -12,12 +12,14 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 
 from sss.data.image_labels import LabelledPhotos, Photo
 from sss.errors import InputError, describe_failure
 from sss.files import remove_partial_files, whole_file
 from sss.threads import one_thread
 from sss.timer import PhotoProgress
+from sss.training.accelerator import together
 from sss.training.weak.config import WeakConfig
 from sss.training.weak.photos import open_held_out, open_photos
 
@@ -138,6 +140,7 @@ class WeakRun:
         """
         rank, size = self.accelerator.process_index, self.accelerator.num_processes
         own = self.photos.photos[rank::size]
+        failures: list[str] = []
         progress = PhotoProgress(what, len(own))
         for photo in own:
             there = all(path.is_file() for path in made(photo))
@@ -147,10 +150,11 @@ class WeakRun:
                         do(photo)
                 except Exception as error:  # of whatever kind: the other photos shall be done
                     log.debug("%s: where it happened", photo.path, exc_info=True)
-                    self.failures.append(describe_failure(photo.path, error))
+                    failures.append(describe_failure(photo.path, error))
             progress.add(worked=not there)
         progress.clear()
-        self.accelerator.wait_for_everyone()
+        with together(self.accelerator):  # a stage is done when all of its photos are
+            self.failures += [line for part in gather_object([failures]) for line in part]
 
 
 def _results_only(values: Any) -> Any:
