@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     if command.truth is not None:
         return _write_truth(run, command.truth)
     if command.evaluate:
-        return _evaluate(run)
+        return evaluate(run)
     with (
         terminations_as_interrupts(),
         own_run_dir(accelerator, command.run_dir, resume=command.resume) as folder,
@@ -134,7 +134,8 @@ def _show(run: WeakRun, last: str) -> None:
         print(shown.partition("\n\n")[2])
 
 
-def _evaluate(run: WeakRun) -> int:
+def evaluate(run: WeakRun) -> int:
+    """Compare the maps of a run with true masks, and write what was found into its folder."""
     import numpy as np
 
     from sss.evaluation.weak_masks import KINDS, evaluate_masks
