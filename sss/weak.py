@@ -70,7 +70,6 @@ def main(arguments: list[str] | None = None) -> int:
     from sss.training.weak.config import stage_run
     from sss.training.weak.run import WeakRun
 
-    # Batch and accumulation of the first training; the others' are checked when they begin.
     accelerator = open_accelerator(stage_run(command.config, "classify", command.config.classify))
     run = WeakRun(command.config, command.run_dir, accelerator)
     if command.dry_run:
@@ -86,6 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
     ):
         run.folder = folder
         _make(run, command.stage)
+    accelerator.end_training()
     for line in run.failures if accelerator.is_main_process else ():
         tell(f"error: {line}")
     return 2 if run.failures else 0
@@ -102,10 +102,11 @@ def _make(run: WeakRun, last: str) -> None:
             partial.write_text(as_yaml(asdict(run.config)))
     names = list(STAGES)
     for name in names[: names.index(last) + 1]:
-        if run.is_done(name):
-            log.info("%s: done already", name)
+        done = run.is_done(name)
+        if run.accelerator.is_main_process:
+            log.info("%s: %s", name, "done already" if done else run.folder / name)
+        if done:
             continue
-        log.info("%s: %s", name, run.folder / name)
         run.note(name, done=False)
         failed = len(run.failures)
         STAGES[name](run)

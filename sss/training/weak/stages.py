@@ -17,6 +17,7 @@ from sss.models.affinity_net import build_affinity_network
 from sss.models.base import ModelConfig
 from sss.models.classifier import build_classifier
 from sss.spectral.random_walk import affinities, random_walk, transitions
+from sss.training.batches import check_split
 from sss.training.trainer import Trainer
 from sss.training.weak.activation import activation_maps, with_background
 from sss.training.weak.affinity import AffinityTask, affinity_features
@@ -63,8 +64,9 @@ def open_task(run: WeakRun, stage: str) -> WeakTask:
 def train(run: WeakRun, stage: str) -> None:
     """Train the network of a stage, or go on with it."""
     task, folder = open_task(run, stage), run.folder / stage / "training"
+    check_split(task.config, run.accelerator.num_processes)
     resume = (folder / "config.yaml").is_file()
-    Trainer(task, folder, resume, run.accelerator).run()
+    Trainer(task, folder, resume, run.accelerator).run(part_of_more=True)
 
 
 def classify(run: WeakRun) -> None:

@@ -287,3 +287,21 @@ def test_real_layers_follow_the_discs(labelled_folder: Path) -> None:
     np.testing.assert_allclose(alpha.sum(axis=2), 1, atol=1e-3)
     best = alpha[truth].mean(axis=0) - alpha[~truth].mean(axis=0)
     assert best.max() > 0.8
+
+
+@pytest.mark.slow
+def test_processes_share_trainings_and_photos(config_file: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    launched = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    line = [*launched, "-m", "sss.weak", "--config", str(config_file), "--run_dir", str(run)]
+    settings = "{coarse_pixels: 1000, sampled_pixels: 500, n_eigenvectors: 20, n_components: 8}"
+    done = subprocess.run(
+        [*line, "--layers.settings", settings],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(FolderDataset(run / "labels", "train")) == 16
+    assert done.stderr.count("labels: ") == 1  # told by one process
