@@ -49,6 +49,7 @@ class EmbeddingTask(Task):
     Attributes:
         validations: Data sets of the validation by short names.
         loss: Of one photo's sampled vectors.
+        dense: The same where it wants them on a grid.
 
     Raises:
         InputError: Data cannot be used.
@@ -66,6 +67,8 @@ class EmbeddingTask(Task):
         self.samples = open_training(config)
         self.pairs = describe_pairs(config.data, self.samples, self.validations)
         self.loss = build_loss(config.loss)
+        own = self.loss.loss
+        self.dense = own if isinstance(own, DenseAffinityLoss) else None
         self.pair_count = PairCount(config.optim)
         self._pictures: RunPictures | None = None
 
@@ -98,9 +101,9 @@ class EmbeddingTask(Task):
                 torch.manual_seed(step_seed(place.seed, place.first + index, 1))
                 vectors = pooled_embeddings(embeddings[index], sample)
                 labels = sample.labels
-                if isinstance(self.loss.loss, DenseAffinityLoss):
+                if self.dense is not None:
                     size = (photos.shape[2], photos.shape[3])
-                    vectors, labels = self.loss.loss.on_grid(vectors, labels, sample.pixels, size)
+                    vectors, labels = self.dense.on_grid(vectors, labels, sample.pixels, size)
                 losses.append(self.loss(vectors, labels))
         if not losses:
             return {"loss": (embeddings.float() * 0).sum()}
