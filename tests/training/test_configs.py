@@ -18,7 +18,7 @@ SMALL = {
     "model.second_weights": "none",
     "data.crop": 64,
     "data.workers": 0,
-    "data.validation": "{name: scenes, split: val}",
+    "data.validation": "{name: scenes, split: val, root: null, rest: null, only_every: 0}",
     "data.also_validated": "[]",
     "data.validation_photos": 1,
     "sampling.pixels_per_label": 20,
