@@ -50,7 +50,10 @@ class Voc2012:
         kind = "Main" if split.startswith("main_") else "Segmentation"
         listed = self.root / "ImageSets" / kind / f"{split.removeprefix('main_')}.txt"
         if not listed.is_file():
-            raise MissingDataError(f"no list of photos at {listed}")
+            raise MissingDataError(
+                f"no list of photos at {listed}; fetch it (2 GB) with: python -m sss.data.prepare "
+                "voc2012 --root DIR"
+            )
         ids = [line.split()[0] for line in listed.read_text().splitlines() if line.strip()]
         if not ids:
             raise InputError(f"{listed} names no photo; fetch it again")

@@ -203,6 +203,21 @@ def test_what_is_refused(config_file: Path, arguments: list[str], problem: str) 
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("config", ["affinitynet.yaml", REPOSITORY / "benchmarks/weak_coco.yaml"])
+def test_the_configs_of_the_project_are_valid(config: str | Path) -> None:
+    command = parse_command(["--config", str(config)])
+    assert command.config.name == Path(config).stem
+    assert command.run_dir.parent == Path("runs")
+
+
+def test_data_that_is_missing_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["--config", "affinitynet", "--data.root", tmp_path, "--device", "cpu"]
+    assert code_of(*line, "--run_dir", tmp_path / "run", "--dry-run") == 2
+    (error,) = (e for e in capsys.readouterr().err.splitlines() if e.startswith("error"))
+    assert "no list of photos at" in error
+    assert "python -m sss.data.prepare voc2012" in error
+
+
 def test_a_folder_without_a_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no run there; give --config to begin one"):
         parse_command(["--run_dir", str(tmp_path)])
