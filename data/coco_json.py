@@ -47,11 +47,13 @@ class Annotation(NamedTuple):
         outline: Where it is.
         area: In pixels, where the file says.
         crowd: Whether it is many objects that were not told apart.
+        category: Id of what it is; None where the file does not say.
     """
 
     outline: Outline
     area: float | None
     crowd: bool
+    category: Hashable = None
 
 
 class Segment(NamedTuple):
@@ -70,11 +72,13 @@ class Instances:
         photos: All photos of the file.
         counts: By photo id: how many instances it has that are no crowd.
         left_out: What of the file cannot be used.
+        categories: Entries of ``categories`` that have an id and a name.
     """
 
     photos: list[CocoPhoto]
     counts: dict[Hashable, int]
     left_out: LeftOut
+    categories: list[dict[str, Any]]
     _packed: dict[Hashable, list[bytes]] = field(repr=False)
 
     def of(self, photo: Hashable) -> list[Annotation]:
@@ -139,7 +143,7 @@ def read_instances(path: Path) -> Instances:
             f"{path} is not a COCO instances file: none of its annotations outlines an object "
             f"({left_out}); export polygons or masks"
         )
-    return Instances(photos.listed(), dict(counts), left_out, dict(packed))
+    return Instances(photos.listed(), dict(counts), left_out, _categories(content), dict(packed))
 
 
 def read_panoptic(path: Path) -> Panoptic:
@@ -167,20 +171,29 @@ def read_panoptic(path: Path) -> Panoptic:
         raise InputError(
             f"{path} is not a COCO panoptic file: no photo has segments_info ({left_out})"
         )
-    categories = content.get("categories")
-    if not isinstance(categories, list):
-        categories = []
     return Panoptic(
         photos=[photo for photo, _ in kept],
         label_maps=[e.file_name or f"{Path(photo.file_name).stem}.png" for photo, e in kept],
         things=frozenset(
-            c["id"]
-            for c in categories
-            if isinstance(c, dict) and _is_true(c.get("isthing")) and _is_hashable(c.get("id"))
+            entry["id"]
+            for entry in _categories(content, named=False)
+            if _is_true(entry.get("isthing"))
         ),
         left_out=left_out,
         _packed=[entry.data for _, entry in kept],
     )
+
+
+def _categories(content: dict[str, Any], named: bool = True) -> list[dict[str, Any]]:
+    """Entries of ``categories`` that have an id, and a name if that is asked for."""
+    entries = content.get("categories")
+    return [
+        entry
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict)
+        and _is_hashable(entry.get("id"))
+        and (isinstance(entry.get("name"), str) or not named)
+    ]
 
 
 class _Packed(NamedTuple):
@@ -212,13 +225,15 @@ def _pack_annotation(entry: dict[str, Any]) -> Any:
     except UnusableError as error:
         return _Packed(*known, None, b"", str(error))
     # Plain tuples: they take half the bytes.
-    data = pickle.dumps((tuple(outline), _area(entry.get("area")), crowd))
+    category = entry.get("category_id")
+    known_category = category if _is_hashable(category) else None
+    data = pickle.dumps((tuple(outline), _area(entry.get("area")), crowd, known_category))
     return _Packed(*known, outline.size, data, reason)
 
 
 def _unpack(packed: bytes) -> Annotation:
-    outline, area, crowd = pickle.loads(packed)
-    return Annotation(Outline(*outline), area, crowd)
+    outline, *others = pickle.loads(packed)
+    return Annotation(Outline(*outline), *others)
 
 
 def _pack_segments(entry: dict[str, Any]) -> Any:

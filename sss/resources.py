@@ -12,6 +12,10 @@ SWEEP = "sweep.yaml"
 """Lies among the configs, but is one of W&B's own."""
 
 
+WEAK = "affinitynet.yaml"
+"""Lies among the configs, but is one of ``python -m sss.weak``."""
+
+
 def shipped_folder(name: str) -> Path:
     """``configs``, ``checkpoints`` or ``recipes``: in the installed package or the checkout.
 
@@ -23,8 +27,8 @@ def shipped_folder(name: str) -> Path:
 
 
 def shipped_configs() -> list[Path]:
-    """The training configurations that ship with the package, by name."""
-    return [path for path in sorted(shipped_folder("configs").glob("*.yaml")) if path.name != SWEEP]
+    """The configurations of ``train.py`` that ship with the package, by name."""
+    return [path for path in _configs() if path.name != WEAK]
 
 
 def find_config(name: str) -> Path:
@@ -36,7 +40,11 @@ def find_config(name: str) -> Path:
     Raises:
         InputError: There is none.
     """
-    return _find("config", name, shipped_configs())
+    return _find("config", name, _configs())
+
+
+def _configs() -> list[Path]:
+    return [path for path in sorted(shipped_folder("configs").glob("*.yaml")) if path.name != SWEEP]
 
 
 def find_recipe(name: str) -> Path:

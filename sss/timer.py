@@ -1,8 +1,14 @@
-"""Where the time of a training goes."""
+"""Where the time of a training goes, and how much of it is left."""
 
 from __future__ import annotations
 
+import sys
 import time
+
+from sss.console import CLEAR_LINE
+
+PROGRESS_SECONDS = 30.0
+"""From one line to the next where there is no screen."""
 
 
 class StepTimer:
@@ -33,6 +39,48 @@ class StepTimer:
         self.seconds += seconds
         self.steps += 1
         return seconds
+
+
+class PhotoProgress:
+    """Photos done and time left, on one changing line, or line by line without a screen.
+
+    The time left supposes that no result of the photos to come is kept from an earlier run.
+
+    Args:
+        what: What is done with them.
+        photos: Number of all photos.
+    """
+
+    def __init__(self, what: str, photos: int) -> None:
+        self.what = what
+        self.photos = photos
+        self.done = 0
+        self._worked = 0
+        self._started = self._shown = time.monotonic()
+        self._live = sys.stderr.isatty()
+
+    def add(self, worked: bool = True) -> None:
+        """One photo more is done, now or by an earlier run; shows it now and then."""
+        self.done += 1
+        self._worked += worked
+        now = time.monotonic()
+        if self._live:
+            print(f"{CLEAR_LINE}{self._line(now)}", end="", file=sys.stderr, flush=True)
+        elif now - self._shown >= PROGRESS_SECONDS:
+            print(self._line(now), file=sys.stderr, flush=True)
+            self._shown = now
+
+    def clear(self) -> None:
+        """Leave an empty line for what comes next."""
+        if self._live:
+            print(CLEAR_LINE, end="", file=sys.stderr, flush=True)
+
+    def _line(self, now: float) -> str:
+        line = f"{self.what}: {self.done} of {self.photos} photos"
+        if self._worked and self.done < self.photos:
+            left = (now - self._started) / self._worked * (self.photos - self.done)
+            line += f", {hours_minutes(left)} left"
+        return line
 
 
 def hours_minutes(seconds: float) -> str:

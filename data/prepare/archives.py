@@ -2,8 +2,8 @@
 
 Sizes and SHA-256 of COCO's archives are those that TensorFlow Datasets 4.9.10 checks
 (``url_checksums/coco.txt``); several public projects state the same SHA-256 and 70,763,455 bytes
-for BSDS500. Nobody seems to have published a hash or an exact size of COCO-Stuff's label maps: see
-:class:`Archive` for what is done instead.
+for BSDS500, and those of VOC 2012. Nobody seems to have published a hash or an exact size of
+COCO-Stuff's label maps: see :class:`Archive` for what is done instead.
 """
 
 from __future__ import annotations
@@ -207,6 +207,26 @@ BSDS = Archive(
     sha256="97e49d31764f3912f0c4122707d53062ac9e783ba0f095e447a4d53c1a41af8e",
 )
 
+_VOC_HOME = "VOCdevkit/VOC2012"
+
+VOC = Archive(
+    # http, as the server's other address is another one: the SHA-256 is what protects it.
+    "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+    (
+        Part(f"{_VOC_HOME}/JPEGImages/", "*.jpg", "JPEGImages", 17_125),
+        Part(f"{_VOC_HOME}/Annotations/", "*.xml", "Annotations", 17_125),
+        Part(f"{_VOC_HOME}/SegmentationClass/", "*.png", "SegmentationClass", 2_913),
+        *(
+            Part(f"{_VOC_HOME}/ImageSets/{kind}/", f"{name}.txt", f"ImageSets/{kind}", 1)
+            for kind in ("Main", "Segmentation")
+            for name in ("train", "val", "trainval")
+        ),
+    ),
+    unpacked=1_999_639_040 + (2 * 17_125 + 2_913) * _BLOCK,
+    size=1_999_639_040,
+    sha256="e14f763270cf193d0b5f74b169f44157a4b0c6efa708f4dd0ff78ee691763bcb",
+)
+
 _PHOTO_TERMS = (
     "photos: Flickr's terms of use and a Creative Commons licence of each photo's own (named in "
     "the JSON)"
@@ -249,5 +269,14 @@ DATASETS: dict[str, DataSet] = {
         ("images",),
         (BSDS,),
         tuple((f"images/{s}", f"groundTruth/{s}") for s in ("train", "val", "test")),
+    ),
+    "voc2012": DataSet(
+        "voc2012",
+        "PASCAL VOC 2012: photos, the names and boxes of their objects, masks of some",
+        "photos: Flickr's terms of use; cite Everingham et al., IJCV 2010",
+        ("voc2012", _VOC_HOME),
+        ("JPEGImages",),
+        (VOC,),
+        (("JPEGImages", "Annotations"), ("Annotations", "JPEGImages")),
     ),
 }

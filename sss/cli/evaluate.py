@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from sss.cli.common import check_writable
 from sss.cli.evaluate_options import parse_options
-from sss.console import CLEAR_LINE, hide_library_warnings, run_main, tell
+from sss.console import hide_library_warnings, run_main, tell
 from sss.distributed import current_rank
 from sss.errors import InputError
 from sss.ownership import owned
 from sss.processes import terminations_as_interrupts
 from sss.threads import set_thread_count, threads_each
-from sss.timer import hours_minutes
+from sss.timer import PhotoProgress
 
 if TYPE_CHECKING:
     from sss.evaluation.options import EvaluationOptions
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from sss.evaluation.work import PhotoResult
 
 log = logging.getLogger(__name__)
-
-PROGRESS_SECONDS = 30.0
-"""Between two lines of progress where there is no screen."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -62,8 +59,8 @@ def _evaluate(options: EvaluationOptions) -> int:
         hide_library_warnings()
         plan, names = make_plan(options)
         own = rank.part_of(list(enumerate(names)))
-        progress = EvaluationProgress(len(own))
-        results = run_photos(plan, own, options.jobs, progress.add)
+        progress = PhotoProgress("evaluating", len(own))
+        results = run_photos(plan, own, options.jobs, lambda one: progress.add(one.made > 0))
         progress.clear()
         log.info(
             "%d photos, %d results, %d of them made now",
@@ -135,46 +132,6 @@ def missing_photos(results: Sequence[PhotoResult]) -> dict[str, list[str]]:
         for entry in one.missing:
             missing.setdefault(entry, []).append(one.photo)
     return missing
-
-
-class EvaluationProgress:
-    """Photos done and time left, on one changing line, or line by line without a screen.
-
-    The time left supposes that no result of the photos to come is kept from an earlier run.
-
-    Args:
-        photos: Number of all photos.
-    """
-
-    def __init__(self, photos: int) -> None:
-        self.photos = photos
-        self.done = 0
-        self._worked = 0
-        self._started = self._shown = time.monotonic()
-        self._live = sys.stderr.isatty()
-
-    def add(self, result: PhotoResult) -> None:
-        """One photo more is done; shows it now and then."""
-        self.done += 1
-        self._worked += result.made > 0
-        now = time.monotonic()
-        if self._live:
-            print(f"{CLEAR_LINE}{self._line(now)}", end="", file=sys.stderr, flush=True)
-        elif now - self._shown >= PROGRESS_SECONDS:
-            print(self._line(now), file=sys.stderr, flush=True)
-            self._shown = now
-
-    def clear(self) -> None:
-        """Leave an empty line for what comes next."""
-        if self._live:
-            print(CLEAR_LINE, end="", file=sys.stderr, flush=True)
-
-    def _line(self, now: float) -> str:
-        line = f"evaluating: {self.done} of {self.photos} photos"
-        if self._worked and self.done < self.photos:
-            left = (now - self._started) / self._worked * (self.photos - self.done)
-            line += f", {hours_minutes(left)} left"
-        return line
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sss.errors import InputError
 from sss.models.base import ModelConfig
 from sss.models.deeplab_mobilenet import DEEPLABS, INPUT_MEAN, INPUT_STD, build_deeplab_encoder
 from sss.models.smp_encoder import input_scale, start_from_file, with_weights
@@ -22,7 +23,8 @@ class Staged:
     Attributes:
         encoder: Maps normalised photos (B, 3, h, w) to these photos and an output per stride.
             ``out_channels`` are the widths of all of them.
-        strides: Of the outputs, each twice the one before, from 2 on.
+        strides: Of the outputs, each twice the one before, from 2 on; a dilated encoder's no more
+            than its output stride.
         mean: What its training subtracted from red, green and blue in [0, 1].
         std: What it divided them by.
     """
@@ -113,16 +115,34 @@ def second_encoder(config: ModelConfig) -> Staged:
     )
 
 
-def single_encoder(config: ModelConfig) -> Staged:
+def build_dilated_encoder(config: ModelConfig, output_stride: int) -> Staged:
+    """An encoder whose last stages are dilated in place of being strided.
+
+    Args:
+        config: Its encoder and the weights to start from.
+        output_stride: Of the last stage in pixels, 8, 16 or 32.
+
+    Raises:
+        InputError: As :func:`with_second_encoder`; or an encoder that cannot be dilated.
+    """
+    if output_stride not in (8, 16, 32):
+        raise InputError(f"model.stride is {output_stride}, expected 8, 16 or 32")
+    return single_encoder(replace(config, output_stride=output_stride), output_stride)
+
+
+def single_encoder(config: ModelConfig, output_stride: int = 32) -> Staged:
     """The first encoder alone; errors as of :func:`with_second_encoder`."""
     if config.encoder in DEEPLABS:
         deeplab = build_deeplab_encoder(config)
         return Staged(deeplab, deeplab.strides, INPUT_MEAN, INPUT_STD)
     import segmentation_models_pytorch as smp
 
-    encoder = with_weights(
-        config, lambda weights: smp.encoders.get_encoder(config.encoder, depth=5, weights=weights)
-    )
+    def make(weights: str | bool | None) -> Any:
+        return smp.encoders.get_encoder(
+            config.encoder, depth=5, weights=weights, output_stride=output_stride
+        )
+
+    encoder = with_weights(config, make)
     start_from_file(encoder, config)
-    strides = [2 ** (stage + 1) for stage in range(len(encoder.out_channels) - 1)]
+    strides = [min(2 ** (s + 1), output_stride) for s in range(len(encoder.out_channels) - 1)]
     return Staged(encoder, strides, *input_scale(config))

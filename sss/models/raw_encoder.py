@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sss.errors import InputError
-from sss.models.base import EmbeddingNetwork, ModelConfig
+from sss.models.base import ModelConfig
+from sss.models.encoder_network import EncoderNetwork
 from sss.models.registry import build_network
 
 STRIDE = 32
@@ -69,7 +70,7 @@ class RawEncoder:
 
 
 def encoder_outputs(
-    network: EmbeddingNetwork, photo: np.ndarray, device: torch.device | None = None
+    network: EncoderNetwork, photo: np.ndarray, device: torch.device | None = None
 ) -> tuple[list[Tensor], tuple[int, int]]:
     """The encoder's outputs for a photo padded on the right and below.
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from sss.data.base import RegionDataset
 from sss.data.sources import data_root, open_source, source_folder
 from sss.data.subset import subset
-from sss.data.training import VisitDataset
+from sss.data.training import Sampler, VisitDataset
 from sss.data.transforms import TrainingTransform
 from sss.errors import InputError
+from sss.training.affinity_loss import DenseAffinityLoss
 from sss.training.config import DataConfig, SourceConfig, TrainConfig
-from sss.training.sampling import build_sampler
+from sss.training.losses import build_loss
+from sss.training.sampling import GridSampler, build_sampler
 from sss.training.task import RunConfig
 
 
@@ -53,11 +55,18 @@ def open_training(config: TrainConfig) -> VisitDataset:
         [_open(source, data) for source in data.sources],
         [source.weight for source in data.sources],
         TrainingTransform(data.crop, data.scale, data.colour, data.blur, data.jpeg),
-        build_sampler(config.sampling),
+        _sampler(config),
         visits=config.optim.steps * config.optim.batch,
         seed=config.seed,
         copy_paste=data.copy_paste,
     )
+
+
+def _sampler(config: TrainConfig) -> Sampler:
+    loss = build_loss(config.loss).loss
+    if isinstance(loss, DenseAffinityLoss):
+        return GridSampler(loss.spacing)
+    return build_sampler(config.sampling)
 
 
 def _open(source: SourceConfig, data: DataConfig) -> RegionDataset:

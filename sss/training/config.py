@@ -120,7 +120,8 @@ class LossConfig:
 
     Attributes:
         name: ``modified_npair`` (the paper), ``sigmoid_pair`` (the released code),
-            ``discriminative``, or a loss of pytorch-metric-learning by its class name
+            ``discriminative``, ``affinity`` (AffinityNet's, on dense label maps: a grid of pixels
+            takes the place of ``sampling``), or a loss of pytorch-metric-learning by its class name
             (``sss.training.losses`` says how those scale to thousands of pixels).
         options: Keyword arguments of the loss.
         distance: Distance of pytorch-metric-learning, in place of the loss's own.

@@ -18,6 +18,7 @@ from sss.models.checkpoints import save_checkpoint, start_from_checkpoint
 from sss.models.encoder_network import EncoderNetwork
 from sss.models.registry import build_network
 from sss.models.torch_network import embed_photo
+from sss.training.affinity_loss import DenseAffinityLoss
 from sss.training.batches import open_training, open_validation, single_columns
 from sss.training.check_step import check_step
 from sss.training.config import TrainConfig
@@ -51,6 +52,7 @@ class EmbeddingTask(Task):
     Attributes:
         validations: Data sets of the validation by short names.
         loss: Of one photo's sampled vectors.
+        dense: The same where it wants them on a grid.
 
     Raises:
         InputError: Data cannot be used.
@@ -68,6 +70,8 @@ class EmbeddingTask(Task):
         self.samples = open_training(config)
         self.pairs = describe_pairs(config.data, self.samples, self.validations)
         self.loss = build_loss(config.loss)
+        own = self.loss.loss
+        self.dense = own if isinstance(own, DenseAffinityLoss) else None
         self.pair_count = PairCount(config.optim)
         self._pictures: RunPictures | None = None
 
@@ -103,7 +107,11 @@ class EmbeddingTask(Task):
                 # For losses that draw numbers: by photo, so that splitting a batch changes none.
                 torch.manual_seed(step_seed(place.seed, place.first + index, 1))
                 vectors = pooled_embeddings(embeddings[index], sample)
-                losses.append(self.loss(vectors, sample.labels))
+                labels = sample.labels
+                if self.dense is not None:
+                    size = (photos.shape[2], photos.shape[3])
+                    vectors, labels = self.dense.on_grid(vectors, labels, sample.pixels, size)
+                losses.append(self.loss(vectors, labels))
         if not losses:
             return {"loss": (embeddings.float() * 0).sum()}
         return {"loss": torch.stack(losses).sum()}

@@ -10,6 +10,7 @@ from pytorch_metric_learning import distances, losses, miners, reducers
 
 from sss.errors import InputError, one_line
 from sss.suggest import check_name
+from sss.training.affinity_loss import DenseAffinityLoss
 from sss.training.discriminative import DiscriminativeLoss
 from sss.training.pair_losses import ModifiedNPairLoss, SigmoidPairLoss
 
@@ -17,6 +18,7 @@ OWN_LOSSES: dict[str, Callable[..., Any]] = {
     "modified_npair": ModifiedNPairLoss,
     "sigmoid_pair": SigmoidPairLoss,
     "discriminative": DiscriminativeLoss,
+    "affinity": DenseAffinityLoss,
 }
 """Losses that the library does not have, by name."""
 

@@ -17,6 +17,7 @@ from pytorch_metric_learning.utils.loss_and_miner_utils import convert_to_pairs
 from torch import Tensor, nn
 
 from sss.errors import InputError, one_line
+from sss.training.affinity_loss import DenseAffinityLoss
 from sss.training.loss_parts import build_part
 
 if TYPE_CHECKING:
@@ -78,8 +79,9 @@ class PixelLoss(nn.Module):
         """The loss of one photo.
 
         Args:
-            embeddings: (M, D) vectors in any floating-point type.
-            labels: (M,) integers, none negative.
+            embeddings: (M, D) vectors in any floating-point type; (D, h, w) of a loss on maps.
+            labels: (M,) integers, none negative; (h, w) of a loss on maps, negative where nothing
+                is known.
 
         Returns:
             A float32 scalar (float64 of float64), zero with a zero gradient if there are fewer
@@ -158,8 +160,10 @@ def build_loss(config: LossConfig) -> PixelLoss:
 
 def _try(pixel_loss: PixelLoss, name: str, others: list[str]) -> None:
     """Compute a small example: most parts find out only then that they do not go together."""
-    vectors = torch.randn(12, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    labels = torch.arange(12) % 3
+    dense = isinstance(pixel_loss.loss, DenseAffinityLoss)
+    shape = (8, 3, 4) if dense else (12, 8)
+    vectors = torch.randn(shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    labels = torch.arange(12).reshape(3, 4) % 3 if dense else torch.arange(12) % 3
     trial = copy.deepcopy(pixel_loss)
     try:
         with torch.random.fork_rng(devices=[]):

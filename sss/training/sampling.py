@@ -237,6 +237,31 @@ def build_sampler(config: SamplingConfig) -> Sampler:
     return UniformSampler(*size)
 
 
+@dataclass(frozen=True)
+class GridSampler:
+    """The pixels in the middle of all cells of a grid, for losses on dense maps.
+
+    Attributes:
+        spacing: Side of a cell in pixels; those that the border cuts off give their last pixel.
+    """
+
+    spacing: int
+
+    def __call__(
+        self, photo: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+    ) -> PixelSample:
+        """The labelled ones of these pixels, none at random."""
+        rows, columns = (
+            np.minimum(
+                np.arange(self.spacing // 2, side + self.spacing // 2, self.spacing), side - 1
+            )
+            for side in labels.shape
+        )
+        pixels = (rows[:, None] * labels.shape[1] + columns).reshape(-1)
+        pixels = pixels[is_labelled(labels.reshape(-1)[pixels])]
+        return _single_pixels(labels.reshape(-1), [pixels])
+
+
 def pooled_embeddings(embedding: Tensor, sample: PixelSample) -> Tensor:
     """The vectors of a sample: the mean embedding of each group of pixels.
 

@@ -118,8 +118,12 @@ class Trainer:
         done = stopped or self.progress.step >= self.config.optim.steps
         return done and not self.progress.pending
 
-    def run(self) -> None:
-        """Train from the current step to the last one."""
+    def run(self, part_of_more: bool = False) -> None:
+        """Train from the current step to the last one.
+
+        Args:
+            part_of_more: Leave the processes connected: more is to come.
+        """
         main = self.accelerator.is_main_process
         if self.finished:
             if main:
@@ -128,7 +132,8 @@ class Trainer:
                     "--optim.steps, or --log.patience if it stopped early, to go on",
                     *(self.run_dir, self.progress.step, self.config.optim.steps),
                 )
-            self.accelerator.end_training()
+            if not part_of_more:
+                self.accelerator.end_training()
             return
         try:
             with self.stopping.watched():
@@ -137,7 +142,8 @@ class Trainer:
             self.tracker.finish(failed=True)
             raise
         self.tracker.finish()
-        self.accelerator.end_training()
+        if not part_of_more:
+            self.accelerator.end_training()
         if main:
             title = self.task.monitor.title
             log.info("done: best validation %s %.4f; %s", title, self.progress.best, self.run_dir)

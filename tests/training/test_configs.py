@@ -18,7 +18,7 @@ SMALL = {
     "model.second_weights": "none",
     "data.crop": 64,
     "data.workers": 0,
-    "data.validation": "{name: scenes, split: val}",
+    "data.validation": "{name: scenes, split: val, root: null, rest: null, only_every: 0}",
     "data.also_validated": "[]",
     "data.validation_photos": 1,
     "sampling.pixels_per_label": 20,
@@ -53,7 +53,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train_one_step(name: str, root: Path, run_dir: Path) -> None:
     arguments = ["--config", name, "--data.root", str(root), "--run_dir", str(run_dir)]
-    other_data = ("small_cpu", "encoder_pair", "scene_hypercolumn")
+    other_data = ("small_cpu", "encoder_pair", "scene_hypercolumn", "unet_weak")
     if name.startswith(other_data):
         arguments += ["--data.sources", "[{name: cocostuff}]"]
     for key, value in SMALL.items():

@@ -15,13 +15,12 @@ import pytest
 import torch
 from PIL import Image
 
-from sss.cli.evaluate import PROGRESS_SECONDS, EvaluationProgress
 from sss.evaluation.methods.base import Case, Segmentation
 from sss.evaluation.methods.registry import METHODS
-from sss.evaluation.work import PhotoResult
 from sss.models.base import ModelConfig
 from sss.models.checkpoints import save_checkpoint
 from sss.models.registry import build_network
+from sss.timer import PROGRESS_SECONDS, PhotoProgress
 
 pytestmark = pytest.mark.slow
 
@@ -310,15 +309,15 @@ def test_the_time_left_is_that_of_the_photos_that_cost_time(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = [1000.0]
-    monkeypatch.setattr("sss.cli.evaluate.time.monotonic", lambda: clock[0])
-    progress = EvaluationProgress(100)
+    monkeypatch.setattr("sss.timer.time.monotonic", lambda: clock[0])
+    progress = PhotoProgress("evaluating", 100)
     for _ in range(60):
-        progress.add(PhotoResult())  # kept from an earlier run
+        progress.add(worked=False)  # kept from an earlier run
     clock[0] += 20
-    progress.add(PhotoResult(made=2))
+    progress.add()
     assert capsys.readouterr().err == ""  # too soon for a line
     clock[0] += PROGRESS_SECONDS
-    progress.add(PhotoResult(made=3))
+    progress.add()
     # 50 s for 2 photos, 38 are left.
     assert capsys.readouterr().err == "evaluating: 62 of 100 photos, 15 min 50 s left\n"
 

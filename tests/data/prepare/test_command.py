@@ -139,3 +139,16 @@ def test_the_official_table_is_consistent() -> None:
             assert archive.bytes > 0
     assert gigabytes(DATASETS["bsds500"].archives[0].bytes) == "70.8 MB"
     assert [gigabytes(n) for n in (1, 99_000, 10**8)] == ["0.0 kB", "99.0 kB", "0.1 GB"]
+
+
+def test_voc(call, tmp_path: Path) -> None:
+    assert call("voc2012").code == 0
+    home = tmp_path / "voc2012"
+    assert sorted(path.name for path in home.iterdir()) == [
+        *("Annotations", "ImageSets", "JPEGImages", "SegmentationClass")
+    ]
+    lists = sorted(path.name for path in (home / "ImageSets" / "Main").iterdir())
+    assert lists == ["train.txt", "trainval.txt", "val.txt"]
+    assert call("voc2012", "--verify").code == 0
+    (home / "Annotations" / "2007_1.xml").unlink()
+    assert call("voc2012", "--verify").code == 2

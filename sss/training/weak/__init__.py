@@ -1,0 +1,1 @@
+"""Masks from image labels: class activation maps, AffinityNet, random walk, soft layers."""
