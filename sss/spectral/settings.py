@@ -29,6 +29,9 @@ SEMANTIC_WEIGHT = COLOUR_WEIGHT = 0.01
 LAYERS = 5
 """Layers of a photo unless another number is asked for (Sec. 3.5)."""
 
+SMALLEST_PIECE = 0.002
+"""Share of the photo below which a connected piece of a layer is none of its own."""
+
 
 @dataclass(frozen=True)
 class Settings:
