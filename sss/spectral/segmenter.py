@@ -113,21 +113,13 @@ class SoftSegmenter:
             with clock.stage("coarse"):
                 coarse = self._coarse().decompose(photo, features3, embedding)
         with clock.stage("graph"):
-            superpixel_part = self._superpixel_laplacian(photo, features3)
+            laplacian, superpixel_part = self.graph(photo, features3)
             colours = resize_linearly(photo, grid_size)
-            laplacian = self._matting_laplacian(colours, size) + superpixel_part
             uploaded = self.backend.upload(photo)
             level = self._level(uploaded, refined_size)
             self.backend.wait()
         with clock.stage("eigenvectors"):
-            values, vectors = smallest_eigenvectors(
-                laplacian,
-                grid_size,
-                settings.n_eigenvectors,
-                settings.seed,
-                rough=not settings.exact,
-                separator=np.flatnonzero(np.diff(superpixel_part.indptr)),
-            )
+            values, vectors = self.spectrum(laplacian, superpixel_part, grid_size)
         with clock.stage("components"):
             pixels = sample_lattice_pixels(grid_size, settings.sampled_pixels, settings.seed)
             start = self._start_clusters(features3, size, pixels)
@@ -144,6 +136,32 @@ class SoftSegmenter:
             superpixel_part if grid_size == refined_size else None,
             coarse,
             clock.seconds,
+        )
+
+    def graph(self, photo: np.ndarray, features3: np.ndarray) -> tuple[csr_array, csr_array]:
+        """Laplacian on the solver's grid, and the superpixels' part of it; sparse (N, N).
+
+        Args:
+            photo: As of :meth:`decompose`.
+            features3: Likewise.
+        """
+        superpixel_part = self._superpixel_laplacian(photo, features3)
+        size = photo.shape[:2]
+        colours = resize_linearly(photo, self.settings.grid_size(size))
+        return self._matting_laplacian(colours, size) + superpixel_part, superpixel_part
+
+    def spectrum(
+        self, laplacian: csr_array, superpixel_part: csr_array, grid_size: Size
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues (M,) nearest zero and eigenvectors (N, M) of what :meth:`graph` gives."""
+        settings = self.settings
+        return smallest_eigenvectors(
+            laplacian,
+            grid_size,
+            settings.n_eigenvectors,
+            settings.seed,
+            rough=not settings.exact,
+            separator=np.flatnonzero(np.diff(superpixel_part.indptr)),
         )
 
     @_one_blas_thread
