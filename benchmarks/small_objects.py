@@ -77,7 +77,7 @@ def steps(
     size = scene.photo.shape[:2]
     photo = scene.photo.astype(np.float64)
     found = {
-        "superpixels": unions(compute_superpixels(photo, settings.n_superpixels), masks),
+        "superpixels": unions(compute_superpixels(photo, settings.n_superpixels).labels, masks),
         "eigenvectors": projections(scene, masks, settings),
     }
     points = resize_linearly(scene.features3, size).reshape(-1, 3)
