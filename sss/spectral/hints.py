@@ -44,7 +44,7 @@ tells less than the mask does."""
 
 WIDE_BAND = 10.0
 
-CERTAIN = 0.1
+CERTAIN = 0.05
 """Alphas this near to 0 or 1 are these: what the band's far sides leave as a haze."""
 
 
