@@ -12,9 +12,9 @@ import numpy as np
 
 from sss.data.base import MissingDataError, names_in, some_names
 from sss.data.frames import check_frames, turn_labels
-from sss.data.label_maps import label_map_size, read_grey
 from sss.errors import InputError
 from sss.image import read_rgb8
+from sss.image.label_maps import label_map_size, read_grey
 
 _LAYOUTS = (
     ("images", "alpha", "trimap1"),

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sss.coco_outlines import mask_of
 from sss.data.base import MissingDataError, some_names, tell
 from sss.data.coco_files import find_files
 from sss.data.coco_json import Annotation, CocoPhoto, read_instances
-from sss.data.coco_outlines import mask_of
 from sss.data.frames import Size, check_fit, check_frames, turn_labels
 from sss.errors import InputError
 from sss.image import PHOTO_SUFFIXES, RGB8, read_rgb8

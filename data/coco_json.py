@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sss.coco_outlines import Outline, UnusableError, read_outline
 from sss.data.base import LeftOut
-from sss.data.coco_outlines import Outline, UnusableError, read_outline
 from sss.errors import InputError, one_line
 
 LARGEST_UNPACKED = 1 << 30

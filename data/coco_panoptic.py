@@ -15,9 +15,9 @@ from sss.data.base import MissingDataError, some_names, tell
 from sss.data.coco_files import find_files
 from sss.data.coco_json import Segment, read_panoptic
 from sss.data.frames import check_frames, turn_labels
-from sss.data.label_maps import label_map_size, read_ids
 from sss.errors import InputError
 from sss.image import read_rgb8
+from sss.image.label_maps import label_map_size, read_ids
 from sss.region_labels import UNLABELLED
 
 

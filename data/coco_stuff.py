@@ -15,9 +15,9 @@ from sss.data.base import MissingDataError, names_in, some_names, tell
 from sss.data.coco_instances import crowd_mask, instance_map, upright_map
 from sss.data.coco_json import read_instances
 from sss.data.frames import check_frames, turn_labels
-from sss.data.label_maps import label_map_size, read_label_map
 from sss.errors import InputError
 from sss.image import RGB8, read_rgb8
+from sss.image.label_maps import label_map_size, read_label_map
 from sss.region_labels import UNLABELLED
 
 LABEL_MODES = ("category", "instance", "instance_regions")

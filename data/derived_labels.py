@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from sss.coco_outlines import mask_of
 from sss.data.coco_instances import CocoInstances, upright_map
 from sss.data.coco_json import Annotation
-from sss.data.coco_outlines import mask_of
 from sss.data.folder import FolderDataset
 from sss.data.frames import Size, read_header
 from sss.errors import InputError

@@ -9,9 +9,9 @@ import numpy as np
 
 from sss.data.base import MissingDataError, names_in, photo_names, some_names, tell
 from sss.data.frames import check_frames, turn_labels
-from sss.data.label_maps import LABEL_SUFFIXES, label_map_size, read_label_map
 from sss.errors import InputError
 from sss.image import read_rgb8
+from sss.image.label_maps import LABEL_SUFFIXES, label_map_size, read_label_map
 from sss.region_labels import REST
 
 

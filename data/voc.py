@@ -13,8 +13,8 @@ import numpy as np
 
 from sss.data.base import MissingDataError, some_names
 from sss.data.image_labels import check_classes
-from sss.data.label_maps import read_label_map
 from sss.errors import InputError, one_line
+from sss.image.label_maps import read_label_map
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),

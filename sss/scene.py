@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,7 +21,11 @@ from sss.spectral.settings import AFTER_COMPONENTS, LAYERS, Settings
 
 if TYPE_CHECKING:
     from sss.layers.tree import MergeTree
-    from sss.spectral.segmenter import RefinedLayers, SoftComponents, SoftSegmenter
+    from sss.proposals.instances import Instances
+    from sss.spectral.results import RefinedLayers, SoftComponents
+    from sss.spectral.segmenter import SoftSegmenter
+
+log = logging.getLogger(__name__)
 
 MOST_LAYERS = 40
 """More layers than components to group make no sense."""
@@ -63,19 +68,29 @@ class Scene:
     stored: np.ndarray | None = field(default=None, repr=False)
     profile: bytes | None = field(default=None, repr=False)
 
-    def layers(self, k: int | Literal["auto"] = LAYERS, progress: Progress | None = None) -> Layers:
+    def layers(
+        self,
+        k: int | Literal["auto"] = LAYERS,
+        progress: Progress | None = None,
+        instances: Instances | None = None,
+    ) -> Layers:
         """Group the components into layers and refine these at the photo's size.
 
         Args:
             k: Number of layers, 1 to 40, or ``"auto"``: 2 to 8, as many as the photo needs, see
                 ``auto_share`` of :class:`Settings`. A photo with fewer components gets fewer.
             progress: Called with a stage's name and its finished fraction as the stages go on.
+            instances: Rough masks of objects. Each becomes a layer of its own, named by its class
+                and number, whose rim is the photo's; see :mod:`sss.spectral.hints`. What they leave
+                has the ``k`` layers that it would have without them, but for those of which
+                nothing is left.
 
         Returns:
             The layers, largest first.
 
         Raises:
-            InputError: Another number of layers, or ``"auto"`` with ``grouping="kmeans"``.
+            InputError: Another number of layers, ``"auto"`` with ``grouping="kmeans"``, or masks
+                of another shape than the photo.
 
         Examples:
             >>> from sss import Splitter
@@ -89,8 +104,43 @@ class Scene:
             with clock.stage("grouping"):
                 grouped = self._segmenter.group(self.components, count)
                 saliency = self.saliency
+            if instances is not None:
+                return self._instance_layers(grouped, instances, clock, progress)
             refined = self._segmenter.refine(self.components, grouped, progress)
             return self._layers_of(refined, clock, saliency)
+
+    def _instance_layers(
+        self,
+        grouped: np.ndarray,
+        instances: Instances,
+        clock: StageClock,
+        progress: Progress | None,
+    ) -> Layers:
+        """A layer for each instance of which something is seen, and those of the rest."""
+        given = instances.fitted(self.photo.shape[:2])
+        with clock.stage("instances"):
+            claims = self._segmenter.claim(self.components, given.masks, given.scores)
+            seen = np.flatnonzero(claims.max(axis=(0, 1)) > 0)
+        if len(seen) < len(given):
+            log.warning(
+                "%d of %d masks lie behind others and are no layers",
+                *(len(given) - len(seen), len(given)),
+            )
+        refined = self._segmenter.refine(
+            self.components, grouped, progress, by_area=False, claims=claims[..., seen]
+        )
+        areas = refined.alpha.sum(axis=(0, 1), dtype=np.float64)
+        # Masks that claim all of a photo leave a layer of nothing.
+        order = [k for k in np.argsort(-areas, kind="stable") if k < len(seen) or areas[k] > 0]
+        refined = dataclasses.replace(
+            refined, alpha=refined.alpha[..., order], raw=refined.raw[..., order]
+        )
+        own = given.chosen(seen.tolist())
+        names = tuple(
+            own.names[number] if number < len(own) else f"layer {place}"
+            for place, number in enumerate(order)
+        )
+        return self._layers_of(refined, clock, self.saliency, names)
 
     def salient(
         self, saliency: np.ndarray | None = None, progress: Progress | None = None

@@ -23,6 +23,8 @@ from sss.image.reading import Photo, open_photo
 from sss.image.resize import resize_linearly
 from sss.layers.soft_layers import Layers
 from sss.models.device import check_device, resolve_device
+from sss.proposals.instances import Instances
+from sss.proposals.source import PIECES, open_source
 from sss.scene import Scene, describe_settings, layer_count
 from sss.spectral.settings import LAYERS, Settings
 
@@ -256,6 +258,7 @@ def split(
     checkpoint: str | Path | None = None,
     device: str = "auto",
     settings: Settings | None = None,
+    instances: str | Path | Instances | None = None,
 ) -> Layers:
     """Split one photo into soft layers (Aksoy et al., *Semantic Soft Segmentation*, 2018).
 
@@ -269,6 +272,10 @@ def split(
         checkpoint: See :class:`Splitter`.
         device: Likewise.
         settings: Likewise.
+        instances: Objects that get a layer of their own: rough masks, a file of them, ``maskrcnn``
+            or ``maskrcnn:PATH``, see :func:`sss.proposals.source.open_source`; or ``pieces``: the
+            connected pieces of every layer. Masks in a file that are found by the photo's name
+            need a photo that is a path.
 
     Returns:
         The layers, largest first.
@@ -283,7 +290,17 @@ def split(
         ('float32', 3)
     """
     layer_count(layers)  # rather now than after the network
-    return Splitter(checkpoint, device, settings).prepare(photo).layers(layers)
+    splitter = Splitter(checkpoint, device, settings)
+    if instances == PIECES:
+        from sss.layers.arrange import all_pieces  # compiled code, slow to import
+
+        return all_pieces(splitter.prepare(photo).layers(layers))
+    if isinstance(instances, Instances | None):
+        return splitter.prepare(photo).layers(layers, instances=instances)
+    source = open_source(instances, device)
+    scene = splitter.prepare(photo)
+    name = Path(photo).stem if isinstance(photo, str | Path) else ""
+    return scene.layers(layers, instances=source.find(scene.photo, name))
 
 
 def _take_room(path: Path) -> None:

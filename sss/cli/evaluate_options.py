@@ -53,6 +53,7 @@ def parse_options(arguments: list[str] | None = None) -> EvaluationOptions:
     if given["only_every"] < 1:
         raise InputError(f"--only-every is {given['only_every']}, expected 1 or more")
     given["weights"] = tuple(given["weights"])
+    given["instances"] = tuple(given["instances"])
     if given["cache"] is None:
         given["cache"] = CACHE if has_room(CACHE) else given["out"] / "cache"
     return EvaluationOptions(**given)
@@ -159,6 +160,15 @@ def _add_methods(group: argparse._ArgumentGroup) -> None:
         metavar="PATH",
         help="U²-Net, U²-Netp or IS-Net as ONNX, as background removers have it, for the methods "
         "u2net…; may be given several times",
+    )
+    group.add_argument(
+        "--instances",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help="rough masks for the methods …hints: the true ones made worse by a share of their "
+        "size (erode:0.03, dilate:0.03, shift:0.03, blob:0.06, truth), a folder of masks, or "
+        "maskrcnn[:PATH]; may be given several times",
     )
     group.add_argument(
         "--layers",

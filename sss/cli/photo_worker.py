@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import platform
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sss.cli import STARTED
 from sss.cli.progress import try_photo
@@ -15,9 +16,12 @@ from sss.cli.split_options import AUTO, SplitOptions
 from sss.clock import Progress, StageClock
 from sss.errors import InputError, as_text
 from sss.image.reading import read_photo
+from sss.layers.arrange import all_pieces
 from sss.layers.files import REPORT, remove_report, write_report
+from sss.layers.soft_layers import Layers
 from sss.models.feature_files import read_embedding
 from sss.processes import peak_memory_mb
+from sss.proposals.source import PIECES, Source, open_source
 from sss.scene import Scene
 from sss.spectral.settings import Settings
 from sss.splitter import Splitter
@@ -41,6 +45,10 @@ class PhotoWorker:
         self.options = options
         settings = Settings(solver=options.solver, grouping=options.grouping, seed=options.seed)
         self.splitter = splitter or Splitter(options.checkpoint, options.device, settings)
+        self.source: Source | None = None
+        if options.instances not in (None, PIECES):
+            numbers = options.score_threshold, options.mask_nms
+            self.source = open_source(str(options.instances), options.device, *numbers)
         # Now: a network that cannot be used stops all photos.
         self.splitter.load(network=options.features is None)
         self.startup_seconds = round(time.perf_counter() - STARTED, 3)
@@ -63,8 +71,8 @@ class PhotoWorker:
         with clock.stage("features"):
             given = None if options.features is None else read_embedding(options.features)
         scene = self.splitter.prepare(photo, given, progress)
-        layers = scene.layers(options.layers or AUTO, progress)
-        if options.layers and len(layers) < options.layers:
+        layers = self._layers(scene, path, progress)
+        if options.layers and not options.instances and len(layers) < options.layers:
             log.warning("%s: only %d layers, the photo has no more parts", path, len(layers))
         remove_report(folder)  # without it a result counts as unfinished
         with clock.stage("write"):
@@ -78,6 +86,27 @@ class PhotoWorker:
         report["total_seconds"] = round(time.perf_counter() - started, 3)
         write_report(folder / REPORT, self._complete(report))
         return f"{len(layers)} layers in {report['total_seconds']:.1f} s → {folder}"
+
+    def _layers(self, scene: Scene, path: Path, progress: Progress) -> Layers:
+        """The layers, with those of --instances.
+
+        Raises:
+            InputError: The photo has no instances there.
+        """
+        options = self.options
+        count: int | Literal["auto"] = options.layers or AUTO
+        if options.instances == PIECES:
+            whole, clock = scene.layers(count, progress), StageClock(progress)
+            with clock.stage("instances"):
+                divided = all_pieces(whole, options.smallest)
+            return replace(divided, seconds={**divided.seconds, **clock.seconds})
+        if self.source is None:
+            return scene.layers(count, progress)
+        clock = StageClock(progress)
+        with clock.stage("proposals"):
+            found = self.source.find(scene.photo, path.stem)
+        layers = scene.layers(count, progress, found)
+        return replace(layers, seconds={**layers.seconds, **clock.seconds})
 
     def _write_embedding(self, path: Path, scene: Scene) -> None:
         """With --save-features; else remove what an earlier run may have left."""
@@ -101,6 +130,10 @@ class PhotoWorker:
             "max_side": options.max_side,
             "save_features": options.save_features,
             "jobs": options.jobs,
+            "instances": as_text(options.instances) if options.instances else None,
+            "score_threshold": options.score_threshold,
+            "mask_nms": options.mask_nms,
+            "smallest": options.smallest,
         }
         return {
             **report,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sss.cli.common import (
     Parser,
@@ -16,8 +17,10 @@ from sss.cli.common import (
 )
 from sss.errors import InputError
 from sss.layers.formats import BITS, FORMATS, check_formats
+from sss.proposals.maskrcnn import MASK_NMS, SCORE_THRESHOLD
+from sss.proposals.source import PIECES, open_source
 from sss.scene import MOST_LAYERS, layer_count
-from sss.spectral.settings import GROUPINGS, LAYERS, SOLVERS
+from sss.spectral.settings import GROUPINGS, LAYERS, SMALLEST_PIECE, SOLVERS
 
 AUTO: Final = "auto"
 
@@ -41,6 +44,10 @@ class SplitOptions:
     bits: int
     overwrite: bool
     jobs: int
+    instances: str | None
+    score_threshold: float
+    mask_nms: float
+    smallest: float
 
 
 def parse_options(arguments: list[str] | None = None) -> SplitOptions:
@@ -70,7 +77,22 @@ def parse_options(arguments: list[str] | None = None) -> SplitOptions:
         )
     if given["features"] is not None and given["checkpoint"] is not None:
         raise InputError("--features replaces the network, so --checkpoint has no use; give one")
+    _check_instances(given)
     return SplitOptions(**given)
+
+
+def _check_instances(given: dict[str, Any]) -> None:
+    """Refuse what is known before the work to be no source of instances.
+
+    Raises:
+        InputError: It is none, or a number is out of its range.
+    """
+    for name in ("score_threshold", "mask_nms", "smallest"):
+        if not 0 <= given[name] <= 1:
+            option = name.replace("_", "-")
+            raise InputError(f"--{option} is {given[name]}, expected a number from 0 to 1")
+    if given["instances"] not in (None, PIECES):
+        open_source(given["instances"])
 
 
 def _parser() -> Parser:
@@ -125,6 +147,7 @@ def _parser() -> Parser:
         "--save-features", action="store_true", help="also write features.npy, float16 (H, W, D)"
     )
     add_device_option(network, "network and spectral core")
+    _add_instances(parser.add_argument_group("instances"))
     core = parser.add_argument_group("spectral core")
     core.add_argument(
         "--solver",
@@ -144,3 +167,35 @@ def _parser() -> Parser:
     core.add_argument("--max-side", type=int, metavar="PX", help="shrink larger photos first")
     add_jobs_option(core)
     return parser
+
+
+def _add_instances(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--instances",
+        metavar="SOURCE",
+        help="a layer for each object: rough masks (a label map, COCO's JSON, .npy or .npz; or a "
+        "folder with a file per photo), maskrcnn[:PATH], or pieces: the layers' connected pieces",
+    )
+    group.add_argument(
+        "--score-threshold",
+        type=float,
+        default=SCORE_THRESHOLD,
+        metavar="S",
+        help=f"of maskrcnn: least score of an object (default: {SCORE_THRESHOLD})",
+    )
+    group.add_argument(
+        "--mask-nms",
+        type=float,
+        default=MASK_NMS,
+        metavar="IOU",
+        help="of maskrcnn: objects that overlap a surer one by more are dropped "
+        f"(default: {MASK_NMS})",
+    )
+    group.add_argument(
+        "--smallest",
+        type=float,
+        default=SMALLEST_PIECE,
+        metavar="SHARE",
+        help="of pieces: smaller ones are none of their own (default: "
+        f"{SMALLEST_PIECE} of the photo)",
+    )

@@ -12,6 +12,7 @@ from typing import Any
 from sss.data.sources import data_root
 from sss.errors import InputError
 from sss.evaluation.methods.background_removers import with_weights
+from sss.evaluation.methods.hinted import with_hints
 from sss.evaluation.methods.registry import chosen_methods
 from sss.evaluation.models import (
     COLOURS,
@@ -40,6 +41,7 @@ def make_plan(options: EvaluationOptions) -> tuple[Plan, list[str]]:
         InputError: Data, models or methods cannot be used.
     """
     methods = with_weights(chosen_methods(options.method, options.layers), options.weights)
+    methods = with_hints(methods, options.instances)
     data: dict[str, Any] = {
         "name": options.data,
         "root": data_root(options.root),

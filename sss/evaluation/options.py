@@ -34,3 +34,4 @@ class EvaluationOptions:
     project: str
     weights: tuple[Path, ...] = ()
     only_every: int = 1
+    instances: tuple[str, ...] = ()

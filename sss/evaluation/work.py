@@ -106,7 +106,13 @@ class PhotoWork:
         model = jobs[0].model
         embedder = self._embedder(model) if model else None
         with one_thread():
-            case = Case(sample.photo / 255.0, mattes=sample.mattes, seed=self.plan.seed)
+            case = Case(
+                sample.photo / 255.0,
+                mattes=sample.mattes,
+                seed=self.plan.seed,
+                instances=sample.instances,
+                name=sample.name,
+            )
             if embedder and model:
                 try:
                     case.embedding = embedder(sample)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +37,8 @@ _CAPTION = 30  # height of a caption's line
 _SWATCH = 14
 _CHECKER = 12
 
+_LONGEST_NAME = 16  # characters that the narrowest column holds beside the percentage
+
 _SAMPLES = 2  # rows and columns of the photo for one of a picture, before antialiasing
 _COMPRESSION = 1  # in a third of the default's time; a fifth larger
 
@@ -51,7 +54,10 @@ class _Panel(NamedTuple):
 
 
 def overview_picture(
-    photo: np.ndarray, features3: np.ndarray | None, alpha: np.ndarray
+    photo: np.ndarray,
+    features3: np.ndarray | None,
+    alpha: np.ndarray,
+    names: Sequence[str] = (),
 ) -> np.ndarray:
     """Draw photo, features and layer map, and below them each layer's alpha and cut-out.
 
@@ -62,6 +68,7 @@ def overview_picture(
         features3: (h, w, 3) in [0, 1], the reduced embedding, shown as RGB; of any size. None
             leaves it out.
         alpha: (H, W, K), layers that sum to one per pixel.
+        names: K of them; without, layers are numbered.
 
     Returns:
         uint8 (h, w, 3), about 1000 to 2000 pixels wide whatever the photo's size.
@@ -69,11 +76,15 @@ def overview_picture(
     Raises:
         ValueError: An array has a wrong shape or values outside its range.
     """
-    return np.asarray(_drawn(photo, features3, alpha))
+    return np.asarray(_drawn(photo, features3, alpha, names))
 
 
 def write_overview(
-    path: Path, photo: np.ndarray, features3: np.ndarray | None, alpha: np.ndarray
+    path: Path,
+    photo: np.ndarray,
+    features3: np.ndarray | None,
+    alpha: np.ndarray,
+    names: Sequence[str] = (),
 ) -> None:
     """Write ``overview_picture`` as PNG.
 
@@ -81,7 +92,7 @@ def write_overview(
         ValueError: As ``overview_picture``.
         InputError: The file cannot be written.
     """
-    picture = _drawn(photo, features3, alpha)
+    picture = _drawn(photo, features3, alpha, names)
     with whole_file(path) as partial:
         picture.save(partial, format="PNG", compress_level=_COMPRESSION)
 
@@ -93,7 +104,9 @@ def layer_palette(count: int) -> np.ndarray:
     return np.rint(np.array(colours) * np.array(shades)[:, None]).astype(np.uint8)
 
 
-def _drawn(photo: np.ndarray, features3: np.ndarray | None, alpha: np.ndarray) -> Image.Image:
+def _drawn(
+    photo: np.ndarray, features3: np.ndarray | None, alpha: np.ndarray, names: Sequence[str]
+) -> Image.Image:
     check_picture("photo", photo)
     check_stack(photo, alpha)
 
@@ -116,7 +129,7 @@ def _drawn(photo: np.ndarray, features3: np.ndarray | None, alpha: np.ndarray) -
     colours = layer_palette(alpha.shape[2]) / np.float32(255)  # (K, 3)
     shown.append(_Panel(alpha @ colours, "Layers"))  # (h, w, K) @ (K, 3)
     rows = [_strip(shown, top_cell, width)]
-    panels = _layer_panels(_resized(photo, tile), _resized(alpha, tile))
+    panels = _layer_panels(_resized(photo, tile), _resized(alpha, tile), names)
     for start in range(0, len(panels), columns):
         mattes, cut_outs = zip(*panels[start : start + columns], strict=True)
         rows += [_strip(mattes, cell, width), _strip(cut_outs, cell, width)]
@@ -137,14 +150,18 @@ def _features_panel(features3: np.ndarray, size: tuple[int, int]) -> _Panel:
     return _Panel(_resized(features3, size), "Features")
 
 
-def _layer_panels(photo: np.ndarray, alpha: np.ndarray) -> list[tuple[_Panel, _Panel]]:
+def _layer_panels(
+    photo: np.ndarray, alpha: np.ndarray, names: Sequence[str]
+) -> list[tuple[_Panel, _Panel]]:
     """A pair per layer: its alpha in grey, and its own colours over a checkerboard."""
     colours = foreground_colours(photo, alpha, exact_sum=False)
     board = _checkerboard(*photo.shape[:2])
     pairs = []
     for k, swatch in enumerate(layer_palette(alpha.shape[2])):
         matte = alpha[..., k, None]  # (h, w, 1)
-        caption = f"Layer {k} · {_percent(float(matte.mean()))}"
+        name = names[k] if names else f"layer {k}"
+        short = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+        caption = f"{short[:1].upper()}{short[1:]} · {_percent(float(matte.mean()))}"
         shown = _Panel(np.broadcast_to(matte, photo.shape), caption, tuple(swatch))
         pairs.append((shown, _Panel(matte * (colours[..., k, :] - board) + board, "")))
     return pairs

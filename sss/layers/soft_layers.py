@@ -256,6 +256,7 @@ class Layers:
         from sss.image.colour import profile_name
         from sss.layers.files import REPORT, remove_report, write_layers, write_report
         from sss.layers.formats import check_formats, save_formats
+        from sss.layers.formats.names import layer_names
         from sss.layers.overview import write_overview
         from sss.layers.stack import Stack
 
@@ -270,7 +271,8 @@ class Layers:
             write_layers(folder, stored, self.alpha, colors, self.profile, "png" in formats)
             save_formats(folder, lambda: Stack.of(self), formats, bits)
         with clock.stage("overview"):
-            write_overview(folder / "overview.png", self.photo, self.features3, self.alpha)
+            shown = layer_names(self.names)
+            write_overview(folder / "overview.png", self.photo, self.features3, self.alpha, shown)
         height, width, count = self.alpha.shape
         seconds = {**self.seconds, **clock.seconds}
         entries = {

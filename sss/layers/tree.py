@@ -62,6 +62,8 @@ class MergeTree:
             Groups of component numbers: as many, or as there are components.
         """
         members = self.groups[layer]
+        if len(members) < 2:  # a layer of somebody's mask may have no component of its own
+            return [members]
         place = {number: index for index, number in enumerate(members)}
         inside = [(place[a], place[b]) for a, b in self.merges if a in place and b in place]
         # Layers that people merged are no branch of the tree: what is missing merges last.

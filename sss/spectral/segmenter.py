@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -17,14 +17,13 @@ from sss.spectral.clustering import clusters_from
 from sss.spectral.components import constrained_components
 from sss.spectral.eigenvectors import smallest_eigenvectors
 from sss.spectral.grouping import group_as, group_components, merge_components
+from sss.spectral.hints import fill_claimed, soft_masks
 from sss.spectral.laplacian import coarsen_laplacian, matting_laplacian, superpixel_laplacian
-from sss.spectral.parts import Parts, measure_parts
 from sss.spectral.refinement import LOOSE_TOLERANCE, REWEIGHTING_FLOOR, TOLERANCE, valid_alpha
-from sss.spectral.saliency import load_saliency_model
-from sss.spectral.saliency_descriptors import describe_components
+from sss.spectral.results import Level, RefinedLayers, SoftComponents
 from sss.spectral.sampling import sample_lattice_pixels
 from sss.spectral.settings import DEFAULT_SETTINGS, LAYERS, Settings
-from sss.spectral.stencil import MATTING_EPSILON
+from sss.spectral.stencil import MATTING_EPSILON, stencil_matrix
 from sss.spectral.superpixels import compute_superpixels
 
 CLUSTERED_PIXELS = 4000
@@ -34,82 +33,6 @@ Size = tuple[int, int]
 
 # Threads are given whole pieces of work; on small matrices BLAS's own only cost.
 _one_blas_thread = threadpool_limits.wrap(limits=1, user_api="blas")
-
-
-@dataclass(frozen=True)
-class Level:
-    """What the refinement needs of the photo at one size, in arrays of the segmenter's backend.
-
-    Attributes:
-        photo: (h, w, 3) the photo at that size.
-        stencil: Matting Laplacian, see :func:`sss.spectral.stencil.matting_stencil`.
-        gradient: (h, w), see :func:`sss.spectral.gradient.gradient_magnitude`.
-    """
-
-    photo: Array
-    stencil: Array
-    gradient: Array
-
-
-@dataclass(frozen=True)
-class SoftComponents:
-    """A photo's soft components: all that its layers are made of, whatever their number.
-
-    Attributes:
-        alpha: (h, w, C) float64 on the solver's grid, summing to one; may leave [0, 1].
-        embedding: (h, w, D) what they are grouped by, on the same grid.
-        colours: (h, w, 3) the photo on the same grid.
-        level: Of the size at which layers are refined unless a segmenter of other settings does:
-            the photo's own if it is not too large.
-        photo: (H, W, 3) the photo, an array of the segmenter's backend.
-        superpixel_laplacian: Of the semantic and colour affinities, on the solver's grid.
-        coarse: The coarse solver's components of the same photo, if their grouping decides.
-        seconds: Wall seconds of each stage.
-    """
-
-    alpha: np.ndarray
-    embedding: np.ndarray
-    colours: np.ndarray
-    level: Level
-    photo: Array
-    superpixel_laplacian: csr_array
-    coarse: SoftComponents | None
-    seconds: dict[str, float]
-
-    @property
-    def n_components(self) -> int:
-        """C, the number of components."""
-        return self.alpha.shape[2]
-
-    @cached_property
-    def parts(self) -> Parts:
-        """What tells which components belong together, whatever the number of layers."""
-        return measure_parts(
-            self.alpha.reshape(-1, self.n_components), self.embedding, self.colours
-        )
-
-    @cached_property
-    def salience(self) -> np.ndarray:
-        """(C,) in [0, 1]: how likely each component belongs to what the photo is about."""
-        descriptors = describe_components(
-            self.alpha.reshape(-1, self.n_components), self.embedding, self.colours
-        )
-        return load_saliency_model().salience(descriptors)
-
-
-@dataclass(frozen=True)
-class RefinedLayers:
-    """Layers of one photo at its own size.
-
-    Attributes:
-        alpha: (H, W, K) float32 in [0, 1], summing to one per pixel.
-        raw: (H, W, K) float32 as the solver left it: outside [0, 1] by up to 0.1.
-        seconds: Wall seconds of each stage.
-    """
-
-    alpha: np.ndarray
-    raw: np.ndarray
-    seconds: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -190,21 +113,13 @@ class SoftSegmenter:
             with clock.stage("coarse"):
                 coarse = self._coarse().decompose(photo, features3, embedding)
         with clock.stage("graph"):
-            superpixel_part = self._superpixel_laplacian(photo, features3)
+            laplacian, superpixel_part = self.graph(photo, features3)
             colours = resize_linearly(photo, grid_size)
-            laplacian = self._matting_laplacian(colours, size) + superpixel_part
             uploaded = self.backend.upload(photo)
             level = self._level(uploaded, refined_size)
             self.backend.wait()
         with clock.stage("eigenvectors"):
-            values, vectors = smallest_eigenvectors(
-                laplacian,
-                grid_size,
-                settings.n_eigenvectors,
-                settings.seed,
-                rough=not settings.exact,
-                separator=np.flatnonzero(np.diff(superpixel_part.indptr)),
-            )
+            values, vectors = self.spectrum(laplacian, superpixel_part, grid_size)
         with clock.stage("components"):
             pixels = sample_lattice_pixels(grid_size, settings.sampled_pixels, settings.seed)
             start = self._start_clusters(features3, size, pixels)
@@ -221,6 +136,32 @@ class SoftSegmenter:
             superpixel_part,
             coarse,
             clock.seconds,
+        )
+
+    def graph(self, photo: np.ndarray, features3: np.ndarray) -> tuple[csr_array, csr_array]:
+        """Laplacian on the solver's grid, and the superpixels' part of it; sparse (N, N).
+
+        Args:
+            photo: As of :meth:`decompose`.
+            features3: Likewise.
+        """
+        superpixel_part = self._superpixel_laplacian(photo, features3)
+        size = photo.shape[:2]
+        colours = resize_linearly(photo, self.settings.grid_size(size))
+        return self._matting_laplacian(colours, size) + superpixel_part, superpixel_part
+
+    def spectrum(
+        self, laplacian: csr_array, superpixel_part: csr_array, grid_size: Size
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues (M,) nearest zero and eigenvectors (N, M) of what :meth:`graph` gives."""
+        settings = self.settings
+        return smallest_eigenvectors(
+            laplacian,
+            grid_size,
+            settings.n_eigenvectors,
+            settings.seed,
+            rough=not settings.exact,
+            separator=np.flatnonzero(np.diff(superpixel_part.indptr)),
         )
 
     @_one_blas_thread
@@ -261,6 +202,7 @@ class SoftSegmenter:
         grouped: np.ndarray,
         progress: Progress | None = None,
         by_area: bool = True,
+        claims: np.ndarray | None = None,
     ) -> RefinedLayers:
         """Bring grouped layers to the photo's size and make them sparse there.
 
@@ -269,10 +211,15 @@ class SoftSegmenter:
             grouped: (h, w, K) as :meth:`group` gives them.
             progress: Called as the stage goes on.
             by_area: Whether the largest layer shall be the first; else the order stays.
+            claims: (h, w, T) as :meth:`claim` gives them: what masks claim. Each becomes a layer
+                before the others, which share what is left; those of which nothing is left are
+                none.
         """
         clock = StageClock(progress)
         with clock.stage("relaxed"):
-            if grouped.shape[2] == 1:
+            if claims is not None:
+                raw = self._beside_claims(components, grouped, claims, clock)
+            elif grouped.shape[2] == 1:
                 raw = np.ones((*components.photo.shape[:2], 1), np.float32)
             elif self.settings.refine:
                 raw = self._relaxed(components, grouped, clock)
@@ -284,6 +231,46 @@ class SoftSegmenter:
             return RefinedLayers(alpha, raw, clock.seconds)
         order = np.argsort(-alpha.sum(axis=(0, 1), dtype=np.float64), kind="stable")
         return RefinedLayers(alpha[..., order], raw[..., order], clock.seconds)
+
+    def claim(
+        self,
+        components: SoftComponents,
+        masks: np.ndarray,
+        scores: Sequence[float] | None = None,
+    ) -> np.ndarray:
+        """What rough masks of objects claim of a photo, see :mod:`sss.spectral.hints`.
+
+        Args:
+            components: Of the photo.
+            masks: (T, H, W) bool at the photo's size.
+            scores: (T,) which mask has a pixel that several hold; None of equals, where the smaller
+                one has it.
+
+        Returns:
+            (h, w, T) float32 in [0, 1] at the size at which layers are refined.
+        """
+        level = self._level_of(components)
+        photo = self.backend.download(level.photo)
+        small = [
+            resize_linearly(mask[..., None], photo.shape[:2], np.float32)[..., 0] for mask in masks
+        ]
+        # A mask of less than half a pixel is that pixel.
+        shrunk = np.stack([mask >= min(0.5, mask.max()) for mask in small])
+        laplacian = stencil_matrix(self.backend.download(level.stencil))
+        return soft_masks(shrunk, scores, photo, laplacian, components.alpha)
+
+    def _beside_claims(
+        self, components: SoftComponents, grouped: np.ndarray, claims: np.ndarray, clock: StageClock
+    ) -> np.ndarray:
+        """Raw layers (H, W, T + K'): what masks claim, and the layers of the rest."""
+        backend, level = self.backend, self._level_of(components)
+        layers = fill_claimed(resize_linearly(grouped, claims.shape[:2]), claims)
+        if self.settings.refine and layers.shape[2] > 1:
+            sparse = self._sparse(components, level, backend.upload(layers), clock)
+            layers = valid_alpha(backend.download(sparse), REWEIGHTING_FLOOR)
+        rest = np.maximum(1 - claims.sum(axis=2, keepdims=True), 0)
+        both = backend.upload(np.concatenate([claims, rest * layers], axis=2))
+        return backend.download(self._enlarged(components, level, both))
 
     @property
     def _matches_coarse(self) -> bool:
@@ -340,22 +327,37 @@ class SoftSegmenter:
         self, components: SoftComponents, grouped: np.ndarray, clock: StageClock
     ) -> np.ndarray:
         """Layers (H, W, K) after the relaxed sparsification."""
-        backend, level = self.backend, components.level
+        backend, level = self.backend, self._level_of(components)
+        raw = self._sparse(components, level, backend.upload(grouped), clock)
+        return backend.download(self._enlarged(components, level, raw))
+
+    def _level_of(self, components: SoftComponents) -> Level:
+        """Of the size at which these settings refine."""
         size = self.settings.refined_size(tuple(components.photo.shape[:2]))
-        if tuple(level.gradient.shape) != size:
-            level = self._level(components.photo, size)
+        if tuple(components.level.gradient.shape) == size:
+            return components.level
+        return self._level(components.photo, size)
+
+    def _sparse(
+        self, components: SoftComponents, level: Level, layers: Array, clock: StageClock
+    ) -> Array:
+        """Layers (h, w, K) after the relaxed sparsification at its own size."""
+        backend, size = self.backend, tuple(level.gradient.shape)
         on_the_grid = size == components.alpha.shape[:2]
-        raw = backend.relaxed_layers(
+        return backend.relaxed_layers(
             level.stencil,
-            backend.resize_linearly(backend.upload(grouped), level.gradient.shape),
+            backend.resize_linearly(layers, level.gradient.shape),
             level.gradient,
             lambda fraction: clock.report("relaxed", fraction),
             TOLERANCE if self.settings.exact else LOOSE_TOLERANCE,
             components.superpixel_laplacian if on_the_grid else None,
         )
-        if raw.shape[:2] != components.photo.shape[:2]:
-            raw = backend.enlarge_along_photo(raw, level.photo, components.photo)
-        return backend.download(raw)
+
+    def _enlarged(self, components: SoftComponents, level: Level, raw: Array) -> Array:
+        """Layers (H, W, K) at the photo's size."""
+        if raw.shape[:2] == components.photo.shape[:2]:
+            return raw
+        return self.backend.enlarge_along_photo(raw, level.photo, components.photo)
 
 
 def _check_sizes(photo: np.ndarray, features3: np.ndarray, embedding: np.ndarray | None) -> None:

@@ -32,6 +32,9 @@ COLOUR_WEIGHT_WHERE_ALIKE = 0.003
 LAYERS = 5
 """Layers of a photo unless another number is asked for (Sec. 3.5)."""
 
+SMALLEST_PIECE = 0.002
+"""Share of the photo below which a connected piece of a layer is none of its own."""
+
 
 @dataclass(frozen=True)
 class Settings:

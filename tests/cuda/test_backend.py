@@ -37,6 +37,26 @@ def test_layers_are_those_of_the_processor(scene: Scene, refined_pixels: int) ->
     np.testing.assert_array_equal(ours.alpha, again.alpha)
 
 
+@pytest.mark.parametrize("refined_pixels", [4000, 10_000])
+@pytest.mark.slow
+def test_layers_beside_masks_are_those_of_the_processor(scene: Scene, refined_pixels: int) -> None:
+    settings = Settings(coarse_pixels=2500, refined_pixels=refined_pixels)
+    masks = np.zeros((1, 90, 104), bool)
+    masks[0, 20:60, 30:70] = True
+    found = []
+    for backend in (NUMPY, TorchBackend("cpu")):
+        segmenter = SoftSegmenter(settings, backend)
+        components = segmenter.decompose(*scene)
+        claims = segmenter.claim(components, masks)
+        grouped = segmenter.group(components, 3)
+        found.append(segmenter.refine(components, grouped, by_area=False, claims=claims).alpha)
+    assert found[0].shape[:2] == (90, 104)
+    assert found[0].shape == found[1].shape
+    np.testing.assert_allclose(found[1].sum(axis=2), 1, atol=1e-5)
+    assert agreement(*found) > 0.999
+    assert found[0][30:50, 40:60, 0].min() == 1
+
+
 @pytest.mark.parametrize("changed", [{"solver": "exact"}, {"refine": False}])
 @pytest.mark.slow
 def test_other_settings_give_the_layers_of_the_processor(

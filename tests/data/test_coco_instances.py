@@ -9,10 +9,10 @@ import pytest
 from pycocotools import mask as rle
 from skimage.io import imsave
 
+from sss.coco_outlines import read_outline
 from sss.data.base import MissingDataError
 from sss.data.coco_instances import CocoInstances, crowd_mask, instance_map
 from sss.data.coco_json import Annotation
-from sss.data.coco_outlines import read_outline
 from sss.errors import InputError
 
 SIZE = (30, 40)

@@ -5,7 +5,7 @@ import pytest
 
 from sss import Layers
 from sss.errors import InputError
-from sss.layers.arrange import divide, pieces, rename, reorder
+from sss.layers.arrange import all_pieces, divide, pieces, rename, reorder
 from sss.layers.tree import MergeTree
 
 
@@ -92,3 +92,31 @@ def test_order_and_names(layers: Layers) -> None:
         rename(layers, {1: " "})
     with pytest.raises(InputError, match="there is no layer 7"):
         rename(layers, {7: "sky"})
+
+
+def test_soft_rims_go_to_the_piece_that_they_look_like() -> None:
+    """Two blocks of one layer; between them a strip that has the colour of the further one."""
+    photo = np.full((21, 42, 3), [0.2, 0.2, 0.8], np.float32)
+    photo[:, 2:14] = photo[:, 14:26] = 0.9, 0.3, 0.1
+    photo[:, 28:40] = 0.1, 0.8, 0.3
+    photo += np.random.default_rng(0).normal(0, 0.002, photo.shape).astype(np.float32)
+    alpha = np.zeros((21, 42, 2), np.float32)
+    alpha[:, 2:14, 0] = alpha[:, 28:40, 0] = 1
+    alpha[:, 14:26, 0] = 0.4  # of the left one by colour, though its end lies at the right one
+    alpha[..., 1] = 1 - alpha[..., 0]
+    divided = pieces(Layers(photo.clip(0, 1), alpha), 0)
+    np.testing.assert_allclose(divided.alpha.sum(axis=2), 1, atol=1e-5)
+    left = int(divided.alpha[10, 5].argmax())
+    other = 1 - left
+    strip = divided.alpha[4:17, 22:25]
+    assert strip[..., left].mean() > 4 * strip[..., other].mean()
+
+
+def test_all_layers_in_pieces(layers: Layers) -> None:
+    divided = all_pieces(layers)
+    assert len(divided) >= len(layers)
+    np.testing.assert_allclose(divided.alpha.sum(axis=2), 1, atol=1e-5)
+    areas = divided.alpha.sum(axis=(0, 1))
+    assert (np.diff(areas) <= 1e-3).all()
+    with pytest.raises(InputError, match="smallest is 3"):
+        all_pieces(layers, 3)

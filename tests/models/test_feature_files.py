@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
-import sss.models.feature_files
+import sss.numpy_files
 from sss.errors import InputError
 from sss.models.feature_files import read_embedding
 from sss.models.reduction import prepare_embedding
@@ -217,12 +217,10 @@ def test_headers_that_tell_of_more_than_there_is(
 
 
 def test_archives_that_unpack_to_very_much(tmp_path: Path, monkeypatch, features) -> None:
-    monkeypatch.setattr(sss.models.feature_files, "MOST_UNPACKED", 1 << 20)
+    monkeypatch.setattr(sss.numpy_files, "MOST_UNPACKED", 1 << 20)
     zeros = np.zeros((256, 256, 8))
     np.savez_compressed(tmp_path / "f.npz", zeros)
-    assert "f.npz unpacks to more than 1 MiB; save the embedding with" in refused(
-        tmp_path / "f.npz"
-    )
+    assert "f.npz unpacks to more than 1 MiB; save the array with" in refused(tmp_path / "f.npz")
     np.savez(tmp_path / "f.npz", zeros)  # as large on the disk
     assert read_embedding(tmp_path / "f.npz").shape == zeros.shape
     np.savez_compressed(tmp_path / "f.npz", embedmap=features, other=zeros)

@@ -29,6 +29,9 @@ class Case:
             :class:`sss.Scene` holds it; None for methods that need none.
         mattes: True mattes with trimaps, for the methods that are given the truth's trimap.
         seed: Of all random choices.
+        instances: (T, H, W) bool true masks, of which rough ones are made for the methods that are
+            given some.
+        name: Of the photo, by which masks of its own are found.
         scenes: What variants of our own method share, by the settings that led to it.
     """
 
@@ -36,6 +39,8 @@ class Case:
     embedding: np.ndarray | None = None
     mattes: tuple[Matte, ...] = ()
     seed: int = 0
+    instances: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1), bool))
+    name: str = ""
     scenes: dict[Settings, Scene] = field(default_factory=dict)
 
     @cached_property

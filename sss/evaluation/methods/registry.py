@@ -10,6 +10,7 @@ from sss.evaluation.methods.background_removers import REMOVERS
 from sss.evaluation.methods.base import LAYER_COUNTS, Method
 from sss.evaluation.methods.clusters import FeatureKMeans, LabKMeans, MeanShift
 from sss.evaluation.methods.graphs import Felzenszwalb, NormalisedCuts
+from sss.evaluation.methods.hinted import HINTED
 from sss.evaluation.methods.matting_components import SpectralMatting
 from sss.evaluation.methods.pipeline import PIPELINES, SALIENT
 from sss.evaluation.methods.robust_background import RobustBackground
@@ -28,6 +29,7 @@ _ALL: tuple[Method, ...] = (
     KNN,
     *SALIENT,
     *REMOVERS,
+    *HINTED,
     RobustBackground(),
 )
 

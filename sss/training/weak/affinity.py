@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from sss.data.base import spread_evenly
 from sss.data.image_labels import LabelledPhotos
-from sss.data.label_maps import read_label_map
 from sss.errors import InputError
+from sss.image.label_maps import read_label_map
 from sss.models.affinity_net import AffinityNetwork, build_affinity_network
 from sss.models.encoder_network import EncoderNetwork
 from sss.models.raw_encoder import encoder_outputs

@@ -19,8 +19,8 @@ from torch.nn import functional as F
 from sss.data.base import spread_evenly
 from sss.data.folder import FolderDataset
 from sss.data.image_labels import LabelledPhotos, Photo
-from sss.data.label_maps import read_label_map
 from sss.errors import InputError
+from sss.image.label_maps import read_label_map
 from sss.metrics.class_iou import count_pixels
 from sss.models.base import EmbeddingNetwork
 from sss.models.encoder_network import EncoderNetwork

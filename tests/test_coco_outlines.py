@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as rle
 
-from sss.data.coco_outlines import UnusableError, mask_of, read_outline
+from sss.coco_outlines import UnusableError, mask_of, read_outline
 
 SIZE = (30, 40)
 BOX = [5, 5, 20, 5, 20, 15, 5, 15]

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from pycocotools import mask as rle
+
+from sss.errors import InputError
 
 FAR = 1e6
 """Coordinates above this belong to no photo, and pycocotools would walk all the way to them."""
@@ -152,9 +153,19 @@ def mask_of(outline: Outline, size: tuple[int, int]) -> np.ndarray:
     Args:
         outline: Of :func:`read_outline`; its own size, if it has one, is ``size``.
         size: (H, W).
+
+    Raises:
+        InputError: Of polygons, where pycocotools is missing.
     """
     height, width = size
     if outline.size is None:
+        try:
+            from pycocotools import mask as rle
+        except ImportError as error:  # what only splits photos comes without it
+            raise InputError(
+                "polygons need pycocotools: pip install 'semantic-soft-segmentation[instances]' "
+                "brings it, or give run lengths"
+            ) from error
         polygons = [np.frombuffer(polygon).tolist() for polygon in outline.polygons]
         coded = rle.merge(rle.frPyObjects(polygons, height, width))
         return rle.decode(coded).astype(bool)

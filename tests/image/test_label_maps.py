@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sss.data.label_maps import label_map_size, read_ids, read_label_map
 from sss.errors import InputError
+from sss.image.label_maps import label_map_size, read_ids, read_label_map
 
 VALUES = np.array([[0, 1, 7], [91, 254, 255]], np.uint8)
 

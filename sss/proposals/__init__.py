@@ -1,0 +1,1 @@
+"""Where rough masks of objects come from: files, Mask R-CNN."""
