@@ -6,16 +6,16 @@ import shutil
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from sss.app.drafts import Drafts
 from sss.app.history import Edited, History, Numbers, State
+from sss.app.opened import Opened, are_many, in_order_of
 from sss.clock import Progress
 from sss.editing.backdrop import Backdrop
 from sss.editing.draft import Draft
@@ -24,21 +24,14 @@ from sss.errors import InputError, printable
 from sss.image.reading import ReadPhoto, read_photo
 from sss.image.resize import shrink_to_fit
 from sss.layers import select
-from sss.layers.arrange import divide, pieces, reorder
+from sss.layers.arrange import divide, pieces
 from sss.layers.salience import salient
 from sss.layers.soft_layers import Layers
-from sss.scene import MOST_LAYERS, Scene, layer_count
+from sss.scene import MOST_LAYERS, layer_count
 from sss.splitter import Splitter
 
 _KEPT_LAYERS = 8
 """Numbers of layers that are at hand at once: going back to one takes no time."""
-
-MANY_LAYERS = 7
-"""From so many layers on, which take longer, the preview is refined at fewer pixels: the slider is
-to answer within half a second. An export is not."""
-
-_MANY_REFINED_PIXELS = 150_000
-"""A photo of 640×480 has twice as many. Alphas differ from those at its own size by 0.01."""
 
 _AHEAD = (1, -1, 2, -2)
 """Next numbers of layers, which are made before anybody asks."""
@@ -46,29 +39,6 @@ _AHEAD = (1, -1, 2, -2)
 
 class _OtherWorkError(Exception):
     """Ends work that nobody waits for."""
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A photo that was taken up.
-
-    Attributes:
-        path: Of its file, at full size.
-        name: Without folder, for people and for names of files.
-        size: Height and width of the file's picture.
-        scene: Of the photo shrunk to at most a megapixel.
-        quick: The same, refined at fewer pixels.
-    """
-
-    path: Path
-    name: str
-    size: tuple[int, int]
-    scene: Scene
-    quick: Scene
-
-    def preview(self, count: int | Literal["auto"], progress: Progress | None = None) -> Layers:
-        """Layers as they are shown."""
-        return (self.quick if _are_many(count) else self.scene).layers(count, progress)
 
 
 class Session:
@@ -127,8 +97,7 @@ class Session:
         with self.lock:
             if self._opened is not None and self._opened.path != photo:
                 self._forget(self._opened.path)
-            quick = scene.with_settings(refined_pixels=_MANY_REFINED_PIXELS)
-            self._opened = Opened(photo, photo.name, size, scene, quick)
+            self._opened = Opened(photo, photo.name, size, scene)
             self.history = History()
             self._kept.clear()
             self._drafts.clear()
@@ -329,11 +298,11 @@ class Session:
         with self.lock:  # only to look: others may go on while layers are made
             opened, state, shown = self.opened, self.state, self.layers
             plain = self._kept.get(_plain_key(state.count))
-        if not _are_many(state.count):
+        if not are_many(state.count):
             return opened, shown, state
         if plain is None:
             plain = opened.preview(state.count)
-        fine = _in_order_of(plain, opened.scene.layers(state.count))
+        fine = in_order_of(plain, opened.scene.layers(state.count))
         return opened, _arranged(fine, state), state
 
     def close(self) -> None:
@@ -388,24 +357,9 @@ def _plain_key(count: int | str) -> tuple[Any, ...]:
     return count, repr(())
 
 
-def _are_many(count: int | Literal["auto"]) -> bool:
-    """Whether so many layers are previewed at fewer pixels; the automatic number is up to 8."""
-    return count != "auto" and count >= MANY_LAYERS
-
-
 def _arranged(layers: Layers, state: State) -> Layers:
     """Layers after the changes that a state makes to them."""
     return Recipe((), arrange=state.arrange).arranged(layers) if state.arrange else layers
-
-
-def _in_order_of(shown: Layers, fine: Layers) -> Layers:
-    """The same layers refined more finely, in the order in which they were shown.
-
-    Layers go by size, and two that are nearly equal may have changed places.
-    """
-    overlap = np.tensordot(shown.alpha, fine.alpha, ([0, 1], [0, 1]))
-    order = linear_sum_assignment(overlap, maximize=True)[1]
-    return replace(reorder(fine, order.tolist()), names=shown.names)
 
 
 def _same_place(old: Layers, new: Layers, numbers: Numbers) -> Numbers:
