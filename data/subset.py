@@ -34,6 +34,18 @@ class InstanceSubset(Subset):
         return self.dataset.things(self.indices[index])
 
 
+def every_of(count: int, only_every: int = 0, without_every: int = 0) -> list[int]:
+    """Indices of a set of ``count`` photos.
+
+    Args:
+        count: Photos.
+        only_every: Of every so many the first only; 0 takes all.
+        without_every: All of these but the first of every so many; 0 takes all.
+    """
+    taken = range(0, count, only_every or 1)
+    return [index for index in taken if not without_every or index % without_every]
+
+
 def subset(dataset: RegionDataset, indices: Sequence[int]) -> RegionDataset:
     """The photos at these indices, in this order; with instances if the data set has them."""
     if isinstance(dataset, InstanceDataset):

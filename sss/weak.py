@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-import textwrap
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -175,15 +174,10 @@ def parse_command(arguments: list[str]) -> WeakCommand:
     from sss.training.environment import overrule_environment
 
     overrule_environment()  # before torch reads it
-    from sss.training.read_config import read_config
+    from sss.training.read_config import parse_known, read_config
     from sss.training.weak.config import WeakConfig
 
-    if not arguments:
-        raise InputError(f"nothing to do; usage: {_USAGE} (--help lists the keys)")
-    try:
-        known, keys = _parser().parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise InputError(f"{error}; usage: {_USAGE}") from error
+    known, keys = parse_known(_parser(), arguments)
     configs = [find_config(name) for name in known.config]
     saved = known.run_dir / "config.yaml" if known.run_dir is not None else None
     resume = saved is not None and saved.is_file()
@@ -205,22 +199,10 @@ def parse_command(arguments: list[str]) -> WeakCommand:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from sss.training.read_config import describe_keys
+    from sss.training.read_config import config_parser
     from sss.training.weak.config import WeakConfig
 
-    lines = [
-        textwrap.fill(line, 100, subsequent_indent=" " * 6) for line in describe_keys(WeakConfig)
-    ]
-    parser = argparse.ArgumentParser(
-        prog="python -m sss.weak",
-        usage=_USAGE,
-        description=__doc__,
-        epilog="keys of the configuration:\n\n" + "\n".join(lines),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        exit_on_error=False,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--config", action="append", default=[], metavar="NAME")
+    parser = config_parser(WeakConfig, "python -m sss.weak", _USAGE, __doc__)
     parser.add_argument("--run_dir", type=Path, help="folder of the run, new or begun")
     parser.add_argument("--stage", default=LAST, help=f"the last stage to make (default: {LAST})")
     parser.add_argument("--dry-run", "--dry_run", action="store_true", help="only show the run")

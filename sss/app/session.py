@@ -297,11 +297,9 @@ class Session:
         """
         with self.lock:  # only to look: others may go on while layers are made
             opened, state, shown = self.opened, self.state, self.layers
-            plain = self._kept.get(_plain_key(state.count))
-        if not are_many(state.count):
-            return opened, shown, state
-        if plain is None:
-            plain = opened.preview(state.count)
+            if not are_many(state.count):
+                return opened, shown, state
+            plain = self._layers_of(replace(state, arrange=()))
         fine = in_order_of(plain, opened.scene.layers(state.count))
         return opened, _arranged(fine, state), state
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import textwrap
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -90,14 +89,9 @@ def parse_command(arguments: list[str] | None = None) -> TrainCommand:
     overrule_environment()  # before torch reads it
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     from sss.training.config import TrainConfig  # loads torch, which may not be installed
-    from sss.training.read_config import read_config
+    from sss.training.read_config import parse_known, read_config
 
-    if not arguments:
-        raise InputError(f"nothing to do; usage: {_USAGE} (--help lists the keys)")
-    try:
-        known, keys = _parser().parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise InputError(f"{error}; usage: {_USAGE}") from error
+    known, keys = parse_known(_parser(), arguments)
     if known.resume is not None and known.run_dir is not None:
         raise InputError("--resume already names the run's folder; leave --run_dir out")
     configs = [find_config(name) for name in known.config]
@@ -120,27 +114,10 @@ def parse_command(arguments: list[str] | None = None) -> TrainCommand:
 def _parser() -> argparse.ArgumentParser:
     """The options that are no keys of the configuration; --help shows those too."""
     from sss.training.config import TrainConfig
-    from sss.training.read_config import describe_keys
+    from sss.training.read_config import config_parser
 
-    lines = [
-        textwrap.fill(line, 100, subsequent_indent=" " * 6) for line in describe_keys(TrainConfig)
-    ]
-    parser = argparse.ArgumentParser(
-        prog="train.py",
-        usage=_USAGE,
-        description="Train a pixel-embedding network.",
-        epilog="keys of the configuration:\n\n" + "\n".join(lines),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        exit_on_error=False,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--config",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="YAML file, as given or in configs/; later ones override earlier ones",
-    )
+    what = "Train a pixel-embedding network."
+    parser = config_parser(TrainConfig, "train.py", _USAGE, what)
     parser.add_argument("--run_dir", type=Path, help="folder of the run (default: runs/NAME-DATE)")
     parser.add_argument(
         "--resume", type=Path, metavar="RUN_DIR", help="go on with the run in this folder"

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -27,9 +26,10 @@ from sss.evaluation.bootstrap import (
 )
 from sss.files import whole_file
 from sss.image import read_rgb8
-from sss.image.resize import resize_linearly
+from sss.image.label_maps import resize_labels, write_label_map
+from sss.image.resize import resize_bytes, resize_linearly, size_of_side
 from sss.layers.overview import layer_palette
-from sss.metrics.class_iou import count_pixels
+from sss.metrics.class_iou import count_pixels, mean_iou
 from sss.timer import PhotoProgress
 
 log = logging.getLogger(__name__)
@@ -69,14 +69,14 @@ class MaskScores:
 
     def mean_iou(self, kind: str) -> float:
         """Mean over background and classes."""
-        return float(np.nanmean(self.iou(kind)))
+        return float(mean_iou(self.sums[kind].sum(axis=0)))
 
     def interval(self, kind: str, seed: int = 0) -> tuple[float, float]:
         """95 % bootstrap interval of the mean, over photos."""
         sums = self.sums[kind]
         counts = bootstrap_counts(len(sums), seed=seed)
         drawn = (counts @ sums.reshape(len(sums), -1)).reshape(-1, *sums.shape[1:])
-        return percentile_interval(_means(drawn))
+        return percentile_interval(np.nan_to_num(mean_iou(drawn)))
 
     def gain_p(self, first: str, second: str, seed: int = 0) -> float:
         """Two-sided p of the paired permutation test of the two means.
@@ -87,16 +87,10 @@ class MaskScores:
         one, other = self.sums[first], self.sums[second]
         patterns = swap_patterns(len(one), seed=seed)
         moved = (patterns @ (other - one).reshape(len(one), -1)).reshape(-1, *one.shape[1:])
-        swapped = _means(other.sum(axis=0) - moved) - _means(one.sum(axis=0) + moved)
+        after, before = other.sum(axis=0) - moved, one.sum(axis=0) + moved
+        swapped = np.nan_to_num(mean_iou(after)) - np.nan_to_num(mean_iou(before))
         observed = abs(self.mean_iou(second) - self.mean_iou(first))
         return float(np.mean(np.abs(swapped) >= observed - 1e-12))
-
-
-def _means(sums: np.ndarray) -> np.ndarray:
-    """(R, 1 + C, 2) sums of pixels to (R,) means over the classes that occur."""
-    values = ratio(sums)
-    known = ~np.isnan(values)
-    return np.where(known, values, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
 
 
 def evaluate_masks(
@@ -157,15 +151,11 @@ def write_truth(photos: LabelledPhotos, folder: Path, side: int) -> int:
         truth = photos.truth(index)
         if truth is None:
             continue
-        pixels = read_rgb8(photo.path).pixels
-        scale = min(1.0, side / max(truth.shape))
-        height, width = (max(1, round(length * scale)) for length in truth.shape)
-        stored = np.where(truth < 0, 255, truth).astype(np.uint8)
-        labels = cv2.resize(stored, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-        small = np.rint(resize_linearly(pixels, (height, width), np.float32)).astype(np.uint8)
-        for name, picture in (("images", small), ("labels", labels)):
-            with whole_file(folder / name / f"{photo.name}.png") as partial:
-                Image.fromarray(picture).save(partial, format="PNG")
+        size = size_of_side(truth.shape, side)
+        small = resize_bytes(read_rgb8(photo.path).pixels, size)
+        with whole_file(folder / "images" / f"{photo.name}.png") as partial:
+            Image.fromarray(small).save(partial, format="PNG")
+        write_label_map(folder / "labels" / f"{photo.name}.png", resize_labels(truth, size))
         written += 1
     return written
 

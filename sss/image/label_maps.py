@@ -1,4 +1,4 @@
-"""Reading label maps that are stored as pictures."""
+"""Label maps that are stored as pictures."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import numpy as np
 from PIL import Image
 
 from sss.errors import InputError
+from sss.files import whole_file
 from sss.image.lossless import LOSSLESS_FORMATS, open_picture
 from sss.region_labels import UNLABELLED
 
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
 """Kinds of pictures that keep every value."""
 
+_UNLABELLED_BYTE = 255
 _UNLABELLED_VALUES = {"L": 255, "P": 255, "1": None, "I;16": 65535, "I;16B": 65535, "I": 65535}
 """Pillow's modes of one channel, and the stored value that stands for "unlabelled"."""
 
@@ -48,6 +50,27 @@ def read_label_map(path: Path) -> np.ndarray:
     if unlabelled is not None:
         labels[labels == unlabelled] = UNLABELLED
     return labels
+
+
+def write_label_map(path: Path, labels: np.ndarray) -> None:
+    """Write (H, W) labels as a PNG of 8 bits; negative ones become 255, unlabelled.
+
+    Raises:
+        InputError: A label does not fit 8 bits, or the file cannot be written.
+    """
+    if labels.max() > _UNLABELLED_BYTE:
+        raise InputError(f"label {labels.max()} does not fit a mask of 8 bits")
+    stored = np.where(labels < 0, _UNLABELLED_BYTE, labels).astype(np.uint8)
+    with whole_file(path) as partial:
+        Image.fromarray(stored).save(partial, format="PNG")
+
+
+def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W) labels of up to 16 bits to (h, w) int32: each pixel takes that of the nearest one."""
+    import cv2
+
+    nearest = cv2.INTER_NEAREST_EXACT
+    return cv2.resize(labels.astype(np.int16), size[::-1], interpolation=nearest).astype(np.int32)
 
 
 def read_grey(path: Path, kind: str) -> np.ndarray:

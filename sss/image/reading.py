@@ -18,7 +18,7 @@ from PIL import Image
 from sss.errors import InputError, one_line
 from sss.image.decoding import decode, picture_of, picture_of_array
 from sss.image.picture import Picture, UnusableError, full_value
-from sss.image.resize import MIN_SIDE
+from sss.image.resize import MIN_SIDE, size_of_side
 
 logger = logging.getLogger(__name__)
 
@@ -341,7 +341,7 @@ def _check_size(max_side: int | None, most_pixels: int | None, width: int, heigh
         raise UnusableError(
             f"has {width} × {height} pixels; expected {MIN_SIDE} or more on each side"
         )
-    scaled = _scaled(width, height, max_side)
+    scaled = size_of_side((height, width), max_side)[::-1]
     if min(scaled) < MIN_SIDE:
         raise UnusableError(
             f"has {width} × {height} pixels, scaled down only {scaled[0]} × {scaled[1]}; "
@@ -381,15 +381,8 @@ def _report_problem(photo: object, picture: Picture) -> None:
         )
 
 
-def _scaled(width: int, height: int, max_side: int | None) -> tuple[int, int]:
-    longer = max(width, height)
-    if max_side is None or longer <= max_side:
-        return width, height
-    return max(1, round(width * max_side / longer)), max(1, round(height * max_side / longer))
-
-
 def _to_photo(picture: Picture, max_side: int | None = None) -> ReadPhoto:
-    size = _scaled(picture.srgb.shape[1], picture.srgb.shape[0], max_side)
+    size = size_of_side(picture.srgb.shape, max_side)[::-1]
     stored = None if picture.stored is None else _to_unit_float(picture.stored, size)
     return ReadPhoto(_to_unit_float(picture.srgb, size), stored, picture.profile)
 

@@ -33,6 +33,18 @@ def fitting_size(size: tuple[int, ...], pixels: int = EMBEDDED_PIXELS) -> tuple[
     return size_within(size[:2], pixels, least=1)
 
 
+def size_of_side(size: tuple[int, ...], side: int | None) -> tuple[int, int]:
+    """(h, w) of a photo of (H, W, …) shrunk to a longer side of ``side``.
+
+    The same if it is no longer, or with None.
+    """
+    height, width = size[:2]
+    longer = max(height, width)
+    if side is None or longer <= side:
+        return height, width
+    return max(1, round(height * side / longer)), max(1, round(width * side / longer))
+
+
 def shrink_to_fit(values: np.ndarray, pixels: int = EMBEDDED_PIXELS) -> np.ndarray:
     """Average (H, W, C) of more than ``pixels`` over the pixels of :func:`fitting_size`.
 
@@ -40,6 +52,21 @@ def shrink_to_fit(values: np.ndarray, pixels: int = EMBEDDED_PIXELS) -> np.ndarr
         (h, w, C) float32; ``values`` themselves if they are no larger.
     """
     return resize_linearly(values, fitting_size(values.shape, pixels), np.float32)
+
+
+def resize_bytes(pixels: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Resample (H, W, C) uint8 to (h, w, C) uint8, as :func:`resize_linearly` does."""
+    return np.rint(resize_linearly(pixels, size, np.float32)).astype(np.uint8)
+
+
+def resize_mask(mask: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Resample (H, W) bool to (h, w) bool: what the mask holds at least half of.
+
+    Of a mask that holds half of no pixel, those that it holds the most of.
+    """
+    share = resize_linearly(mask[..., None], size, np.float32)[..., 0]
+    held: np.ndarray = share >= min(0.5, share.max())
+    return held
 
 
 def resize_linearly(

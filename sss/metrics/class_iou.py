@@ -5,6 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 
+def mean_iou(counts: np.ndarray) -> np.ndarray:
+    """Mean intersection over union of the classes that occur.
+
+    Args:
+        counts: (…, 1 + C, 2) sums of what :func:`count_pixels` gives.
+
+    Returns:
+        (…); NaN where no class occurs.
+    """
+    both, either = counts[..., 0], counts[..., 1]
+    known = either > 0
+    values = np.where(known, both, 0) / np.where(known, either, 1)
+    occurring = known.sum(axis=-1)
+    return np.where(occurring > 0, values.sum(axis=-1) / np.maximum(occurring, 1), np.nan)
+
+
 def count_pixels(found: np.ndarray, truth: np.ndarray, classes: int) -> np.ndarray:
     """Pixels of intersection and of union of background and each class of one photo.
 

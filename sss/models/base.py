@@ -103,6 +103,10 @@ class ModelConfig:
     output_stride: int = 16
     position: bool = True
 
+    def without_start(self) -> ModelConfig:
+        """A copy that begins with random weights, for a network whose own are loaded afterwards."""
+        return replace(self, weights="none", second_weights="none", start="")
+
     def resolved(self) -> ModelConfig:
         """A copy in which the network's own defaults stand in place of ``None``."""
         return replace(
@@ -241,5 +245,4 @@ def resize(values: Tensor, size: Sequence[int]) -> Tensor:
 
 def config_as_dict(config: ModelConfig) -> dict[str, Any]:
     """The part of ``config`` that a checkpoint needs: all but the start of the weights."""
-    begun = {"weights": "none", "second_weights": "none", "start": ""}
-    return {**asdict(config.resolved()), **begun}
+    return asdict(config.resolved().without_start())

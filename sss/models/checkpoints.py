@@ -6,6 +6,7 @@ Torch is imported where a network is loaded or saved, not to know where a checkp
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from sss.files import whole_file
 from sss.resources import shipped_folder
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sss.models.base import EmbeddingNetwork, ModelConfig
 
 DEFAULT_CHECKPOINT = shipped_folder("checkpoints") / "hypercolumn_efficientnet_lite2.safetensors"
@@ -44,24 +47,45 @@ def save_checkpoint(
     Raises:
         InputError: The file cannot be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     from sss.models.base import config_as_dict
 
-    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    state = network.state_dict()
     if half:
         weights = {key for key, _ in network.named_parameters()}
         state = {key: v.half() if key in weights else v for key, v in state.items()}
     model = config_as_dict(config)
     header = {_MODEL_KEY: json.dumps(model), _TRAINING_KEY: json.dumps(training)}
+    write_weights(path, state, {"model": model, "training": training}, header)
+
+
+def write_weights(
+    path: Path,
+    state: Mapping[str, Tensor],
+    told: dict[str, Any],
+    header: dict[str, str] | None = None,
+) -> None:
+    """Write tensors, and beside them as ``.json`` what they are.
+
+    Args:
+        path: Ends in ``.safetensors``.
+        state: Of a network.
+        told: Anything JSON can hold.
+        header: Metadata of the tensors' file itself.
+
+    Raises:
+        InputError: The files cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    stored = {key: value.detach().cpu().contiguous() for key, value in state.items()}
     with whole_file(path) as partial:
         try:
-            save_file(state, partial, metadata=header)
+            save_file(stored, partial, metadata=header)
         except SafetensorError as error:  # a full disk, for one
             raise InputError(f"cannot write {path}: {error}") from error
     with whole_file(path.with_suffix(".json")) as partial:
-        partial.write_text(json.dumps({"model": model, "training": training}, indent=2) + "\n")
+        partial.write_text(json.dumps(told, indent=2) + "\n")
 
 
 def load_checkpoint(path: Path) -> tuple[EmbeddingNetwork, ModelConfig, dict[str, Any]]:

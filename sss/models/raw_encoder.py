@@ -61,12 +61,27 @@ class RawEncoder:
         """(H, W, 3) uint8 photo to (H, W, D) float32, D the widths of the stages together."""
         height, width = photo.shape[:2]
         outputs, size = encoder_outputs(self.network, photo, self.device)
-        upsampled = [
-            F.interpolate(F.normalize(outputs[stage], dim=1), size, mode="bilinear")
-            for stage in self.stages
-        ]
-        together = torch.cat(upsampled, dim=1)[0, :, :height, :width]
+        together = hypercolumns(outputs, size, self.stages)[0, :, :height, :width]
         return together.permute(1, 2, 0).cpu().numpy()
+
+
+def hypercolumns(
+    outputs: Sequence[Tensor], size: tuple[int, int], stages: Sequence[int] = STAGES
+) -> Tensor:
+    """Stages of :func:`encoder_outputs`, each scaled to length one, resized and put together.
+
+    Args:
+        outputs: (1, C, h, w) per stage.
+        size: Rows and columns to resize to.
+        stages: Which.
+
+    Returns:
+        (1, D, rows, columns).
+    """
+    resized = [
+        F.interpolate(F.normalize(outputs[stage], dim=1), size, mode="bilinear") for stage in stages
+    ]
+    return torch.cat(resized, dim=1)
 
 
 def encoder_outputs(

@@ -139,6 +139,18 @@ def require_timm_weights(name: str) -> None:
         require_answer(source.url)
 
 
+def read_state(path: Path) -> State:
+    """What a file of ``torch.save``, or ``.safetensors``, holds: nothing but tensors is read.
+
+    Raises:
+        Exception: Whatever torch and safetensors raise.
+    """
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    state: State = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
 def load_encoder_weights(
     encoder: nn.Module,
     path: Path,
@@ -161,10 +173,7 @@ def load_encoder_weights(
             f"no encoder weights at {path}; give --model.weights PATH, or 'none' for random ones"
         )
     try:
-        if path.suffix == ".safetensors":
-            state: State = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_state(path)
         if own := {k.removeprefix(_OWN): v for k, v in state.items() if k.startswith(_OWN)}:
             state = own
         elif convert is not None:

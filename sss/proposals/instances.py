@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sss.errors import InputError
-from sss.image.resize import resize_linearly
+from sss.image.resize import resize_mask
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +103,7 @@ class Instances:
                 f"the masks have {width} × {height} pixels, the photo {size[1]} × {size[0]}; give "
                 "masks of the photo's size, or of its shape"
             )
-        shares = [resize_linearly(mask[..., None], size, np.float32)[..., 0] for mask in self.masks]
-        masks = np.stack([share >= min(0.5, share.max()) for share in shares])
+        masks = np.stack([resize_mask(mask, size) for mask in self.masks])
         return Instances(masks, self.classes, self.scores)
 
 

@@ -154,13 +154,10 @@ def _coco_weights() -> Any:
 
 def _read_weights(path: Path) -> Any:
     """A state dict from a file that holds nothing but tensors."""
-    import torch
-    from safetensors.torch import load_file
+    from sss.models.weights import read_state
 
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return read_state(path)
     except OSError as error:
         raise InputError(
             f"--instances maskrcnn:{path}: {error.strerror or one_line(error)}; give the state "

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from types import EllipsisType
 
+RADIUS = 5.0
+"""γ of the paper: cells are near that are nearer than this."""
+
 Offset = tuple[int, int]
 """Rows and columns from the first cell of a pair to the second."""
 

@@ -14,6 +14,8 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from skimage.color import rgb2lab
 
+from sss.spectral.parts import LAB_SCALE
+
 REACH = 0.05
 """How far a mask may be moved or grown, as a fraction of its size, the root of its area."""
 
@@ -30,9 +32,6 @@ RIM_PIXELS = 4000
 
 RIM_WIDTH = 0.75
 """Pixels on either side of a rim that count as it."""
-
-LAB_SCALE = 50.0
-"""Lab colours are divided by this."""
 
 FAR = np.float32(1e4)
 """Distance from a rim where there is none."""

@@ -9,16 +9,13 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from sss.spectral.neighbours import half_disc, pair_parts
+from sss.spectral.neighbours import RADIUS, half_disc, pair_parts
 
 BETA = 8.0
 """Power of each affinity: weak ones lead nowhere (Sec. 4.1)."""
 
 STEPS = 256
 """Of the walk (Sec. 4.1)."""
-
-RADIUS = 5.0
-"""Cells are linked that are nearer than this, as AffinityNet learns it."""
 
 
 def affinities(features: np.ndarray, radius: float = RADIUS) -> sparse.csr_array:

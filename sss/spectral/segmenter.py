@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from sss.clock import Progress, StageClock
 from sss.errors import InputError
-from sss.image.resize import resize_linearly
+from sss.image.resize import resize_linearly, resize_mask
 from sss.spectral.backend import NUMPY, Array, Backend
 from sss.spectral.clustering import clusters_from
 from sss.spectral.components import constrained_components
@@ -251,11 +251,7 @@ class SoftSegmenter:
         """
         level = self._level_of(components)
         photo = self.backend.download(level.photo)
-        small = [
-            resize_linearly(mask[..., None], photo.shape[:2], np.float32)[..., 0] for mask in masks
-        ]
-        # A mask of less than half a pixel is that pixel.
-        shrunk = np.stack([mask >= min(0.5, mask.max()) for mask in small])
+        shrunk = np.stack([resize_mask(mask, photo.shape[:2]) for mask in masks])
         laplacian = stencil_matrix(self.backend.download(level.stencil))
         return soft_masks(shrunk, scores, photo, laplacian, components.alpha)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sss.data.sources import ROOT_VARIABLE, data_root, source_folder
+from sss.models.base import ModelConfig
 from sss.training.config import SourceConfig, TrainConfig
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
     ``data.root`` takes the place of the environment's ``SSS_DATA``, or is it, where it is not
     given; a line says so where both are given and differ.
     """
-    data, model = config.data, config.model
+    data = config.data
     chosen = data_root(data.root)
     given = os.environ.get(ROOT_VARIABLE)
     if data.root and given and Path(given).expanduser().absolute() != Path(_absolute(data.root)):
@@ -35,12 +36,17 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
             validation=_source(data.validation, chosen),
             also_validated=[_source(source, chosen) for source in data.also_validated],
         ),
-        model=replace(
-            model,
-            weights=_file(model.weights),
-            second_weights=_file(model.second_weights),
-            start=model.start and _absolute(model.start),
-        ),
+        model=model_with_absolute_paths(config.model),
+    )
+
+
+def model_with_absolute_paths(model: ModelConfig) -> ModelConfig:
+    """A copy whose weights, where they are files, are absolute paths."""
+    return replace(
+        model,
+        weights=_file(model.weights),
+        second_weights=_file(model.second_weights),
+        start=model.start and _absolute(model.start),
     )
 
 

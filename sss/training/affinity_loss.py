@@ -11,10 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sss.spectral.neighbours import half_disc, pair_parts
-
-RADIUS = 5.0
-"""γ of the paper: pairs are nearer than so many cells of the feature grid."""
+from sss.spectral.neighbours import RADIUS, half_disc, pair_parts
 
 LEAST_DIFFERENCE = 1e-5
 """Where two features are alike to the last bit, −log(1 − W) is cut off here."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sss.data.base import RegionDataset
 from sss.data.sources import data_root, open_source, source_folder
-from sss.data.subset import subset
+from sss.data.subset import every_of, subset
 from sss.data.training import Sampler, VisitDataset
 from sss.data.transforms import TrainingTransform
 from sss.errors import InputError
@@ -73,11 +73,9 @@ def _open(source: SourceConfig, data: DataConfig) -> RegionDataset:
     root = data_root(data.root)
     folder = source_folder(source.root, root) if source.root else None
     dataset = open_source(source.name, root, source.split, folder, source.labels, source.rest)
-    if source.only_every:
-        return subset(dataset, range(0, len(dataset), source.only_every))
-    if source.without_every:
-        return subset(dataset, [i for i in range(len(dataset)) if i % source.without_every])
-    return dataset
+    if not source.only_every and not source.without_every:
+        return dataset
+    return subset(dataset, every_of(len(dataset), source.only_every, source.without_every))
 
 
 def visits_of_steps(

@@ -10,6 +10,7 @@ import torch
 from sss.timer import hours_minutes
 from sss.training.describe import describe
 from sss.training.memory import explain_out_of_memory
+from sss.training.task import Share
 from sss.training.trainer import Trainer
 from sss.yaml_files import as_yaml
 
@@ -58,7 +59,7 @@ def _times(trainer: Trainer) -> list[str]:
     sizes = trainer.task.validation_sizes()
     started = time.perf_counter()
     with torch.no_grad():
-        trainer.task.examine(trainer.evaluated.eval(), trainer.accelerator.device, most=1)
+        trainer.task.examine(trainer.evaluated.eval(), trainer.accelerator.device, Share(most=1))
     each = (time.perf_counter() - started) / len(sizes)
     validation = each * sum(sizes) / trainer.accelerator.num_processes
     total = steps * (waiting + computing) + validations * validation

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from sss.training.losses import build_loss
 from sss.training.pair_count import PairCount
 from sss.training.run_pictures import RunPictures
 from sss.training.sampling import pooled_embeddings
-from sss.training.task import Monitor, Place, Task, step_seed
+from sss.training.task import Monitor, Place, Share, Task, step_seed
 from sss.training.validation import (
     CURVES,
     METRICS,
@@ -77,11 +76,9 @@ class EmbeddingTask(Task):
 
     def build_network(self, resume: bool, norms_apart: int) -> EmbeddingNetwork:
         """See :class:`Task`; a network that calibrates itself sees training crops."""
-        model = self.config.model
-        if resume:
-            model = replace(model, weights="none", second_weights="none", start="")
-        network = build_network(model)
         begun = self.config.model
+        model = begun.without_start() if resume else begun
+        network = build_network(model)
         network.freeze_statistics = begun.weights != "none" or bool(begun.start)
         check_step(network, self.config, norms_apart, self.network_name)
         if not resume and network.calibrates:
@@ -122,18 +119,12 @@ class EmbeddingTask(Task):
         return [min(most, len(dataset)) for dataset in self.validations.values()]
 
     def examine(
-        self,
-        network: EncoderNetwork,
-        device: torch.device,
-        rank: int = 0,
-        processes: int = 1,
-        most: int | None = None,
+        self, network: EncoderNetwork, device: torch.device, share: Share
     ) -> dict[str, dict[int, dict[str, float]]]:
         """Scores of each photo, by data set."""
-        count = self.config.data.validation_photos if most is None else most
-        embed = _embed(network, device)
+        embed, wanted = _embed(network, device), self.config.data.validation_photos
         return {
-            name: validate_photos(embed, dataset, count, rank, processes)
+            name: validate_photos(embed, dataset, wanted, share)
             for name, dataset in self.validations.items()
         }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import inspect
 import re
+import textwrap
 import types
 import typing
 from collections.abc import Iterator, Sequence
@@ -67,6 +69,55 @@ def read_config(
         _merge(values, reader.section(nested, config_class, ""), adds)
     config: Config = reader.build(config_class, values, "")
     return config
+
+
+def config_parser(
+    config_class: type, prog: str, usage: str, description: str | None
+) -> argparse.ArgumentParser:
+    """The options that programs with a configuration share; --help shows its keys too.
+
+    Args:
+        config_class: As for :func:`read_config`, which takes what this parser does not know.
+        prog: Name of the program.
+        usage: One line.
+        description: What the program does.
+    """
+    lines = [
+        textwrap.fill(line, 100, subsequent_indent=" " * 6) for line in describe_keys(config_class)
+    ]
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        usage=usage,
+        description=description,
+        epilog="keys of the configuration:\n\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="YAML file, as given or in configs/; later ones override earlier ones",
+    )
+    return parser
+
+
+def parse_known(
+    parser: argparse.ArgumentParser, arguments: Sequence[str]
+) -> tuple[argparse.Namespace, list[str]]:
+    """The options that a parser of :func:`config_parser` knows, and the rest, which are keys.
+
+    Raises:
+        InputError: There are no arguments, or one cannot be read.
+    """
+    if not arguments:
+        raise InputError(f"nothing to do; usage: {parser.usage} (--help lists the keys)")
+    try:
+        return parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise InputError(f"{error}; usage: {parser.usage}") from error
 
 
 def known_keys(section: type, prefix: str = "") -> dict[str, Any]:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sss.data.base import spread_evenly
 from sss.models.encoder_network import EncoderNetwork
 from sss.training.config import LogConfig, OptimConfig
 
@@ -118,6 +119,29 @@ class Place:
     autocast: Callable[[], AbstractContextManager[Any]]
 
 
+@dataclass(frozen=True)
+class Share:
+    """Which photos of a validation one process looks at.
+
+    Attributes:
+        rank: Of this process: it takes every n-th.
+        processes: n.
+        most: Photos of each set; None: as the configuration says.
+    """
+
+    rank: int = 0
+    processes: int = 1
+    most: int | None = None
+
+    def of(self, photos: int, wanted: int) -> list[int]:
+        """Indices in a set of ``photos``, of which ``wanted``, evenly spread, are looked at."""
+        count = wanted if self.most is None else self.most
+        return spread_evenly(photos, count)[self.rank :: self.processes]
+
+
+ALONE = Share()
+
+
 class Task(ABC):
     """One kind of training.
 
@@ -178,22 +202,13 @@ class Task(ABC):
         """Photos of each set that a validation looks at."""
 
     @abstractmethod
-    def examine(
-        self,
-        network: EncoderNetwork,
-        device: torch.device,
-        rank: int = 0,
-        processes: int = 1,
-        most: int | None = None,
-    ) -> Any:
+    def examine(self, network: EncoderNetwork, device: torch.device, share: Share) -> Any:
         """One process's share of a validation: whatever :meth:`scores` takes, fit for pickle.
 
         Args:
             network: In evaluation mode, on ``device``.
             device: Where to compute.
-            rank: Of this process: it takes every n-th of the photos.
-            processes: n.
-            most: Photos of each set; default: as the configuration says.
+            share: Of the photos.
         """
 
     @abstractmethod

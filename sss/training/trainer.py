@@ -30,7 +30,7 @@ from sss.training.optim import OptimizerState, build_optimizer
 from sss.training.state import RunProgress, load_state, save_state
 from sss.training.step import StepResult, TrainingStep
 from sss.training.stopping import Stopping
-from sss.training.task import Task
+from sss.training.task import Share, Task
 from sss.training.validation import validation_row
 from sss.yaml_files import as_yaml
 
@@ -253,9 +253,9 @@ class Trainer:
         """
         started, progress, accelerator = time.perf_counter(), self.progress, self.accelerator
         task, monitor, network = self.task, self.task.monitor, self.evaluated.eval()
-        rank, processes = accelerator.process_index, accelerator.num_processes
+        share = Share(accelerator.process_index, accelerator.num_processes)
         with torch.no_grad():
-            own = task.examine(network, accelerator.device, rank, processes)
+            own = task.examine(network, accelerator.device, share)
         with together(accelerator):
             parts = gather_object([own])
         scores = task.scores(parts)

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from sss.data.base import RegionDataset, spread_evenly
+from sss.data.base import RegionDataset
 from sss.errors import InputError
 from sss.metrics.clustering import cluster_agreement
 from sss.metrics.means import mean_known
 from sss.metrics.pair_auc import pair_auc
 from sss.metrics.pixels import draw_labelled_pixels
 from sss.metrics.ranking import neighbour_order, ranking_scores
+from sss.training.task import ALONE, Share
 
 CURVES = {
     "val_pair_auc": "pair AUC",
@@ -29,7 +30,7 @@ Embed = Callable[[np.ndarray], np.ndarray]
 
 
 def validate_photos(
-    embed: Embed, dataset: RegionDataset, photos: int, rank: int = 0, processes: int = 1
+    embed: Embed, dataset: RegionDataset, photos: int, share: Share = ALONE
 ) -> dict[int, dict[str, float]]:
     """Score the embeddings of ``photos`` photos spread evenly over the data set.
 
@@ -37,9 +38,8 @@ def validate_photos(
         embed: Maps an (H, W, 3) uint8 photo to its (H, W, D) embedding.
         dataset: Photos with their annotators' label maps.
         photos: How many to use; all if there are fewer.
-        rank: Of this process.
-        processes: Of n processes, each takes every n-th of the photos. The dictionaries of all of
-            them, put together, are what a single process would have found.
+        share: Of several processes. The dictionaries of all of them, put together, are what a
+            single process would have found.
 
     Returns:
         For each photo's index in the data set the scores of :func:`photo_scores`.
@@ -48,7 +48,7 @@ def validate_photos(
         InputError: An embedding is not finite, or not of the photo's size.
     """
     scores = {}
-    for index in spread_evenly(len(dataset), photos)[rank::processes]:
+    for index in share.of(len(dataset), photos):
         photo, labels = dataset[index]
         scores[index] = photo_scores(embed(photo), labels, seed=index)
     return scores

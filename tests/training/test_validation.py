@@ -8,6 +8,7 @@ import pytest
 
 from sss.errors import InputError
 from sss.metrics.pair_auc import pair_auc
+from sss.training.task import Share
 from sss.training.validation import (
     METRICS,
     photo_scores,
@@ -83,7 +84,7 @@ def test_processes_together_are_the_whole(processes: int) -> None:
     together: dict[int, dict[str, float]] = {}
     for rank in reversed(range(processes)):
         seen: list[int] = []
-        own = validate_photos(embedding({0, 4}, seen), Numbered(9), 5, rank, processes)
+        own = validate_photos(embedding({0, 4}, seen), Numbered(9), 5, Share(rank, processes))
         assert seen == sorted(own)
         assert len(own) in (5 // processes, -(-5 // processes))
         assert not together.keys() & own.keys()

@@ -14,14 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
 from sss.errors import InputError, one_line
-from sss.evaluation.methods.base import Case, Method, Segmentation, foreground_result
+from sss.evaluation.methods.base import Case, Method, OneResult, Segmentation, foreground_result
 from sss.evaluation.methods.pipeline import prepared_scene
 from sss.evaluation.methods.trimap import CLOSED_FORM
 from sss.files import file_sha256
@@ -102,7 +102,7 @@ def open_network(path: str) -> SalientNetwork:
 
 
 @dataclass(frozen=True)
-class BackgroundRemover:
+class BackgroundRemover(OneResult):
     """The mask of a background remover's network.
 
     Attributes:
@@ -120,8 +120,6 @@ class BackgroundRemover:
     then: Literal["mask", "matting", "layers"] = "mask"
     weights: str = ""
     sha256: str = ""
-    scale_name: ClassVar[str] = "none"
-    scales: ClassVar[tuple[float, ...]] = (0,)
 
     @property
     def needs(self) -> Literal["photo", "embedding"]:

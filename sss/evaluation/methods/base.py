@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -84,6 +84,13 @@ def foreground_result(alpha: np.ndarray, seconds: float) -> Segmentation:
     alpha = np.clip(alpha, 0, 1).astype(np.float32)
     both = np.stack([alpha, 1 - alpha], axis=-1)
     return Segmentation((alpha < 0.5).astype(np.int64), both, seconds, alpha)
+
+
+class OneResult:
+    """Of methods without a scale to go through: they give one result."""
+
+    scale_name: ClassVar[str] = "none"
+    scales: ClassVar[tuple[float, ...]] = (0,)
 
 
 class Method(Protocol):

@@ -10,14 +10,14 @@ import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 
 from sss.errors import InputError
 from sss.evaluation.hints import hint_identity, make_hints
-from sss.evaluation.methods.base import Case, Method, Segmentation
+from sss.evaluation.methods.base import Case, Method, OneResult, Segmentation
 from sss.evaluation.methods.pipeline import prepared_scene
 from sss.evaluation.methods.trimap import CLOSED_FORM
 from sss.proposals.instances import Instances
@@ -33,7 +33,7 @@ GRABCUT_ROUNDS = 3
 
 
 @dataclass(frozen=True)
-class Hinted:
+class Hinted(OneResult):
     """Layers of what rough masks mean.
 
     Attributes:
@@ -50,8 +50,6 @@ class Hinted:
     then: Literal["masks", "layers", "matting", "grabcut"]
     hints: str = ""
     identity: str = ""
-    scale_name: ClassVar[str] = "none"
-    scales: ClassVar[tuple[float, ...]] = (0,)
 
     @property
     def needs(self) -> Literal["photo", "embedding"]:

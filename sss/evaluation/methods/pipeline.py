@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from sss.evaluation.methods.base import Case, Segmentation, foreground_result
+from sss.evaluation.methods.base import Case, OneResult, Segmentation, foreground_result
 from sss.image.resize import resize_linearly
 from sss.layers.salience import salient
 from sss.scene import Scene
@@ -66,7 +66,7 @@ class SoftSegmentation:
 
 
 @dataclass(frozen=True)
-class SalientCutout:
+class SalientCutout(OneResult):
     """What our own method takes for the object.
 
     Attributes:
@@ -83,8 +83,6 @@ class SalientCutout:
     result: Literal["cutout", "layers", "map"]
     core: Settings = field(default_factory=Settings)
     needs: ClassVar[Literal["embedding"]] = "embedding"
-    scale_name: ClassVar[str] = "none"
-    scales: ClassVar[tuple[float, ...]] = (0,)
 
     def segment(self, case: Case) -> Iterator[Segmentation]:
         """The one result: the object, and as layers the object and the rest."""

@@ -19,7 +19,7 @@ from skimage.color import rgb2lab
 from skimage.segmentation import slic
 from threadpoolctl import threadpool_limits
 
-from sss.evaluation.methods.base import Case, Segmentation, foreground_result
+from sss.evaluation.methods.base import Case, OneResult, Segmentation, foreground_result
 from sss.spectral.superpixels import SuperpixelGraph, build_graph
 
 _ZERO_LENGTH = 1e-6
@@ -27,7 +27,7 @@ _ZERO_LENGTH = 1e-6
 
 
 @dataclass(frozen=True)
-class RobustBackground:
+class RobustBackground(OneResult):
     """Boundary connectivity, background-weighted contrast and their optimisation (Sec. 3 to 5).
 
     Attributes:
@@ -41,8 +41,6 @@ class RobustBackground:
     name: ClassVar[str] = "robust-background"
     title: ClassVar[str] = "robust background saliency (Zhu et al. 2014)"
     needs: ClassVar[Literal["photo"]] = "photo"
-    scale_name: ClassVar[str] = "none"
-    scales: ClassVar[tuple[float, ...]] = (0,)
     pixels_each: int = 600
     colour_sigma: float = 10.0
     connectivity_sigma: float = 1.0

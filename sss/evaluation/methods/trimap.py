@@ -18,13 +18,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from sss.errors import InputError, one_line
-from sss.evaluation.methods.base import Case, Segmentation
+from sss.evaluation.methods.base import Case, OneResult, Segmentation
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TrimapMatting:
+class TrimapMatting(OneResult):
     """Matting of PyMatting, given the trimap of every true matte: an upper bound for alpha.
 
     With one matte the layers are the object and the rest; with several, one layer per matte, each
@@ -40,8 +40,6 @@ class TrimapMatting:
     """
 
     needs: ClassVar[Literal["trimap"]] = "trimap"
-    scale_name: ClassVar[str] = "none"
-    scales: ClassVar[tuple[float, ...]] = (0,)
     name: str
     title: str
     laplacian: Mapping[str, Any]

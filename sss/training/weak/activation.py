@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from sss.image.resize import MIN_SIDE, resize_linearly
+from sss.image.resize import MIN_SIDE, resize_bytes
 from sss.models.classifier import Classifier
 from sss.models.raw_encoder import encoder_outputs
 from sss.training.weak.map_files import ClassMaps, grid_of
@@ -99,4 +99,4 @@ def _scaled(photo: np.ndarray, scale: float) -> np.ndarray:
     if scale == 1:
         return photo
     size = tuple(max(MIN_SIDE, round(side * scale)) for side in photo.shape[:2])
-    return np.rint(resize_linearly(photo, size, np.float32)).astype(np.uint8)
+    return resize_bytes(photo, size)

@@ -7,29 +7,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sss.data.base import spread_evenly
 from sss.data.image_labels import LabelledPhotos
 from sss.errors import InputError
-from sss.image.label_maps import read_label_map
+from sss.image.label_maps import read_label_map, resize_labels
 from sss.models.affinity_net import AffinityNetwork, build_affinity_network
 from sss.models.encoder_network import EncoderNetwork
 from sss.models.raw_encoder import encoder_outputs
 from sss.training.affinity_loss import AffinityLoss, AffinityParts
-from sss.training.check_step import check_step
-from sss.training.task import Monitor, Place
-from sss.training.weak.base_task import WeakTask, model_of
+from sss.training.task import Monitor, Place, Share
+from sss.training.weak.base_task import HOLD_OUT, WeakTask
 from sss.training.weak.config import StageRun
-from sss.training.weak.crops import CropBatch, Crops
+from sss.training.weak.crops import CropBatch
 from sss.training.weak.map_files import grid_of
 from sss.training.weak.photos import read_photo
-
-HOLD_OUT = 10
-"""Every so many photos one is kept for the validation: its labels are as weak as the others'."""
 
 
 class AffinityTask(WeakTask):
@@ -64,25 +58,19 @@ class AffinityTask(WeakTask):
         training = [p for number, p in enumerate(there) if number % HOLD_OUT]
         self.reader = _Reader(replace(photos, photos=training), labels, side)
         self.held_out = _Reader(replace(photos, photos=there[::HOLD_OUT]), labels, side)
-        targets = self.reader.photos.targets()
-        visits = run.optim.steps * run.optim.batch
-        samples = Crops(self.reader, targets, run.data, visits, run.seed)
-        super().__init__(run, samples, model_of(run, **run.options))
+        targets, held_out = self.reader.photos.targets(), len(self.held_out.photos)
+        super().__init__(run, self.reader, targets, held_out, **run.options)
         self.loss = AffinityLoss(run.options["radius"], background=0)
         self.grid = int(run.options["grid"])
 
     def build_network(self, resume: bool, norms_apart: int) -> AffinityNetwork:
         """See :class:`sss.training.task.Task`."""
-        run = self.config
-        options = run.options
-        model = replace(run.model, freeze_encoder=options["freeze_encoder"])
-        model = replace(model, weights="none") if resume else model
+        options = self.config.options
+        model = replace(self.model_config(resume), freeze_encoder=options["freeze_encoder"])
         network = build_affinity_network(
             model, options["widths"], options["stride"], options["grid"]
         )
-        network.freeze_statistics = run.model.weights != "none"
-        check_step(network, run, norms_apart, self.network_name)
-        return network
+        return self.checked(network, norms_apart)
 
     def counted(self, batch: CropBatch) -> int:
         """Photos that have two labelled cells."""
@@ -107,23 +95,13 @@ class AffinityTask(WeakTask):
         middle = self.grid // 2
         return maps[:, middle :: self.grid, middle :: self.grid]
 
-    def validation_sizes(self) -> list[int]:
-        """See :class:`sss.training.task.Task`."""
-        return [min(self.config.data.validation_photos, len(self.held_out.photos))]
-
     def examine(
-        self,
-        network: EncoderNetwork,
-        device: torch.device,
-        rank: int = 0,
-        processes: int = 1,
-        most: int | None = None,
+        self, network: EncoderNetwork, device: torch.device, share: Share
     ) -> dict[int, tuple[tuple[float, int], ...]]:
         """Each part of the loss of each photo, and its number of pairs."""
         assert isinstance(network, AffinityNetwork)
-        count = self.config.data.validation_photos if most is None else most
         found = {}
-        for index in spread_evenly(len(self.held_out.photos), count)[rank::processes]:
+        for index in self.validated(share):
             photo, labels = self.held_out(index)
             features = affinity_features(network, photo, device)
             cells = self._cells(torch.from_numpy(_padded(labels, self.grid))[None])[0]
@@ -165,11 +143,7 @@ class _Reader:
         photo = self.photos.photos[index]
         pixels = read_photo(photo.path, self.side)
         small = read_label_map(self.labels / f"{photo.name}.png")
-        height, width = pixels.shape[:2]
-        labels = cv2.resize(
-            small.astype(np.int16), (width, height), interpolation=cv2.INTER_NEAREST_EXACT
-        )
-        return pixels, labels.astype(np.int32)
+        return pixels, resize_labels(small, (pixels.shape[0], pixels.shape[1]))
 
 
 def affinity_features(network: AffinityNetwork, photo: np.ndarray, device: torch.device) -> Tensor:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sss.layers.class_maps import refine_by_layers
+from sss.layers.class_maps import SPLIT_BELOW, refine_by_layers
 from sss.training.weak.activation import with_background
 
 NEUTRAL = -1
@@ -19,7 +19,7 @@ def affinity_labels(
     object_alpha: float,
     background_alpha: float,
     alpha: np.ndarray | None = None,
-    split_below: float = 0.6,
+    split_below: float = SPLIT_BELOW,
 ) -> np.ndarray:
     """Confident objects, confident background, and neutral pixels.
 

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from sss.errors import InputError, one_line
-from sss.files import whole_file
+from sss.models.base import ModelConfig, config_as_dict
+from sss.models.checkpoints import write_weights
 from sss.models.encoder_network import EncoderNetwork
-from sss.training.task import Task
+from sss.training.check_step import check_step
+from sss.training.task import Share, Task
 from sss.training.weak.config import StageRun
-from sss.training.weak.crops import Crops
+from sss.training.weak.crops import Crops, Read
+
+Built = TypeVar("Built", bound=EncoderNetwork)
+
+
+HOLD_OUT = 10
+"""Of so many photos whose labels earlier stages made, one is kept for the validation: by labels as
+weak as the others'."""
 
 
 class WeakTask(Task):
@@ -26,46 +34,49 @@ class WeakTask(Task):
 
     Args:
         run: Its configuration.
-        samples: Its crops.
-        model: What rebuilds the network, for the JSON beside the weights.
+        read: Gives a photo and its map.
+        targets: (N, C) image labels of the N photos that are trained on.
+        held_out: How many others there are.
+        **model: What rebuilds the network beside ``run.model``, for the JSON beside the weights.
     """
 
     samples: Crops
 
-    def __init__(self, run: StageRun, samples: Crops, model: dict[str, Any]) -> None:
+    def __init__(
+        self, run: StageRun, read: Read, targets: np.ndarray, held_out: int, **model: Any
+    ) -> None:
         self.config = run
-        self.samples = samples
-        self.model = model
+        self.samples = Crops(read, targets, run.data, run.optim.steps * run.optim.batch, run.seed)
+        self.model = {**config_as_dict(run.model), **model}
+        self.held_out_count = held_out
         self.network_name = f"{run.name} on {run.model.encoder}"
 
     def save(self, path: Path, network: EncoderNetwork, training: dict[str, Any]) -> None:
         """Weights, and beside them what they are."""
-        save_weights(path, network, {"model": self.model, "training": training})
+        write_weights(path, network.state_dict(), {"model": self.model, "training": training})
+
+    def model_config(self, resume: bool) -> ModelConfig:
+        """The network's, with its start unless the weights come from the run's state."""
+        model: ModelConfig = self.config.model
+        return model.without_start() if resume else model
+
+    def checked(self, network: Built, norms_apart: int) -> Built:
+        """A network as :meth:`build_network` gives it, ready to be trained."""
+        network.freeze_statistics = self.config.model.weights != "none"
+        check_step(network, self.config, norms_apart, self.network_name)
+        return network
+
+    def validation_sizes(self) -> list[int]:
+        """See :class:`sss.training.task.Task`."""
+        return [min(self.config.data.validation_photos, self.held_out_count)]
+
+    def validated(self, share: Share) -> list[int]:
+        """Numbers of the held-out photos that a process looks at."""
+        return share.of(self.held_out_count, self.config.data.validation_photos)
 
     def resume_command(self, run_dir: Path) -> str:
         """The whole run goes on, its finished stages are skipped."""
         return f"python -m sss.weak --run_dir {shlex.quote(str(run_dir.parents[1].absolute()))}"
-
-
-def model_of(run: StageRun, **more: Any) -> dict[str, Any]:
-    """What rebuilds a network of this training, but for the start of its weights."""
-    return {**asdict(run.model), "weights": "none", "second_weights": "none", **more}
-
-
-def save_weights(path: Path, network: nn.Module, told: dict[str, Any]) -> None:
-    """Write weights as safetensors, and ``told`` beside them as JSON.
-
-    Raises:
-        InputError: The files cannot be written.
-    """
-    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    with whole_file(path) as partial:
-        try:
-            save_file(state, partial)
-        except SafetensorError as error:  # a full disk, for one
-            raise InputError(f"cannot write {path}: {error}") from error
-    with whole_file(path.with_suffix(".json")) as partial:
-        partial.write_text(json.dumps(told, indent=2) + "\n")
 
 
 def load_weights(path: Path, network: nn.Module, device: torch.device) -> None:

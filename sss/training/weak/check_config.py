@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from sss.data.label_sources import PLACES
 from sss.data.sources import data_root
 from sss.errors import InputError
 from sss.scene import layer_count
 from sss.suggest import check_name
+from sss.training.absolute_paths import model_with_absolute_paths
 from sss.training.check_config import check_config
 from sss.training.config import DataConfig, TrainConfig
 from sss.training.weak.config import CropConfig, WeakConfig
@@ -96,14 +96,6 @@ def with_absolute_paths(config: WeakConfig) -> WeakConfig:
     return replace(
         config,
         data=data,
-        model=replace(config.model, weights=_file(config.model.weights)),
-        segment=replace(
-            config.segment,
-            model=replace(config.segment.model, weights=_file(config.segment.model.weights)),
-        ),
+        model=model_with_absolute_paths(config.model),
+        segment=replace(config.segment, model=model_with_absolute_paths(config.segment.model)),
     )
-
-
-def _file(weights: str) -> str:
-    known = weights in ("none", "imagenet")
-    return weights if known else str(Path(weights).expanduser().absolute())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,16 +11,15 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sss.data.base import spread_evenly
 from sss.data.image_labels import LabelledPhotos
 from sss.models.classifier import Classifier, build_classifier
 from sss.models.encoder_network import EncoderNetwork
-from sss.models.raw_encoder import STRIDE, encoder_outputs
-from sss.training.check_step import check_step
-from sss.training.task import Monitor, Place
-from sss.training.weak.base_task import WeakTask, model_of
+from sss.models.raw_encoder import encoder_outputs
+from sss.training.task import Monitor, Place, Share
+from sss.training.weak.base_task import WeakTask
 from sss.training.weak.config import StageRun
-from sss.training.weak.crops import CropBatch, Crops
+from sss.training.weak.crops import CropBatch
+from sss.training.weak.map_files import grid_of
 from sss.training.weak.photos import read_photo
 
 
@@ -41,23 +39,16 @@ class ClassifyTask(WeakTask):
     def __init__(
         self, run: StageRun, photos: LabelledPhotos, held_out: LabelledPhotos, side: int
     ) -> None:
-        visits = run.optim.steps * run.optim.batch
-        samples = Crops(_Reader(photos, side), photos.targets(), run.data, visits, run.seed)
-        super().__init__(run, samples, model_of(run, classes=list(photos.classes)))
+        targets, classes = photos.targets(), list(photos.classes)
+        super().__init__(run, _Reader(photos, side), targets, len(held_out), classes=classes)
         self.photos, self.held_out, self.side = photos, held_out, side
         self.more_columns = [f"val_ap_{name}" for name in photos.classes]
 
     def build_network(self, resume: bool, norms_apart: int) -> Classifier:
         """See :class:`sss.training.task.Task`."""
-        run = self.config
-        network = build_classifier(
-            replace(run.model, weights="none") if resume else run.model,
-            len(self.photos.classes),
-            run.options["stride"],
-        )
-        network.freeze_statistics = run.model.weights != "none"
-        check_step(network, run, norms_apart, self.network_name)
-        return network
+        classes, stride = len(self.photos.classes), self.config.options["stride"]
+        network = build_classifier(self.model_config(resume), classes, stride)
+        return self.checked(network, norms_apart)
 
     def counted(self, batch: CropBatch) -> int:
         """All photos."""
@@ -72,25 +63,15 @@ class ClassifyTask(WeakTask):
         each = F.multilabel_soft_margin_loss(logits.float(), targets, reduction="none")
         return {"loss": each.sum()}
 
-    def validation_sizes(self) -> list[int]:
-        """See :class:`sss.training.task.Task`."""
-        return [min(self.config.data.validation_photos, len(self.held_out))]
-
     def examine(
-        self,
-        network: EncoderNetwork,
-        device: torch.device,
-        rank: int = 0,
-        processes: int = 1,
-        most: int | None = None,
+        self, network: EncoderNetwork, device: torch.device, share: Share
     ) -> dict[int, np.ndarray]:
         """Logits (C,) of each photo of the validation."""
         assert isinstance(network, Classifier)
-        count = self.config.data.validation_photos if most is None else most
         scale = sum(self.config.data.scale) / len(self.config.data.scale)
         return {
             index: photo_logits(network, read_photo(photo.path, round(self.side * scale)), device)
-            for index in spread_evenly(len(self.held_out), count)[rank::processes]
+            for index in self.validated(share)
             for photo in [self.held_out.photos[index]]
         }
 
@@ -139,9 +120,9 @@ class _Reader:
 def photo_logits(network: Classifier, photo: np.ndarray, device: torch.device) -> np.ndarray:
     """(C,) logits of a whole photo (H, W, 3) uint8, of whatever size."""
     with torch.inference_mode():
-        features = encoder_outputs(network, photo, device)[0][-1]
-        stride = STRIDE * -(-photo.shape[0] // STRIDE) // features.shape[2]
-        rows, columns = (-(-side // stride) for side in photo.shape[:2])
+        outputs, padded = encoder_outputs(network, photo, device)
+        features = outputs[-1]
+        rows, columns = grid_of(photo.shape[:2], padded[0] // features.shape[2])
         logits = network.activations(features[..., :rows, :columns]).mean((2, 3))[0]
     return logits.cpu().numpy()
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sss.data.derived_labels import LEAST_SHARE
+from sss.layers.class_maps import SPLIT_BELOW
 from sss.models.base import ModelConfig
+from sss.spectral.neighbours import RADIUS
+from sss.spectral.random_walk import BETA, STEPS
 from sss.training.config import LogConfig, OptimConfig
 
 
@@ -30,7 +34,7 @@ class LabelledSource:
     root: str | None = None
     group: str = "supercategory"
     classes: dict[Any, Any] = field(default_factory=dict)
-    least_share: float = 0.01
+    least_share: float = LEAST_SHARE
     only_every: int = 0
     without_every: int = 0
 
@@ -135,7 +139,7 @@ class AffinityConfig:
     object_alpha: float = 4.0
     background_alpha: float = 24.0
     sharpen: str = "layers"
-    radius: float = 5.0
+    radius: float = RADIUS
     widths: list[int] = field(default_factory=lambda: [128, 256, 512])
     stride: int = 16
     grid: int = 8
@@ -154,8 +158,8 @@ class WalkConfig:
         steps: How often the matrix is applied (paper: 256).
     """
 
-    beta: float = 8.0
-    steps: int = 256
+    beta: float = BETA
+    steps: int = STEPS
 
 
 @dataclass
@@ -174,7 +178,7 @@ class LayersConfig:
     count: int = 12
     features: str = "encoder"
     settings: dict[str, Any] = field(default_factory=dict)
-    split_below: float = 0.6
+    split_below: float = SPLIT_BELOW
 
 
 @dataclass

@@ -58,18 +58,30 @@ def read_maps(path: Path) -> ClassMaps:
     Raises:
         InputError: It is not there, or damaged.
     """
+    classes, maps, size = read_arrays(path, classes=int, maps=np.float32, size=int)
+    if maps.ndim != 3 or maps.shape[2] != len(classes) or size.shape != (2,):
+        raise InputError(f"{path} holds {maps.shape}, expected a map for each of its classes")
+    height, width = size.tolist()
+    return ClassMaps(classes, maps, (height, width))
+
+
+def read_arrays(path: Path, **types: type) -> list[np.ndarray]:
+    """Arrays of an ``.npz`` that a stage wrote.
+
+    Args:
+        path: The file.
+        **types: Of the arrays wanted, by their names.
+
+    Raises:
+        InputError: The file is not there, or damaged.
+    """
     try:
         with np.load(path) as file:
-            height, width = file["size"].tolist()
-            maps = file["maps"].astype(np.float32)
-            classes = file["classes"].astype(int)
+            return [file[name].astype(kind) for name, kind in types.items()]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
         raise InputError(
             f"cannot read {path} ({one_line(error)[:120]}); remove it and run its stage again"
         ) from error
-    if maps.ndim != 3 or maps.shape[2] != len(classes):
-        raise InputError(f"{path} holds {maps.shape}, expected a map for each of its classes")
-    return ClassMaps(classes, maps, (height, width))
 
 
 def grid_of(size: tuple[int, int], stride: int = MAP_STRIDE) -> tuple[int, int]:
@@ -94,16 +106,3 @@ def write_picture(path: Path, photo: np.ndarray, maps: np.ndarray, colours: int)
     both = np.concatenate([small, 0.35 * small + 0.65 * drawn], axis=1)
     with whole_file(path) as partial:
         Image.fromarray(np.clip(both, 0, 255).astype(np.uint8)).save(partial, quality=85)
-
-
-def write_labels(path: Path, values: np.ndarray) -> None:
-    """Write (H, W) labels as PNG of 8 bits; -1 becomes 255.
-
-    Raises:
-        InputError: There are more classes than eight bits hold.
-    """
-    if values.max() > UNSURE:
-        raise InputError(f"label {values.max()} does not fit a mask of 8 bits")
-    stored = np.where(values < 0, UNSURE, values).astype(np.uint8)
-    with whole_file(path) as partial:
-        Image.fromarray(stored).save(partial, format="PNG")

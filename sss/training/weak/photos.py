@@ -11,8 +11,9 @@ import numpy as np
 from sss.data.image_labels import ImageLabels, LabelledPhotos, join
 from sss.data.label_sources import open_image_labels
 from sss.data.sources import data_root, source_folder
+from sss.data.subset import every_of
 from sss.image import read_rgb8
-from sss.image.resize import resize_linearly
+from sss.image.resize import resize_bytes, size_of_side
 from sss.training.weak.config import LabelledSource, WeakDataConfig
 
 
@@ -58,22 +59,9 @@ def _open_all(
             source.classes,
             source.least_share,
         )
-        indices = range(len(labels.photos))
-        if source.only_every:
-            indices = indices[:: source.only_every]
-        taken = [i for i in indices if not source.without_every or i % source.without_every]
+        taken = every_of(len(labels.photos), source.only_every, source.without_every)
         opened.append((labels, taken))
     return opened
-
-
-def shrink(photo: np.ndarray, side: int) -> np.ndarray:
-    """(H, W, 3) uint8 with no side longer than ``side``."""
-    longest = max(photo.shape[:2])
-    if longest <= side:
-        return photo
-    size = [max(1, round(length * side / longest)) for length in photo.shape[:2]]
-    shrunk = resize_linearly(photo, tuple(size), np.float32)
-    return np.rint(shrunk).astype(np.uint8)
 
 
 def read_photo(path: Path, side: int) -> np.ndarray:
@@ -82,4 +70,5 @@ def read_photo(path: Path, side: int) -> np.ndarray:
     Raises:
         InputError: It cannot be read.
     """
-    return shrink(read_rgb8(path).pixels, side)
+    photo = read_rgb8(path).pixels
+    return resize_bytes(photo, size_of_side(photo.shape, side))

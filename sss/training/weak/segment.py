@@ -10,31 +10,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sss.data.base import spread_evenly
 from sss.data.folder import FolderDataset
 from sss.data.image_labels import LabelledPhotos, Photo
+from sss.data.subset import every_of
 from sss.errors import InputError
-from sss.image.label_maps import read_label_map
-from sss.metrics.class_iou import count_pixels
+from sss.image.label_maps import read_label_map, resize_labels
+from sss.metrics.class_iou import count_pixels, mean_iou
 from sss.models.base import EmbeddingNetwork
 from sss.models.encoder_network import EncoderNetwork
 from sss.models.registry import build_network
 from sss.models.torch_network import embed_photo
-from sss.training.check_step import check_step
-from sss.training.task import Monitor, Place
-from sss.training.weak.base_task import WeakTask, model_of
+from sss.training.task import Monitor, Place, Share
+from sss.training.weak.base_task import HOLD_OUT, WeakTask
 from sss.training.weak.config import StageRun
-from sss.training.weak.crops import CropBatch, Crops
+from sss.training.weak.crops import CropBatch
 from sss.training.weak.run import WeakRun
-
-HOLD_OUT = 10
-"""Of so many photos one is kept for the validation, by masks as weak as the others'."""
 
 LEAST_CHANNELS = 8
 """Of a network of the registry; with fewer classes the last ones are not used."""
@@ -65,21 +60,15 @@ class SegmentTask(WeakTask):
         self.classes = len(photos.classes)
         model = replace(run.model, dim=max(LEAST_CHANNELS, self.classes + 1))
         run = replace(run, model=model)
-        self.training = [k for k in range(len(self.masks)) if k % HOLD_OUT]
-        self.held_out = list(range(0, len(self.masks), HOLD_OUT))
+        self.training = every_of(len(self.masks), without_every=HOLD_OUT)
+        self.held_out = every_of(len(self.masks), HOLD_OUT)
         targets = np.zeros((len(self.training), self.classes), bool)
-        reader = _Reader(self.masks, self.training)
-        visits = run.optim.steps * run.optim.batch
-        samples = Crops(reader, targets, run.data, visits, run.seed)
-        super().__init__(run, samples, model_of(run, classes=list(photos.classes)))
+        reader, classes = _Reader(self.masks, self.training), list(photos.classes)
+        super().__init__(run, reader, targets, len(self.held_out), classes=classes)
 
     def build_network(self, resume: bool, norms_apart: int) -> EmbeddingNetwork:
         """See :class:`sss.training.task.Task`."""
-        run = self.config
-        network = build_network(replace(run.model, weights="none") if resume else run.model)
-        network.freeze_statistics = run.model.weights != "none"
-        check_step(network, run, norms_apart, self.network_name)
-        return network
+        return self.checked(build_network(self.model_config(resume)), norms_apart)
 
     def counted(self, batch: CropBatch) -> int:
         """Photos with a labelled pixel."""
@@ -95,23 +84,13 @@ class SegmentTask(WeakTask):
         counts = (labels >= 0).sum((1, 2)).clamp(min=1)
         return {"loss": (each.sum((1, 2)) / counts).sum()}
 
-    def validation_sizes(self) -> list[int]:
-        """See :class:`sss.training.task.Task`."""
-        return [min(self.config.data.validation_photos, len(self.held_out))]
-
     def examine(
-        self,
-        network: EncoderNetwork,
-        device: torch.device,
-        rank: int = 0,
-        processes: int = 1,
-        most: int | None = None,
+        self, network: EncoderNetwork, device: torch.device, share: Share
     ) -> dict[int, np.ndarray]:
         """Pixels of intersection and union of each photo."""
         assert isinstance(network, EmbeddingNetwork)
-        count = self.config.data.validation_photos if most is None else most
         found = {}
-        for index in spread_evenly(len(self.held_out), count)[rank::processes]:
+        for index in self.validated(share):
             photo, masks = self.masks[self.held_out[index]]
             mask = segment_photo(network, photo, self.classes, device)
             found[index] = count_pixels(mask, masks[0], self.classes)
@@ -119,9 +98,8 @@ class SegmentTask(WeakTask):
 
     def scores(self, parts: Sequence[Any]) -> dict[str, float]:
         """Mean over background and classes of the IoU over all photos."""
-        both, either = sum(counts for part in parts for counts in part.values()).T
-        known = either > 0
-        return {"mean_iou": float((both[known] / either[known]).mean())}
+        counts = sum(counts for part in parts for counts in part.values())
+        return {"mean_iou": float(mean_iou(np.asarray(counts)))}
 
     def tell(self, scores: Mapping[str, float]) -> list[str]:
         """The mean IoU."""
@@ -157,5 +135,4 @@ def load_segmentation(run: WeakRun, photo: Photo, size: tuple[int, int]) -> np.n
     Raises:
         InputError: It is not there.
     """
-    mask = read_label_map(run.folder / "segment" / f"{photo.name}.png").astype(np.int16)
-    return cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(np.int32)
+    return resize_labels(read_label_map(run.folder / "segment" / f"{photo.name}.png"), size)

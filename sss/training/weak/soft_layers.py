@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from sss.errors import InputError, one_line
 from sss.files import whole_file
 from sss.image.resize import resize_linearly
 from sss.models.base import ModelConfig
-from sss.models.raw_encoder import STAGES, encoder_outputs
+from sss.models.raw_encoder import encoder_outputs, hypercolumns
 from sss.models.reduction import principal_components
 from sss.models.registry import build_network
 from sss.spectral.settings import Settings
 from sss.splitter import Splitter
 from sss.suggest import check_name
 from sss.training.weak.config import LayersConfig
-from sss.training.weak.map_files import grid_of
+from sss.training.weak.map_files import grid_of, read_arrays
 
 DIMENSIONS = 32
 """Principal components that are kept of an encoder's outputs."""
@@ -64,12 +62,8 @@ class LayerMaker:
         grid = grid_of(size, _CELL)
         assert self.network is not None
         outputs, padded = encoder_outputs(self.network, photo, self.device)
-        cells = [side // _CELL for side in padded]
-        parts = [
-            F.interpolate(F.normalize(outputs[stage], dim=1), cells, mode="bilinear")
-            for stage in STAGES
-        ]
-        columns = torch.cat(parts, dim=1)[0, :, : grid[0], : grid[1]]
+        cells = padded[0] // _CELL, padded[1] // _CELL
+        columns = hypercolumns(outputs, cells)[0, :, : grid[0], : grid[1]]
         points = columns.permute(1, 2, 0).reshape(-1, columns.shape[0]).cpu().numpy()
         count = min(DIMENSIONS, points.shape[1])
         reduced = principal_components(points, count).reshape(*grid, count)
@@ -102,11 +96,5 @@ def read_layers(path: Path) -> np.ndarray:
     Raises:
         InputError: The file is not there, or damaged.
     """
-    try:
-        with np.load(path) as file:
-            alpha = file["alpha"].astype(np.float32)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(
-            f"cannot read {path} ({one_line(error)[:120]}); remove it and run its stage again"
-        ) from error
+    (alpha,) = read_arrays(path, alpha=np.float32)
     return alpha / np.maximum(alpha.sum(axis=2, keepdims=True), 1e-6)

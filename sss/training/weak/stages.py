@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from PIL import Image
 
 from sss.data.image_labels import Photo
 from sss.files import whole_file
+from sss.image.label_maps import write_label_map
 from sss.layers.class_maps import normalised, refine_by_layers
 from sss.models.affinity_net import build_affinity_network
 from sss.models.base import ModelConfig
@@ -30,7 +30,6 @@ from sss.training.weak.map_files import (
     ClassMaps,
     grid_of,
     read_maps,
-    write_labels,
     write_picture,
 )
 from sss.training.weak.photos import read_photo
@@ -61,12 +60,13 @@ def open_task(run: WeakRun, stage: str) -> WeakTask:
     return AffinityTask(settings, run.photos, run.folder / "affinity" / "labels", side)
 
 
-def train(run: WeakRun, stage: str) -> None:
-    """Train the network of a stage, or go on with it."""
+def train(run: WeakRun, stage: str) -> WeakTask:
+    """Train the network of a stage, or go on with it; gives its task."""
     task, folder = open_task(run, stage), run.folder / stage / "training"
     check_split(task.config, run.accelerator.num_processes)
     resume = (folder / "config.yaml").is_file()
     Trainer(task, folder, resume, run.accelerator).run(part_of_more=True)
+    return task
 
 
 def classify(run: WeakRun) -> None:
@@ -130,7 +130,7 @@ def affinity(run: WeakRun) -> None:
             sharpened,
             run.config.layers.split_below,
         )
-        write_labels(folder / f"{photo.name}.png", labels)
+        write_label_map(folder / f"{photo.name}.png", labels)
 
     run.each_photo("affinity labels", lambda photo: [folder / f"{photo.name}.png"], do)
     train(run, "affinity")
@@ -190,7 +190,7 @@ def labels(run: WeakRun) -> None:
         shares = normalised(given.at(given.size))
         mask = given.classes[shares.argmax(axis=2)] + 1  # background 0, class k is k + 1
         mask[shares.max(axis=2) < config.labels.confidence] = UNSURE
-        write_labels(folder / "labels" / f"{photo.name}.png", mask)
+        write_label_map(folder / "labels" / f"{photo.name}.png", mask)
         _copy_photo(photo.path, folder / "images" / f"{photo.name}.png", config.data.side)
 
     run.each_photo(
@@ -209,9 +209,8 @@ def labels(run: WeakRun) -> None:
 
 def segment(run: WeakRun) -> None:
     """Train a segmentation network on the masks, and let it segment the photos."""
-    train(run, "segment")
-    settings = stage_run(run.config, "segment", run.config.segment)
-    task = SegmentTask(settings, run.photos, run.folder / "labels")
+    task = train(run, "segment")
+    assert isinstance(task, SegmentTask)
     network = task.build_network(resume=True, norms_apart=1)
     load_weights(run.folder / "segment/training/best.safetensors", network, run.device)
     folder = run.folder / "segment"
@@ -219,7 +218,7 @@ def segment(run: WeakRun) -> None:
     def do(photo: Photo) -> None:
         pixels = read_photo(photo.path, run.config.data.side)
         found = segment_photo(network, pixels, len(run.photos.classes), run.device)
-        write_labels(folder / f"{photo.name}.png", found)
+        write_label_map(folder / f"{photo.name}.png", found)
 
     run.each_photo("segmentations", lambda photo: [folder / f"{photo.name}.png"], do)
 
@@ -262,7 +261,7 @@ def _file_in(folder: Path) -> Callable[[Photo], list[Path]]:
 
 def _bare(run: WeakRun) -> ModelConfig:
     """The model without the start of its weights, which come from a training."""
-    return replace(run.config.model, weights="none")
+    return run.config.model.without_start()
 
 
 def _draw(run: WeakRun, folder: Path, photo: Photo, pixels: np.ndarray, found: ClassMaps) -> None:

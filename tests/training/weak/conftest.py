@@ -1,15 +1,11 @@
 """Small runs from image labels to masks."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from accelerate.state import AcceleratorState
 from PIL import Image
-
-from sss.training.metrics_file import MetricsFile
 
 COLOURS = {"red": (220, 40, 30), "blue": (30, 60, 220)}
 
@@ -66,19 +62,3 @@ def config_file(labelled_folder: Path, tmp_path: Path) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
-
-
-@pytest.fixture
-def fresh_accelerator() -> Iterator[Callable[[], None]]:
-    def reset() -> None:
-        AcceleratorState._reset_state(reset_partial_state=True)
-
-    reset()
-    yield reset
-    reset()
-
-
-@pytest.fixture
-def quick_curves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawn curves would take most of the time of a small run."""
-    monkeypatch.setattr(MetricsFile, "draw", lambda _self, path: path.write_text("curves"))

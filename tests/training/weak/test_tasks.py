@@ -12,15 +12,15 @@ from torch.nn import functional as F
 from sss.data.image_labels import LabelledPhotos, join
 from sss.data.labels_csv import LabelsCsv
 from sss.errors import InputError
+from sss.image.label_maps import write_label_map
 from sss.models.base import ModelConfig
 from sss.training.affinity_loss import AffinityLoss
 from sss.training.config import LogConfig, OptimConfig
-from sss.training.task import Place
+from sss.training.task import ALONE, Place, Share
 from sss.training.weak.affinity import AffinityTask, affinity_features
 from sss.training.weak.classify import ClassifyTask, mean_average_precision, photo_logits
 from sss.training.weak.config import CropConfig, StageRun
 from sss.training.weak.crops import CropBatch, Crops
-from sss.training.weak.map_files import write_labels
 from sss.training.weak.segment import SegmentTask
 
 CPU = torch.device("cpu")
@@ -95,8 +95,8 @@ def test_the_classifiers_loss(photos: LabelledPhotos) -> None:
 def test_the_classifiers_validation(photos: LabelledPhotos) -> None:
     task = ClassifyTask(run_of(), photos, photos, 88)
     network = task.build_network(False, 1).eval()
-    whole = task.examine(network, CPU)
-    shares = [task.examine(network, CPU, rank, 2) for rank in (0, 1)]
+    whole = task.examine(network, CPU, ALONE)
+    shares = [task.examine(network, CPU, Share(rank, 2)) for rank in (0, 1)]
     assert sorted(whole) == [0, 7, 15]
     assert sorted(shares[0]) + sorted(shares[1]) == [0, 15, 7]
     assert task.scores(shares) == task.scores([whole])
@@ -126,7 +126,7 @@ def affinity_task(photos: LabelledPhotos, tmp_path: Path) -> AffinityTask:
     for index, photo in enumerate(photos.photos):
         truth = photos.truth(index)
         assert truth is not None
-        write_labels(
+        write_label_map(
             labels / f"{photo.name}.png", np.where(truth[::4, ::4] == 1, -1, truth[::4, ::4])
         )
     return AffinityTask(run_of(), photos, labels, 88)
@@ -150,7 +150,7 @@ def test_affinity_losses_are_sums_over_photos(affinity_task: AffinityTask) -> No
 
 def test_affinity_validation(affinity_task: AffinityTask) -> None:
     network = affinity_task.build_network(False, 1).eval()
-    whole = affinity_task.examine(network, CPU)
+    whole = affinity_task.examine(network, CPU, ALONE)
     scores = affinity_task.scores([whole])
     together = scores["object"] + scores["background"] + 2 * scores["different"]
     assert scores["loss"] == pytest.approx(together)
@@ -196,4 +196,4 @@ def test_the_segmentations_validation(segment_task: SegmentTask) -> None:
     assert scores["mean_iou"] == pytest.approx((10 / 20 + 2 / 8) / 2)
     assert segment_task.validation_sizes() == [2]
     network = segment_task.build_network(False, 1).eval()
-    assert 0 <= segment_task.scores([segment_task.examine(network, CPU)])["mean_iou"] <= 1
+    assert 0 <= segment_task.scores([segment_task.examine(network, CPU, ALONE)])["mean_iou"] <= 1
